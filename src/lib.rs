@@ -1,0 +1,30 @@
+//! genetrail: what happens to a gene-therapy product and to the people who receive it, in a
+//! hash-chained, signed log that anybody can check.
+
+pub mod tlog;
+pub mod note;
+pub mod record;
+pub mod rules;
+pub mod verify;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+pub mod views;
+#[cfg(feature = "server")]
+pub mod ledger;
+#[cfg(feature = "server")]
+pub mod service;
+
+/// The protobuf messages and services, generated from `proto/`.
+#[allow(
+    missing_docs,
+    unused_qualifications,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    reason = "generated"
+)]
+pub mod pb {
+    include!(concat!(env!("OUT_DIR"), "/genetrail.v1.rs"));
+}
