@@ -1,0 +1,127 @@
+//! SHA-256 as RFC 6962 uses it: one prefix for leaves, another for inner nodes, so that a leaf can never
+//! be passed off as a node.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// The length of a SHA-256 hash.
+pub const HASH_BYTES: usize = 32;
+
+/// The root of the tree without leaves: SHA-256 of nothing (RFC 6962, section 2.1).
+pub const EMPTY_ROOT: Hash = Hash([
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+]);
+
+const LEAF_PREFIX: u8 = 0;
+const NODE_PREFIX: u8 = 1;
+
+/// A SHA-256 hash: of a leaf, of an inner node, or of a whole tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash([u8; HASH_BYTES]);
+
+impl Hash {
+    /// The hash with these bytes.
+    pub const fn new(bytes: [u8; HASH_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash in a slice of exactly 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, NotAHash> {
+        match <[u8; HASH_BYTES]>::try_from(bytes) {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(_) => Err(NotAHash { have: bytes.len() }),
+        }
+    }
+
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; HASH_BYTES] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for Hash {
+    type Error = NotAHash;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, NotAHash> {
+        Self::from_slice(bytes)
+    }
+}
+
+impl AsRef<[u8]> for Hash {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// In lower-case hex.
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Bytes that were to be a hash are not 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a hash has {HASH_BYTES} bytes, not {have}")]
+pub struct NotAHash {
+    /// How many there were.
+    pub have: usize,
+}
+
+/// SHA-256(0x00 || entry).
+pub fn leaf_hash(entry: &[u8]) -> Hash {
+    let digest = Sha256::new()
+        .chain_update([LEAF_PREFIX])
+        .chain_update(entry)
+        .finalize();
+    Hash(digest.into())
+}
+
+/// SHA-256(0x01 || left || right).
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    let digest = Sha256::new()
+        .chain_update([NODE_PREFIX])
+        .chain_update(left.0)
+        .chain_update(right.0)
+        .finalize();
+    Hash(digest.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_root_is_the_hash_of_nothing() {
+        assert_eq!(EMPTY_ROOT, Hash(Sha256::digest([]).into()));
+    }
+
+    #[test]
+    fn leaves_and_nodes_hash_as_known_from_certificate_transparency() {
+        let row = |hash: Hash, hex: &str| assert_eq!(hash.to_string(), hex);
+        row(
+            leaf_hash(b""),
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        );
+        row(
+            node_hash(&leaf_hash(b""), &leaf_hash(b"\0")),
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        );
+    }
+
+    #[test]
+    fn a_hash_is_read_from_32_bytes_only() {
+        for have in [0, 1, 31, 33, 64] {
+            assert_eq!(Hash::from_slice(&vec![0; have]), Err(NotAHash { have }));
+        }
+        assert_eq!(Hash::from_slice(&[7; 32]), Ok(Hash([7; 32])));
+    }
+}
