@@ -314,6 +314,12 @@ impl AuthorKey {
     }
 }
 
+/// Whether records of this kind (its field number in `Record`) are about keys.
+pub const fn is_about_keys(kind: u32) -> bool {
+    // Genesis, KeyRegistered, KeyRotated and KeyRevoked.
+    matches!(kind, 100..=103)
+}
+
 /// The id under which a key is on record.
 pub fn author_key_id(key: &VerifyingKey) -> AuthorKeyId {
     Sha256::digest(key.as_bytes()).into()
