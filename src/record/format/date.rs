@@ -1,0 +1,304 @@
+//! Civil dates, dates known to the month or the year, and instants with their offset from UTC; and the one
+//! piece of calendar arithmetic the rules need. Does not know what time it is, nor any time zone.
+
+use std::fmt;
+
+use chrono::{DateTime, FixedOffset, Months, NaiveDate, NaiveTime, TimeZone as _};
+
+use super::{FormatError, demand, is_digits};
+
+/// How precisely a time is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// To the year.
+    Year,
+    /// To the month.
+    Month,
+    /// To the day.
+    Day,
+    /// To the minute.
+    Minute,
+    /// To the second.
+    Second,
+}
+
+/// A civil date, `2026-11-22`.
+pub fn check_civil_date(text: &str) -> Result<(), FormatError> {
+    parse_civil_date(text).map(drop)
+}
+
+/// A civil date known to the year, the month or the day: `2026`, `2026-11`, `2026-11-22`.
+pub fn check_partial_date(text: &str) -> Result<(), FormatError> {
+    PartialDate::parse(text).map(drop)
+}
+
+/// An instant: RFC 3339 with seconds and the offset from UTC, `2026-11-22T10:15:00+08:00`.
+pub fn check_instant(text: &str) -> Result<(), FormatError> {
+    Instant::parse(text).map(drop)
+}
+
+/// An instant, or a date known to the year, the month or the day.
+pub fn check_event_time(text: &str) -> Result<(), FormatError> {
+    EventTime::parse(text).map(drop)
+}
+
+/// Parses a civil date, `2026-11-22`.
+pub fn parse_civil_date(text: &str) -> Result<NaiveDate, FormatError> {
+    let wrong = FormatError::new("DATE_FORMAT", "write the date as YYYY-MM-DD");
+    let parts: Vec<&str> = text.split('-').collect();
+    let &[year, month, day] = parts.as_slice() else {
+        return Err(wrong);
+    };
+    let numbers = (number(year, 4), number(month, 2), number(day, 2));
+    let (Some(year), Some(month), Some(day)) = numbers else {
+        return Err(wrong);
+    };
+    calendar_date(year, month, day)
+}
+
+/// Parses a date written without hyphens, `20261122`.
+pub(super) fn parse_compact(text: &str) -> Result<NaiveDate, FormatError> {
+    let (year, rest) = text.split_at_checked(4).unwrap_or_default();
+    let (month, day) = rest.split_at_checked(2).unwrap_or_default();
+    let numbers = (number(year, 4), number(month, 2), number(day, 2));
+    let (Some(year), Some(month), Some(day)) = numbers else {
+        return Err(FormatError::new(
+            "DATE_FORMAT",
+            "write the date as YYYYMMDD",
+        ));
+    };
+    calendar_date(year, month, day)
+}
+
+/// The corresponding day so many months later, or that month's last day if it has no such day (rule R-D1).
+/// Always reckoned from the anchor: a month after a month is not two months. `None` beyond the calendar.
+pub fn add_months(anchor: NaiveDate, months: u32) -> Option<NaiveDate> {
+    anchor.checked_add_months(Months::new(months))
+}
+
+/// A civil date known to the year, the month or the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartialDate {
+    /// Known to the year; its first day.
+    Year(NaiveDate),
+    /// Known to the month; its first day.
+    Month(NaiveDate),
+    /// Known to the day.
+    Day(NaiveDate),
+}
+
+impl PartialDate {
+    /// Parses `2026`, `2026-11` or `2026-11-22`.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let wrong = FormatError::new(
+            "DATE_FORMAT",
+            "write the date as YYYY-MM-DD, or as YYYY-MM or YYYY if no more is known",
+        );
+        if !text.is_ascii() {
+            return Err(wrong);
+        }
+        let first_day = |rest: &str| parse_civil_date(&format!("{text}{rest}"));
+        match text.len() {
+            4 => first_day("-01-01").map(Self::Year),
+            7 => first_day("-01").map(Self::Month),
+            10 => first_day("").map(Self::Day),
+            _ => Err(wrong),
+        }
+    }
+
+    /// How precisely it is known.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Self::Year(_) => Precision::Year,
+            Self::Month(_) => Precision::Month,
+            Self::Day(_) => Precision::Day,
+        }
+    }
+
+    /// The first day it can mean.
+    pub const fn first_day(self) -> NaiveDate {
+        match self {
+            Self::Year(day) | Self::Month(day) | Self::Day(day) => day,
+        }
+    }
+
+    /// The last day it can mean.
+    pub fn last_day(self) -> NaiveDate {
+        let next = match self {
+            Self::Year(first) => add_months(first, 12),
+            Self::Month(first) => add_months(first, 1),
+            Self::Day(day) => return day,
+        };
+        next.and_then(|next| next.pred_opt())
+            .unwrap_or(self.first_day())
+    }
+}
+
+impl fmt::Display for PartialDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Year(first) => write!(f, "{}", first.format("%Y")),
+            Self::Month(first) => write!(f, "{}", first.format("%Y-%m")),
+            Self::Day(day) => write!(f, "{}", day.format("%Y-%m-%d")),
+        }
+    }
+}
+
+/// A point in time, with the offset from UTC at which somebody's clock showed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(DateTime<FixedOffset>);
+
+impl Instant {
+    /// Parses RFC 3339 with seconds and offset. Stricter than the RFC, so that one instant at one offset is
+    /// written one way up to its fraction: capitals `T` and `Z`, no `-00:00`, no leap second.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let wrong = FormatError::new(
+            "INSTANT_FORMAT",
+            "write the instant as YYYY-MM-DDThh:mm:ss with Z or an offset such as +08:00 at its end",
+        );
+        let (date, rest) = text.split_once('T').ok_or(wrong)?;
+        let (time, rest) = rest.split_at_checked(8).ok_or(wrong)?;
+        let (nanos, offset) = match rest.strip_prefix('.') {
+            Some(rest) => split_fraction(rest)?,
+            None => (0, rest),
+        };
+        let date = parse_civil_date(date)?;
+        let offset = parse_offset(offset)?;
+        let parts: Vec<&str> = time.split(':').collect();
+        let &[hour, minute, second] = parts.as_slice() else {
+            return Err(wrong);
+        };
+        let numbers = (number(hour, 2), number(minute, 2), number(second, 2));
+        let (Some(hour), Some(minute), Some(second)) = numbers else {
+            return Err(wrong);
+        };
+        demand(
+            second != 60,
+            "INSTANT_LEAP_SECOND",
+            "leap seconds are not recorded: write the second before, :59",
+        )?;
+        let time =
+            NaiveTime::from_hms_nano_opt(hour, minute, second, nanos).ok_or(FormatError::new(
+                "INSTANT_TIME",
+                "the hour goes from 00 to 23, minutes and seconds from 00 to 59",
+            ))?;
+        offset
+            .from_local_datetime(&date.and_time(time))
+            .single()
+            .map(Self)
+            .ok_or(wrong)
+    }
+
+    /// As chrono knows it.
+    pub const fn date_time(self) -> DateTime<FixedOffset> {
+        self.0
+    }
+}
+
+/// When something happened: an instant, or a date known as well as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTime {
+    /// A point in time.
+    Instant(Instant),
+    /// A civil date, in the time zone of the site.
+    Date(PartialDate),
+}
+
+impl EventTime {
+    /// Parses an instant, or a date known to the year, the month or the day.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        if text.contains('T') {
+            Instant::parse(text).map(Self::Instant)
+        } else {
+            PartialDate::parse(text).map(Self::Date)
+        }
+    }
+
+    /// The finest precision that the value supports.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Self::Instant(_) => Precision::Second,
+            Self::Date(date) => date.precision(),
+        }
+    }
+}
+
+/// Years outside these are slips of the pen: nothing of this field happened before, and no retention period
+/// of 30 years on a 15-year follow-up reaches further.
+const YEARS: std::ops::RangeInclusive<u32> = 1900..=2200;
+
+fn calendar_date(year: u32, month: u32, day: u32) -> Result<NaiveDate, FormatError> {
+    demand(
+        YEARS.contains(&year),
+        "DATE_YEAR",
+        "the year must lie between 1900 and 2200",
+    )?;
+    let date = i32::try_from(year)
+        .ok()
+        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
+    date.ok_or(FormatError::new(
+        "DATE_NOT_IN_CALENDAR",
+        "the calendar has no such day: look it up again",
+    ))
+}
+
+/// The number that exactly so many digits write.
+fn number(text: &str, digits: usize) -> Option<u32> {
+    (text.len() == digits && is_digits(text))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// Nanoseconds and what follows them, from the text after the decimal point.
+fn split_fraction(text: &str) -> Result<(u32, &str), FormatError> {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let fraction = text
+        .split_at_checked(end)
+        .filter(|_| (1..=9).contains(&end));
+    let nanos =
+        fraction.and_then(|(digits, rest)| Some((number(&format!("{digits:0<9}"), 9)?, rest)));
+    nanos.ok_or(FormatError::new(
+        "INSTANT_FRACTION",
+        "write one to nine digits after the decimal point",
+    ))
+}
+
+fn parse_offset(text: &str) -> Result<FixedOffset, FormatError> {
+    if text == "Z" {
+        return offset_of(0);
+    }
+    let (sign, rest) = text.split_at_checked(1).unwrap_or_default();
+    let (hours, minutes) = rest.split_once(':').unwrap_or_default();
+    let (Some(hours), Some(minutes)) = (number(hours, 2), number(minutes, 2)) else {
+        return Err(FormatError::new(
+            "INSTANT_OFFSET_MISSING",
+            "say where the clock stood: end the instant with Z or an offset such as +08:00",
+        ));
+    };
+    let total = hours.saturating_mul(60).saturating_add(minutes);
+    demand(
+        minutes < 60 && total <= 14 * 60,
+        "INSTANT_OFFSET",
+        "an offset lies between -14:00 and +14:00",
+    )?;
+    let seconds = i32::try_from(total).unwrap_or_default().saturating_mul(60);
+    match (sign, total) {
+        ("-", 0) => Err(FormatError::new(
+            "INSTANT_OFFSET",
+            "-00:00 says that the offset is not known: write Z for UTC, or the site's offset",
+        )),
+        ("+", _) => offset_of(seconds),
+        ("-", _) => offset_of(seconds.saturating_neg()),
+        _ => Err(FormatError::new(
+            "INSTANT_OFFSET",
+            "write the sign of the offset, + or -",
+        )),
+    }
+}
+
+fn offset_of(seconds: i32) -> Result<FixedOffset, FormatError> {
+    FixedOffset::east_opt(seconds).ok_or(FormatError::new(
+        "INSTANT_OFFSET",
+        "an offset lies between -14:00 and +14:00",
+    ))
+}

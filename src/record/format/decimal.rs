@@ -1,0 +1,132 @@
+//! Decimal numbers as text, exact: what a scale showed or a vial holds is never rounded. Knows comparison
+//! and addition, no other arithmetic and no units.
+
+use std::cmp::Ordering;
+
+use super::{FormatError, demand, is_digits};
+
+/// A decimal number: `-12.50`. At most 38 digits, no exponent, no leading zeroes, no plus sign.
+pub fn check_decimal(text: &str) -> Result<(), FormatError> {
+    Decimal::parse(text).map(drop)
+}
+
+/// A decimal number, exact. `1.0` and `1.00` are equal: they are one number, written twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    /// Never set on zero, so that equality of the fields is equality of the numbers.
+    negative: bool,
+    whole: u128,
+    /// In units of 10^-38, below [`ONE`].
+    fraction: u128,
+}
+
+/// 10^38: any 38 digits are below it, and twice it is below 2^128.
+const ONE: u128 = 10_u128.pow(38);
+
+impl Decimal {
+    /// Nought.
+    pub const ZERO: Self = Self {
+        negative: false,
+        whole: 0,
+        fraction: 0,
+    };
+
+    /// Parses a decimal number.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let negative = text.starts_with('-');
+        let magnitude = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+        let ends_at_point = magnitude.ends_with('.');
+        demand(
+            !whole.is_empty() && !ends_at_point && is_digits(whole) && is_digits(fraction),
+            "DECIMAL_FORMAT",
+            "write digits, a point and digits, such as 0.5 or -12.50: no exponent, no plus sign, no spaces",
+        )?;
+        demand(
+            whole == "0" || !whole.starts_with('0'),
+            "DECIMAL_LEADING_ZERO",
+            "leave out the leading zeroes",
+        )?;
+        let too_long =
+            FormatError::new("DECIMAL_TOO_LONG", "a decimal number has at most 38 digits");
+        if 38 < whole.len().saturating_add(fraction.len()) {
+            return Err(too_long);
+        }
+        let number = Self {
+            negative,
+            whole: whole.parse().ok().ok_or(too_long)?,
+            fraction: format!("{fraction:0<38}").parse().ok().ok_or(too_long)?,
+        };
+        demand(
+            !negative || number.whole != 0 || number.fraction != 0,
+            "DECIMAL_NEGATIVE_ZERO",
+            "write zero without a sign",
+        )?;
+        Ok(number)
+    }
+
+    /// Below zero.
+    pub const fn is_negative(self) -> bool {
+        self.negative
+    }
+
+    /// Above zero.
+    pub fn is_positive(self) -> bool {
+        self > Self::ZERO
+    }
+
+    /// The exact sum, unless it needs more than 38 digits before the point.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let (larger, smaller) = if self.magnitude() < other.magnitude() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let (whole, fraction) = if larger.negative == smaller.negative {
+            let fraction = larger.fraction.checked_add(smaller.fraction)?;
+            let carry = u128::from(ONE <= fraction);
+            (
+                larger
+                    .whole
+                    .checked_add(smaller.whole)?
+                    .checked_add(carry)?,
+                fraction % ONE,
+            )
+        } else {
+            let borrow = u128::from(larger.fraction < smaller.fraction);
+            let fraction = larger.fraction.checked_add(borrow.checked_mul(ONE)?)?;
+            let whole = larger
+                .whole
+                .checked_sub(smaller.whole)?
+                .checked_sub(borrow)?;
+            (whole, fraction.checked_sub(smaller.fraction)?)
+        };
+        let negative = larger.negative && (whole, fraction) != (0, 0);
+        (whole < ONE).then_some(Self {
+            negative,
+            whole,
+            fraction,
+        })
+    }
+
+    const fn magnitude(self) -> (u128, u128) {
+        (self.whole, self.fraction)
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.negative, other.negative) {
+            (false, false) => self.magnitude().cmp(&other.magnitude()),
+            (true, true) => other.magnitude().cmp(&self.magnitude()),
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+        }
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
