@@ -297,7 +297,7 @@ fn either_copy_is_enough() {
             Recovery::JournalRewritten(501),
         ),
         (
-            "a journal with one bit flipped in its middle",
+            "a journal with one bit flipped",
             |dir| {
                 let files = files_below(&dir.join("journal"));
                 let file = files
@@ -305,8 +305,8 @@ fn either_copy_is_enough() {
                     .max_by_key(|file| fs::metadata(file).unwrap().len())
                     .unwrap();
                 let mut bytes = fs::read(file).unwrap();
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
+                let early = bytes.len() / 10;
+                bytes[early] ^= 1;
                 fs::write(file, bytes).unwrap();
             },
             Recovery::JournalRewritten(501),
@@ -315,7 +315,9 @@ fn either_copy_is_enough() {
     for (what, damage, recovery) in damages {
         let bench = Bench::new();
         let ledger = bench.open();
-        record_all(&ledger, 0..500);
+        for hundred in 0..5 {
+            record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+        }
         ledger.close();
         damage(&bench.dir());
         println!("{what}");
