@@ -209,6 +209,17 @@ fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// In a frame that others follow: at the very end it would be a frame that a crash cut short.
+fn flip_a_bit_of_the_journal(dir: &Path) {
+    let files = files_below(&dir.join("journal"));
+    let length = |file: &&PathBuf| fs::metadata(file).unwrap().len();
+    let file = files.iter().max_by_key(length).unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let early = bytes.len() / 10;
+    bytes[early] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
 #[test]
 fn what_was_recorded_is_there_after_a_clean_stop() {
     let bench = Bench::new();
@@ -298,17 +309,7 @@ fn either_copy_is_enough() {
         ),
         (
             "a journal with one bit flipped",
-            |dir| {
-                let files = files_below(&dir.join("journal"));
-                let file = files
-                    .iter()
-                    .max_by_key(|file| fs::metadata(file).unwrap().len())
-                    .unwrap();
-                let mut bytes = fs::read(file).unwrap();
-                let early = bytes.len() / 10;
-                bytes[early] ^= 1;
-                fs::write(file, bytes).unwrap();
-            },
+            flip_a_bit_of_the_journal,
             Recovery::JournalRewritten(501),
         ),
     ];
@@ -332,17 +333,12 @@ fn either_copy_is_enough() {
 fn two_damaged_copies_are_refused_and_left_alone() {
     let bench = Bench::new();
     let ledger = bench.open();
-    record_all(&ledger, 0..500);
+    for hundred in 0..5 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
     ledger.close();
     fs::remove_dir_all(bench.dir().join("store")).unwrap();
-    for file in files_below(&bench.dir().join("journal")) {
-        let mut bytes = fs::read(&file).unwrap();
-        let middle = bytes.len() / 2;
-        if let Some(byte) = bytes.get_mut(middle) {
-            *byte ^= 1;
-            fs::write(file, bytes).unwrap();
-        }
-    }
+    flip_a_bit_of_the_journal(&bench.dir());
     let journal = files_below(&bench.dir().join("journal"));
     let error = bench.try_open().unwrap_err();
     assert!(matches!(error, OpenError::BothDamaged { .. }), "{error}");
