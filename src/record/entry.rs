@@ -181,13 +181,18 @@ impl<'a> EntryView<'a> {
     }
 }
 
+/// Whether the field of this number in a record is its kind, and not part of its envelope.
+pub const fn is_kind(number: u32) -> bool {
+    KIND_FIRST <= number
+}
+
 /// The field number of the record's kind, from its bytes alone and without allocation: as in protobuf, the
 /// last one counts. `None` if it has no kind, or is not a message as protobuf writers write it.
 pub fn record_kind(record: &[u8]) -> Option<u32> {
     let mut kind = None;
     for number in field_numbers(record) {
         let number = number?;
-        if KIND_FIRST <= number {
+        if is_kind(number) {
             kind = Some(number);
         }
     }
@@ -215,6 +220,7 @@ pub fn field_numbers(message: &[u8]) -> impl Iterator<Item = Option<u32>> {
 struct Wire<'a>(&'a [u8]);
 
 impl<'a> Wire<'a> {
+    #[inline]
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -227,6 +233,7 @@ impl<'a> Wire<'a> {
         Some(bytes)
     }
 
+    #[inline]
     fn literal(&mut self, expected: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(())
@@ -238,11 +245,16 @@ impl<'a> Wire<'a> {
         Some(bytes)
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
         let first = self.byte()?;
         if first < 0x80 {
             return Some(u64::from(first));
         }
+        self.longer_varint(first)
+    }
+
+    fn longer_varint(&mut self, first: u8) -> Option<u64> {
         let mut value = u64::from(first & 0x7f);
         for shift in (7_u32..64).step_by(7) {
             let byte = self.byte()?;

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::{Finding, LogFile, LogSource, VerifyError};
 use crate::{
     pb,
-    record::entry::{EntryView, RecordedAt, field_numbers, record_kind},
+    record::entry::{EntryView, RecordedAt, field_numbers, is_kind},
     rules::keys::{self, AuthorKeyId, KeyRegistry, is_about_keys, is_record_signed},
     tlog::{HASH_BYTES, Hash, Index, TILE_WIDTH, TileId, TileNodes, leaf_hash},
 };
@@ -236,7 +236,16 @@ fn split_entry(bundle: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A quick look at the bytes, which spares most records their decoding. Entry 0 must be the genesis whatever
 /// it looks like, and what does not look like a record is decoded to be sure.
 fn concerns_keys(index: Index, record: &[u8]) -> bool {
-    index == Index::new(0)
-        || record_kind(record).is_none()
-        || field_numbers(record).any(|number| number.is_some_and(is_about_keys))
+    if index == Index::new(0) {
+        return true;
+    }
+    let mut has_kind = false;
+    for number in field_numbers(record) {
+        match number {
+            Some(number) if is_about_keys(number) => return true,
+            Some(number) => has_kind |= is_kind(number),
+            None => return true,
+        }
+    }
+    !has_kind
 }
