@@ -1,3 +1,5 @@
+//! The journal under every kind of damage: torn, flipped, gapped, doubled, and written again.
+
 use std::fs;
 
 use super::*;
