@@ -1,19 +1,20 @@
 //! genetrail: what happens to a gene-therapy product and to the people who receive it, in a
 //! hash-chained, signed log that anybody can check.
 
-pub mod tlog;
+pub mod clock;
+#[cfg(feature = "server")]
+pub mod ledger;
 pub mod note;
 pub mod record;
 pub mod rules;
-pub mod verify;
-#[cfg(feature = "server")]
-pub mod store;
-#[cfg(feature = "server")]
-pub mod views;
-#[cfg(feature = "server")]
-pub mod ledger;
 #[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "server")]
+pub mod store;
+pub mod tlog;
+pub mod verify;
+#[cfg(feature = "server")]
+pub mod views;
 
 /// The protobuf messages and services, generated from `proto/`.
 #[allow(

@@ -1,3 +1,4 @@
-//! record.
+//! What a record says: the bytes that carry it, and the formats of its values.
 
+pub mod entry;
 pub mod format;

@@ -21,7 +21,7 @@ pub struct FileError {
 
 impl FileError {
     /// For `map_err`: names the action and the path of an I/O error.
-    pub(super) fn of(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    pub(crate) fn of(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
         let path = path.to_path_buf();
         move |source| FileError {
             action,

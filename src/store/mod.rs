@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub mod files;
 pub mod high_water;
+pub mod journal;
 pub mod lock;
 pub mod memory;
 pub mod sled_store;

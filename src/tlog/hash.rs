@@ -22,6 +22,9 @@ const NODE_PREFIX: u8 = 1;
 pub struct Hash([u8; HASH_BYTES]);
 
 impl Hash {
+    /// 32 zero bytes: no hash, but what stands where there is none.
+    pub const ZERO: Self = Self([0; HASH_BYTES]);
+
     /// The hash with these bytes.
     pub const fn new(bytes: [u8; HASH_BYTES]) -> Self {
         Self(bytes)

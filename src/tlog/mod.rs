@@ -51,6 +51,14 @@ impl Index {
     }
 }
 
+impl Index {
+    /// The index of the entry after this one. Indexes end with the numbers, which no log reaches.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl fmt::Display for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,0 +1,241 @@
+//! Where the log lies in the store: key bytes and value bytes, big-endian, and nothing else.
+//!
+//! | key | value |
+//! |---|---|
+//! | `00` first index (8) part (1) | a block: consecutive entries, each behind its length (4) |
+//! | `01` level (1) tile index (8) half (1) | half of a full tile: 128 hashes |
+//! | `02` | the newest checkpoint, a signed note |
+//! | `03` key name, `\0` | a witness's newest cosigned note |
+//! | `04` level (1) tile index (8) | the root of a full tile |
+//! | `10`..`1f` | views, see `views` |
+//!
+//! Entries are packed because sled pays for keys, not for bytes: one key an entry costs eight times
+//! the disk. A block holds whole entries up to [`BLOCK_BYTES`]; an entry larger than that has a
+//! block of its own, in parts.
+
+use crate::{
+    store::{KeyRange, Write},
+    tlog::{Index, TileId, TileNodes},
+};
+
+/// Values stay under the store's 7 KiB; the rest is room for the last entry's length.
+const BLOCK_BYTES: usize = 7_000;
+
+const BLOCK: u8 = 0x00;
+const TILE: u8 = 0x01;
+const CHECKPOINT: u8 = 0x02;
+const COSIGNED: u8 = 0x03;
+const TILE_ROOT: u8 = 0x04;
+
+/// A full tile's 256 hashes are 8,192 bytes: two values.
+const HALF_BYTES: usize = 128 * 32;
+
+/// The key of the newest checkpoint.
+pub(crate) const CHECKPOINT_KEY: &[u8] = &[CHECKPOINT];
+
+/// The key of the note that a witness cosigned last.
+pub(crate) fn cosigned_key(witness: &str) -> Vec<u8> {
+    let mut key = vec![COSIGNED];
+    key.extend_from_slice(witness.as_bytes());
+    key.push(0);
+    key
+}
+
+/// All cosigned notes.
+pub(crate) fn cosigned_range() -> KeyRange {
+    KeyRange {
+        start: vec![COSIGNED],
+        end: vec![COSIGNED + 1],
+    }
+}
+
+/// The key of a part of the block that starts at `first`.
+pub(crate) fn block_key(first: Index, part: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(10);
+    key.push(BLOCK);
+    key.extend_from_slice(&first.value().to_be_bytes());
+    key.push(part);
+    key
+}
+
+/// The first index of the block that a key names, and which part of it.
+pub(crate) fn parse_block_key(key: &[u8]) -> Option<(Index, u8)> {
+    let (&kind, rest) = key.split_first()?;
+    let (first, part) = rest.split_first_chunk::<8>()?;
+    match part {
+        [part] if kind == BLOCK => Some((Index::new(u64::from_be_bytes(*first)), *part)),
+        _ => None,
+    }
+}
+
+/// All blocks that start at `first` or later.
+pub(crate) fn blocks_from(first: Index) -> KeyRange {
+    KeyRange {
+        start: block_key(first, 0),
+        end: vec![BLOCK + 1],
+    }
+}
+
+/// All blocks that start at `last` or earlier.
+pub(crate) fn blocks_up_to(last: Index) -> KeyRange {
+    let mut end = block_key(last, u8::MAX);
+    end.push(0);
+    KeyRange {
+        start: vec![BLOCK],
+        end,
+    }
+}
+
+/// Packs consecutive entries, the first at `first`, into blocks.
+pub(crate) fn pack_blocks<'a>(
+    first: Index,
+    entries: impl IntoIterator<Item = &'a [u8]>,
+    writes: &mut Vec<Write>,
+) {
+    let mut block_first = first;
+    let mut index = first;
+    let mut block = Vec::new();
+    for entry in entries {
+        if !block.is_empty() && BLOCK_BYTES < block.len() + 4 + entry.len() {
+            put_block(block_first, &std::mem::take(&mut block), writes);
+            block_first = index;
+        }
+        // An entry is at most 65,535 bytes: its length fits.
+        let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
+        block.extend_from_slice(&length.to_be_bytes());
+        block.extend_from_slice(entry);
+        index = index.next();
+    }
+    if !block.is_empty() {
+        put_block(block_first, &block, writes);
+    }
+}
+
+fn put_block(first: Index, block: &[u8], writes: &mut Vec<Write>) {
+    // 65,535 bytes and a length are ten parts at most.
+    for (part, value) in (0_u8..).zip(block.chunks(BLOCK_BYTES)) {
+        writes.push(Write::Put {
+            key: block_key(first, part),
+            value: value.to_vec(),
+        });
+    }
+}
+
+/// The entries of a block, in order; `None` where a length runs over the end.
+pub(crate) fn unpack_block(mut block: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut entries = Vec::new();
+    while !block.is_empty() {
+        let (length, rest) = block.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (entry, rest) = rest.split_at_checked(length)?;
+        entries.push(entry);
+        block = rest;
+    }
+    Some(entries)
+}
+
+/// The two keys of a full tile.
+pub(crate) fn tile_keys(tile: TileId) -> [Vec<u8>; 2] {
+    [0_u8, 1].map(|half| {
+        let mut key = Vec::with_capacity(11);
+        key.push(TILE);
+        key.push(tile.level);
+        key.extend_from_slice(&tile.index.to_be_bytes());
+        key.push(half);
+        key
+    })
+}
+
+/// The roots of the full tiles `first..end` of a level: the hashes of the tile above.
+pub(crate) fn tile_roots(level: u8, first: u64, end: u64) -> KeyRange {
+    let key = |index: u64| [&[TILE_ROOT, level], index.to_be_bytes().as_slice()].concat();
+    KeyRange {
+        start: key(first),
+        end: key(end),
+    }
+}
+
+/// Puts a full tile and its root.
+pub(crate) fn put_tile(tile: TileId, nodes: &TileNodes, writes: &mut Vec<Write>) {
+    if let Some(root) = nodes.root() {
+        let key = tile_roots(tile.level, tile.index, tile.index).start;
+        writes.push(Write::Put {
+            key,
+            value: root.as_bytes().to_vec(),
+        });
+    }
+    let hashes = nodes.hashes();
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| *hash.as_bytes()).collect();
+    for (key, half) in tile_keys(tile).into_iter().zip(bytes.chunks(HALF_BYTES)) {
+        writes.push(Write::Put {
+            key,
+            value: half.to_vec(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries_of(writes: &[Write]) -> Vec<(Index, Vec<u8>)> {
+        let mut blocks: std::collections::BTreeMap<Index, Vec<u8>> = Default::default();
+        for write in writes {
+            let Write::Put { key, value } = write else {
+                panic!("a block is never removed here")
+            };
+            assert!(
+                value.len() <= 7 * 1024,
+                "the store takes values up to 7 KiB"
+            );
+            let (first, _) = parse_block_key(key).unwrap();
+            blocks.entry(first).or_default().extend_from_slice(value);
+        }
+        let mut entries = Vec::new();
+        for (first, block) in blocks {
+            let mut index = first;
+            for entry in unpack_block(&block).unwrap() {
+                entries.push((index, entry.to_vec()));
+                index = index.next();
+            }
+        }
+        entries
+    }
+
+    #[test]
+    fn entries_of_every_size_come_back_from_their_blocks() {
+        let sizes = [
+            1, 100, 6_990, 6_996, 6_997, 7_000, 7_001, 600, 600, 65_535, 0, 14_000, 3,
+        ];
+        let entries: Vec<Vec<u8>> = sizes
+            .iter()
+            .zip(0_u8..)
+            .map(|(&size, fill)| vec![fill; size])
+            .collect();
+        let mut writes = Vec::new();
+        pack_blocks(
+            Index::new(41),
+            entries.iter().map(Vec::as_slice),
+            &mut writes,
+        );
+        let expected: Vec<_> = (41..).map(Index::new).zip(entries).collect();
+        assert_eq!(entries_of(&writes), expected);
+    }
+
+    #[test]
+    fn a_cut_block_is_not_unpacked() {
+        let mut writes = Vec::new();
+        pack_blocks(Index::new(0), [b"one".as_slice(), b"two"], &mut writes);
+        let Some(Write::Put { value, .. }) = writes.first() else {
+            panic!("one block")
+        };
+        for cut in 1..value.len() {
+            let whole_entries = cut == 7;
+            assert_eq!(
+                unpack_block(&value[..cut]).is_some(),
+                whole_entries,
+                "cut at {cut}"
+            );
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Creates a ledger: its directory, its key, and entry 0. All of it is made under another name and
+//! renamed at the end, so that there is a whole ledger or none.
+
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+
+use chrono::{DateTime, Utc};
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
+use prost::Message as _;
+
+use super::{KEY, OpenError, Options, VKEY, clean};
+use crate::{
+    ledger::{CommitFailed, Entropy, Ledger, layout, signer::Signer},
+    note::{NoteSigner, Origin, VerifierKey},
+    pb,
+    record::entry::{EntryView, RecordedAt},
+    store::{
+        FileError, Head, HighWater, SledStore, Store as _, Write, files,
+        journal::{FrameRef, Journal},
+    },
+    tlog::{Edge, Hash, Index, leaf_hash},
+    views::authority,
+};
+
+/// What a new log begins with.
+#[derive(Debug)]
+pub struct NewLedger {
+    /// The log's name.
+    pub origin: Origin,
+    /// The key that signs its checkpoints.
+    pub key: SigningKey,
+    /// The record of entry 0, a Genesis that has been checked.
+    pub genesis: pb::Record,
+    /// Who submits it.
+    pub actor: String,
+}
+
+impl Ledger {
+    /// Creates a ledger with its first entry, and returns the key to verify it with.
+    ///
+    /// # Errors
+    /// Where there is something in the data directory or at the high-water checkpoint already, or a
+    /// file cannot be written.
+    pub fn create(
+        options: &Options,
+        new: NewLedger,
+        now: DateTime<Utc>,
+        mut entropy: Entropy,
+    ) -> Result<VerifierKey, OpenError> {
+        let high_water = options.high_water_path();
+        for path in [&options.dir, &high_water, &options.journal_dir()] {
+            let occupied = match fs::read_dir(path) {
+                Ok(mut entries) => entries.next().is_some(),
+                Err(_) => path.exists(),
+            };
+            if occupied {
+                return Err(OpenError::Exists { path: path.clone() });
+            }
+        }
+        let draft = options.dir.with_extension("init");
+        if draft.exists() {
+            fs::remove_dir_all(&draft).map_err(FileError::of("remove", &draft))?;
+        }
+        files::create_dir(&draft)?;
+        let NewLedger {
+            origin,
+            key,
+            genesis,
+            actor,
+        } = new;
+        let signer = NoteSigner::new(origin.key_name().clone(), key.clone());
+        let vkey = signer.vkey();
+        write_keys(&draft, &key, &vkey)?;
+
+        let mut salt = [0; 16];
+        entropy(&mut salt);
+        let nanos = i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0);
+        let recorded_at = RecordedAt::new(now.timestamp(), nanos).ok_or(OpenError::Clock)?;
+        let record = genesis.encode_to_vec();
+        let entry = EntryView {
+            index: Index::new(0),
+            previous: Hash::ZERO,
+            recorded_at,
+            salt,
+            actor: &actor,
+            record: &record,
+            author: None,
+        };
+        let entry = entry.encode();
+        let leaf = leaf_hash(&entry);
+        let signed = Signer::open(signer, origin, Edge::new()).extend(&[leaf]);
+
+        let store_dir = draft.join("store");
+        let journal_dir = options
+            .journal
+            .clone()
+            .unwrap_or_else(|| draft.join("journal"));
+        {
+            let store = SledStore::open(&store_dir, &options.sled())?;
+            let head = store.fence()?;
+            let mut writes = vec![authority::list(Index::new(0))];
+            layout::pack_blocks(Index::new(0), [entry.as_slice()], &mut writes);
+            let note = signed.note.as_bytes().to_vec();
+            writes.push(Write::Put {
+                key: layout::CHECKPOINT_KEY.to_vec(),
+                value: note,
+            });
+            let next = Head {
+                size: 1,
+                chain: *leaf.as_bytes(),
+                ..head
+            };
+            store
+                .commit(&head, &next, &writes)
+                .map_err(CommitFailed::Store)?;
+            let label = vkey.to_string();
+            let mut journal = Journal::open(
+                &journal_dir,
+                label.as_bytes(),
+                options.journal_options(&mut entropy),
+            )?;
+            let checkpoint = signed.note.as_bytes();
+            journal.append(&FrameRef {
+                first: 0,
+                entries: &[&entry],
+                checkpoint,
+            })?;
+        }
+        if options.dir.exists() {
+            // It is empty: that was looked at above.
+            fs::remove_dir(&options.dir).map_err(FileError::of("replace", &options.dir))?;
+        }
+        files::rename(&draft, &options.dir)?;
+        clean::mark(&options.dir, &options.journal_dir())?;
+        let mut mark = HighWater::create(&high_water)?;
+        mark.write(signed.note.as_bytes())?;
+        mark.sync()?;
+        Ok(vkey)
+    }
+}
+
+fn write_keys(dir: &Path, key: &SigningKey, vkey: &VerifierKey) -> Result<(), OpenError> {
+    write_secret_key(&dir.join(KEY), key)?;
+    Ok(files::replace(
+        &dir.join(VKEY),
+        format!("{vkey}\n").as_bytes(),
+    )?)
+}
+
+/// Writes a private key as PKCS #8 in PEM, readable by its owner only.
+///
+/// # Errors
+/// Where the file exists or cannot be written.
+pub fn write_secret_key(path: &Path, key: &SigningKey) -> Result<(), FileError> {
+    let failed = || FileError::of("write the key", path);
+    let pem = key
+        .to_pkcs8_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF)
+        .map_err(|error| failed()(std::io::Error::other(error.to_string())))?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed())?;
+    file.write_all(pem.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed())?;
+    files::sync_dir(files::parent(path))
+}

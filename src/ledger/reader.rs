@@ -1,0 +1,243 @@
+//! Reads entries, tiles and nodes back from the store. Knows the layout; trusts nothing it reads to be
+//! there: a gap is [`ReadError::Damaged`], which stops the ledger.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{layout, published::Published};
+use crate::{
+    store::{Direction, KeyRange, Store, StoreError},
+    tlog::{
+        Edge, HASH_BYTES, Hash, Index, NodeId, ReadNodes, TILE_WIDTH, TileId, TileNodes, TreeSize,
+        leaf_hash, tile_of,
+    },
+};
+
+/// Blocks read at once by a stream of entries: 28 KB for each stream that somebody leaves idle.
+const PAGE: usize = 4;
+
+/// Why an entry or a tile could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// An entry that was acknowledged is missing or malformed.
+    #[error("entry {index} is missing or damaged in the store")]
+    EntryDamaged {
+        /// The entry's index.
+        index: u64,
+    },
+    /// A tile that was completed is missing or malformed.
+    #[error("tile {path} is missing or damaged in the store")]
+    TileDamaged {
+        /// The tile's path in an export.
+        path: String,
+    },
+}
+
+/// Reads one entry.
+///
+/// # Errors
+/// [`ReadError::EntryDamaged`] where it is not there: ask only below the published tree size.
+pub(crate) fn entry(store: &dyn Store, index: Index) -> Result<Vec<u8>, ReadError> {
+    let damaged = || ReadError::EntryDamaged {
+        index: index.value(),
+    };
+    let parts = store.scan(&layout::blocks_up_to(index), Direction::Backward, 1)?;
+    let (key, value) = parts.into_iter().next().ok_or_else(damaged)?;
+    let (first, part) = layout::parse_block_key(&key).ok_or_else(damaged)?;
+    let mut block = value;
+    if 0 < part {
+        let range = KeyRange {
+            start: layout::block_key(first, 0),
+            end: layout::block_key(first, part),
+        };
+        let parts = store.scan(&range, Direction::Forward, usize::from(part))?;
+        let mut whole: Vec<u8> = parts.into_iter().flat_map(|(_, value)| value).collect();
+        whole.append(&mut block);
+        block = whole;
+    }
+    let entries = layout::unpack_block(&block).ok_or_else(damaged)?;
+    let position = usize::try_from(index.value() - first.value()).map_err(|_| damaged())?;
+    entries
+        .get(position)
+        .map(|entry| entry.to_vec())
+        .ok_or_else(damaged)
+}
+
+/// Reads the hashes of a full tile.
+///
+/// # Errors
+/// [`ReadError::TileDamaged`] where it is not there.
+pub(crate) fn full_tile(store: &dyn Store, tile: TileId) -> Result<Vec<Hash>, ReadError> {
+    let damaged = || ReadError::TileDamaged { path: tile.path() };
+    let [low, high] = layout::tile_keys(tile);
+    let halves = store.get_many(&[&low, &high])?;
+    let bytes = halves
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(damaged)?
+        .concat();
+    let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
+    if hashes.len() != usize::from(TILE_WIDTH) || !rest.is_empty() {
+        return Err(damaged());
+    }
+    Ok(hashes.iter().copied().map(Hash::new).collect())
+}
+
+/// Rebuilds the right edge of the tree of a size: at most 255 entries and 255 tile roots a level.
+///
+/// # Errors
+/// Where an entry or a tile's root is missing.
+pub(crate) fn edge(store: &Arc<dyn Store>, size: TreeSize) -> Result<Edge, ReadError> {
+    let restored = Edge::restore(size, |tile| {
+        let width = u64::from(tile.width);
+        let first = tile.index * u64::from(TILE_WIDTH);
+        let Some(below) = tile.level.checked_sub(1) else {
+            let end = TreeSize::new(first + width);
+            let entries = Entries::new(Arc::clone(store), Index::new(first), end);
+            return entries.map(|entry| Ok(leaf_hash(&entry?.1))).collect();
+        };
+        let roots = layout::tile_roots(below, first, first + width);
+        let roots = store.scan(&roots, Direction::Forward, usize::from(tile.width))?;
+        let hash = |(_, root): (Vec<u8>, Vec<u8>)| {
+            let damaged = ReadError::TileDamaged { path: tile.path() };
+            Hash::from_slice(&root).map_err(|_| damaged)
+        };
+        roots.into_iter().map(hash).collect()
+    });
+    restored.map_err(|error| match error {
+        crate::tlog::ReadError::Read(error) => error,
+        _ => ReadError::TileDamaged {
+            path: format!("at the right edge of size {size}"),
+        },
+    })
+}
+
+/// Reads consecutive entries, in constant memory.
+pub struct Entries {
+    store: Arc<dyn Store>,
+    next: Index,
+    end: Index,
+    ready: VecDeque<Vec<u8>>,
+}
+
+impl Entries {
+    /// The entries from `start` up to, and without, `end`.
+    pub(crate) fn new(store: Arc<dyn Store>, start: Index, end: TreeSize) -> Self {
+        Self {
+            store,
+            next: start,
+            end: Index::new(end.value()),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Reads the next blocks into `ready`, from the one that holds `self.next`.
+    fn fill(&mut self) -> Result<(), ReadError> {
+        let damaged = ReadError::EntryDamaged {
+            index: self.next.value(),
+        };
+        let store = self.store.as_ref();
+        let last = store.scan(&layout::blocks_up_to(self.next), Direction::Backward, 1)?;
+        let first = last
+            .first()
+            .and_then(|(key, _)| layout::parse_block_key(key));
+        let Some((first, _)) = first else {
+            return Err(damaged);
+        };
+
+        // Ten parts make the largest block, so a page of this length holds at least one block whole.
+        let page = store.scan(&layout::blocks_from(first), Direction::Forward, PAGE + 10)?;
+        let mut blocks: Vec<(Index, Vec<u8>)> = Vec::new();
+        let whole_page = page.len() < PAGE + 10;
+        for (key, value) in page {
+            let Some((first, part)) = layout::parse_block_key(&key) else {
+                return Err(damaged);
+            };
+            match blocks.last_mut() {
+                Some((last, block)) if *last == first && part != 0 => block.extend(value),
+                _ => blocks.push((first, value)),
+            }
+        }
+        // The last block may go on beyond the page.
+        if !whole_page && 1 < blocks.len() {
+            blocks.pop();
+        }
+        for (first, block) in blocks.into_iter().take(PAGE) {
+            let Some(entries) = layout::unpack_block(&block) else {
+                return Err(damaged);
+            };
+            let wanted = self.next.value() + u64::try_from(self.ready.len()).unwrap_or(u64::MAX);
+            let Some(skip) = wanted.checked_sub(first.value()) else {
+                return Err(damaged);
+            };
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+            self.ready
+                .extend(entries.into_iter().skip(skip).map(<[u8]>::to_vec));
+        }
+        if self.ready.is_empty() {
+            Err(damaged)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<(Index, Vec<u8>), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.end <= self.next {
+            return None;
+        }
+        if self.ready.is_empty()
+            && let Err(error) = self.fill()
+        {
+            self.end = self.next;
+            return Some(Err(error));
+        }
+        let entry = self.ready.pop_front()?;
+        let index = self.next;
+        self.next = index.next();
+        Some(Ok((index, entry)))
+    }
+}
+
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "entries {} up to {}", self.next, self.end)
+    }
+}
+
+/// The nodes of a published tree: the right edge from memory, the rest from stored tiles.
+#[derive(Clone, Copy)]
+pub(crate) struct Nodes<'a> {
+    pub(crate) published: &'a Published,
+    pub(crate) store: &'a dyn Store,
+}
+
+impl ReadNodes for Nodes<'_> {
+    type Error = ReadError;
+
+    fn read_nodes(&self, ids: &[NodeId]) -> Result<Vec<Hash>, ReadError> {
+        // Neighbours in a proof share tiles; the last one read is enough to keep.
+        let mut loaded: Option<(TileId, TileNodes)> = None;
+        let mut hashes = Vec::with_capacity(ids.len());
+        for &id in ids {
+            if let Some(hash) = self.published.node(id) {
+                hashes.push(hash);
+                continue;
+            }
+            let (tile, row, place) = tile_of(id);
+            let damaged = || ReadError::TileDamaged { path: tile.path() };
+            let nodes = match loaded.take() {
+                Some((have, nodes)) if have == tile => nodes,
+                _ => TileNodes::from_hashes(&full_tile(self.store, tile)?).ok_or_else(damaged)?,
+            };
+            hashes.push(nodes.node(row, place).ok_or_else(damaged)?);
+            loaded = Some((tile, nodes));
+        }
+        Ok(hashes)
+    }
+}

@@ -1,0 +1,442 @@
+//! The ledger over real directories: what is acknowledged is there afterwards, whatever happens to
+//! one of the copies in between.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ed25519_dalek::SigningKey;
+use prost::Message as _;
+use tempfile::TempDir;
+
+use super::{AppendError, Ledger, NewLedger, OpenError, Opened, Options, Recovery, Submission};
+use crate::{
+    clock::SettableClock,
+    note::{Origin, open_checkpoint},
+    pb,
+    record::entry::EntryView,
+    rules::keys::sign_possession,
+    tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
+};
+
+const ORIGIN: &str = "log.example/trail";
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+/// A ledger in a directory of its own.
+struct Bench {
+    home: TempDir,
+    clock: Arc<SettableClock>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self {
+            home: tempfile::tempdir().unwrap(),
+            clock: Arc::new(SettableClock::new(noon())),
+        };
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let admin = SigningKey::from_bytes(&[8; 32]);
+        let genesis = pb::Genesis {
+            origin: ORIGIN.to_owned(),
+            administrator: "admin".to_owned(),
+            administrator_key: Some(pb::KeyOffer {
+                algorithm: pb::KeyAlgorithm::Ed25519.into(),
+                public_key: admin.verifying_key().to_bytes().to_vec(),
+                valid_from: "2020-01-01T00:00:00Z".to_owned(),
+                valid_to: "2050-01-01T00:00:00Z".to_owned(),
+                possession: sign_possession(&admin, ORIGIN).to_vec(),
+            }),
+            ..pb::Genesis::default()
+        };
+        let new = NewLedger {
+            origin: Origin::parse(ORIGIN).unwrap(),
+            key,
+            genesis: pb::Record {
+                record_id: uuid(u32::MAX),
+                kind: Some(pb::record::Kind::Genesis(genesis)),
+                ..pb::Record::default()
+            },
+            actor: "admin".to_owned(),
+        };
+        Ledger::create(&bench.options(), new, noon(), entropy()).unwrap();
+        bench
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.home.path().join("ledger")
+    }
+
+    fn options(&self) -> Options {
+        Options::new(self.dir())
+    }
+
+    fn try_open(&self) -> Result<Opened, OpenError> {
+        Ledger::open(&self.options(), self.clock.clone(), entropy())
+    }
+
+    fn open(&self) -> Ledger {
+        self.try_open().unwrap().ledger
+    }
+
+    /// Opens, and demands these recoveries and entries `1..=records` with the numbers `0..records`.
+    #[track_caller]
+    fn check(&self, recovered: &[Recovery], records: u32) -> Ledger {
+        let opened = self.try_open().unwrap();
+        assert_eq!(opened.recovered, recovered);
+        check_ledger(&opened.ledger, records);
+        opened.ledger
+    }
+}
+
+fn entropy() -> super::Entropy {
+    let mut counter = 0_u8;
+    Box::new(move |bytes| {
+        counter = counter.wrapping_add(1);
+        bytes.fill(counter);
+    })
+}
+
+fn uuid(number: u32) -> String {
+    format!("00000000-0000-4000-8000-0000{number:08x}")
+}
+
+fn submission(number: u32) -> Submission {
+    let record = pb::Record {
+        record_id: uuid(number),
+        ..pb::Record::default()
+    };
+    Submission {
+        record_id: crate::record::format::parse_uuid(&record.record_id).unwrap(),
+        record: record.encode_to_vec(),
+        actor: "ward-1".to_owned(),
+        author: None,
+        event_time: None,
+        authority: None,
+    }
+}
+
+/// Records the numbers, each in a call of its own, all at once.
+fn record(ledger: &Ledger, numbers: std::ops::Range<u32>) -> Vec<Result<u64, AppendError>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut waiting = Vec::new();
+        for number in numbers {
+            waiting.push(ledger.queue(vec![submission(number)]).await.unwrap());
+        }
+        let mut outcomes = Vec::new();
+        for answer in waiting {
+            outcomes.push(
+                answer
+                    .await
+                    .unwrap()
+                    .map(|accepted| accepted[0].index.value()),
+            );
+        }
+        outcomes
+    })
+}
+
+fn record_all(ledger: &Ledger, numbers: std::ops::Range<u32>) {
+    for (number, outcome) in numbers.clone().zip(record(ledger, numbers)) {
+        assert_eq!(outcome.unwrap(), u64::from(number) + 1);
+    }
+}
+
+#[track_caller]
+fn check_ledger(ledger: &Ledger, records: u32) {
+    let published = ledger.published();
+    let size = published.size();
+    assert_eq!(size, TreeSize::new(u64::from(records) + 1));
+    let checkpoint = open_checkpoint(published.note(), ledger.vkey()).unwrap();
+    assert_eq!(checkpoint.size, size);
+    let mut previous = Hash::ZERO;
+    for (expected, entry) in (0..).zip(ledger.entries(Index::new(0), size)) {
+        let (index, entry) = entry.unwrap();
+        assert_eq!(index, Index::new(expected));
+        assert_eq!(ledger.entry(index).unwrap(), entry);
+        let view = EntryView::parse(&entry).unwrap();
+        assert_eq!((view.index, view.previous), (index, previous));
+        previous = leaf_hash(&entry);
+        if expected < 3 || expected % 97 == 0 || u64::from(records) < expected + 3 {
+            let proof = ledger.prove_inclusion(&published, index, size).unwrap();
+            check_inclusion(&proof, index, size, previous, checkpoint.root).unwrap();
+            let old = TreeSize::new(expected + 1);
+            let proof = ledger.prove_consistency(&published, old, size).unwrap();
+            let root = ledger.root_at(&published, old).unwrap();
+            check_consistency(&proof, old, size, root, checkpoint.root).unwrap();
+        }
+        if let Some(number) = expected.checked_sub(1) {
+            let number = u32::try_from(number).unwrap();
+            let id = submission(number).record_id;
+            assert_eq!(
+                ledger.entry_by_record_id(&id).unwrap(),
+                Some((index, entry))
+            );
+        }
+    }
+    let unknown = submission(records + 7).record_id;
+    assert_eq!(ledger.entry_by_record_id(&unknown).unwrap(), None);
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path))
+        } else {
+            files.push(path)
+        }
+    }
+    files.sort();
+    files
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&file, target).unwrap();
+    }
+}
+
+/// In a frame that others follow: at the very end it would be a frame that a crash cut short.
+fn flip_a_bit_of_the_journal(dir: &Path) {
+    let files = files_below(&dir.join("journal"));
+    let length = |file: &&PathBuf| fs::metadata(file).unwrap().len();
+    let file = files.iter().max_by_key(length).unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let early = bytes.len() / 10;
+    bytes[early] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn what_was_recorded_is_there_after_a_clean_stop() {
+    let bench = Bench::new();
+    for (round, records) in [(0, 1), (1, 300), (300, 301), (301, 1_200)] {
+        let ledger = bench.check(&[], round);
+        record_all(&ledger, round..records);
+        check_ledger(&ledger, records);
+        ledger.close();
+    }
+    bench.check(&[], 1_200);
+}
+
+#[test]
+fn a_record_id_is_answered_with_its_first_entry_for_ever() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..10);
+    record_all(&ledger, 0..20);
+    ledger.close();
+    let ledger = bench.open();
+    record_all(&ledger, 5..25);
+    check_ledger(&ledger, 25);
+
+    let mut other = submission(3);
+    other.record.extend_from_slice(&[0x98, 0x06, 0x01]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let refused = runtime.block_on(ledger.append(vec![other])).unwrap_err();
+    assert!(
+        matches!(refused, AppendError::RecordIdTaken { item: 0, index: 4 }),
+        "{refused}"
+    );
+
+    let repeat = runtime
+        .block_on(ledger.append(vec![submission(4), submission(7)]))
+        .unwrap();
+    assert_eq!(
+        repeat.iter().map(|a| a.index.value()).collect::<Vec<_>>(),
+        [5, 8]
+    );
+    let partly = runtime
+        .block_on(ledger.append(vec![submission(90), submission(7)]))
+        .unwrap_err();
+    assert!(
+        matches!(partly, AppendError::PartlyRecorded { item: 1 }),
+        "{partly}"
+    );
+    check_ledger(&ledger, 25);
+}
+
+#[test]
+fn either_copy_is_enough() {
+    let damages: [(&str, fn(&Path), Recovery); 5] = [
+        (
+            "no store",
+            |dir| fs::remove_dir_all(dir.join("store")).unwrap(),
+            Recovery::StoreRebuilt(0),
+        ),
+        (
+            "a truncated store",
+            |dir| {
+                let file = fs::File::options()
+                    .write(true)
+                    .open(dir.join("store/db"))
+                    .unwrap();
+                file.set_len(9_000).unwrap();
+            },
+            // What is left of it is an older store, and whole.
+            Recovery::StoreCaughtUp(0),
+        ),
+        (
+            "a scribbled store",
+            |dir| {
+                for file in files_below(&dir.join("store")) {
+                    let mut bytes = fs::read(&file).unwrap();
+                    bytes.iter_mut().step_by(50).for_each(|byte| *byte = !*byte);
+                    fs::write(&file, bytes).unwrap();
+                }
+            },
+            Recovery::StoreRebuilt(0),
+        ),
+        (
+            "no journal",
+            |dir| fs::remove_dir_all(dir.join("journal")).unwrap(),
+            Recovery::JournalRewritten(0),
+        ),
+        (
+            "a journal with one bit flipped",
+            flip_a_bit_of_the_journal,
+            Recovery::JournalRewritten(0),
+        ),
+    ];
+    for (what, damage, recovery) in damages {
+        let bench = Bench::new();
+        let ledger = bench.open();
+        for hundred in 0..5 {
+            record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+        }
+        ledger.close();
+        damage(&bench.dir());
+        let opened = bench.try_open().unwrap();
+        assert_eq!(opened.recovered.len(), 2, "{what}: {:?}", opened.recovered);
+        let same = std::mem::discriminant(&recovery);
+        assert_eq!(std::mem::discriminant(&opened.recovered[1]), same, "{what}");
+        let ledger = opened.ledger;
+        check_ledger(&ledger, 500);
+        record_all(&ledger, 500..510);
+        ledger.close();
+        bench.check(&[], 510);
+    }
+}
+
+#[test]
+fn two_damaged_copies_are_refused_and_left_alone() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for hundred in 0..5 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
+    ledger.close();
+    fs::remove_dir_all(bench.dir().join("store")).unwrap();
+    flip_a_bit_of_the_journal(&bench.dir());
+    let journal = files_below(&bench.dir().join("journal"));
+    let error = bench.try_open().unwrap_err();
+    assert!(matches!(error, OpenError::BothDamaged { .. }), "{error}");
+    assert_eq!(files_below(&bench.dir().join("journal")), journal);
+}
+
+#[test]
+fn an_older_copy_of_the_directory_is_refused() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..5);
+    ledger.close();
+    let backup = bench.home.path().join("backup");
+    copy_dir(&bench.dir(), &backup);
+    let ledger = bench.open();
+    record_all(&ledger, 5..6);
+    ledger.close();
+    fs::remove_dir_all(bench.dir()).unwrap();
+    copy_dir(&backup, &bench.dir());
+    let error = bench.try_open().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            OpenError::OlderThanSigned {
+                have: 6,
+                signed: 7,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    assert!(matches!(
+        bench.try_open().unwrap_err(),
+        OpenError::InUse { .. }
+    ));
+    record_all(&ledger, 0..1);
+    ledger.close();
+    bench.check(&[], 1);
+}
+
+#[test]
+fn a_clock_that_steps_back_a_little_is_held_and_far_back_is_refused() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..1);
+    bench.clock.set(noon() - TimeDelta::seconds(9));
+    record_all(&ledger, 1..2);
+    bench.clock.set(noon() - TimeDelta::seconds(11));
+    let outcome = record(&ledger, 2..3).remove(0);
+    assert!(matches!(
+        outcome,
+        Err(AppendError::ClockWentBack { seconds: 11 })
+    ));
+    bench.clock.set(noon() + TimeDelta::seconds(1));
+    record_all(&ledger, 2..3);
+    check_ledger(&ledger, 3);
+}
+
+#[test]
+fn a_missing_high_water_checkpoint_is_made_anew_and_said() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..3);
+    ledger.close();
+    fs::remove_file(bench.options().high_water_path()).unwrap();
+    bench.check(&[Recovery::HighWaterCreated(4)], 3);
+}
+
+#[test]
+fn another_history_under_the_same_key_is_refused() {
+    let bench = Bench::new();
+    let backup = bench.home.path().join("backup");
+    copy_dir(&bench.dir(), &backup);
+    let ledger = bench.open();
+    record_all(&ledger, 0..3);
+    ledger.close();
+    let mark = fs::read(bench.options().high_water_path()).unwrap();
+    fs::remove_dir_all(bench.dir()).unwrap();
+    copy_dir(&backup, &bench.dir());
+    fs::remove_file(bench.options().high_water_path()).unwrap();
+    let ledger = bench.open();
+    bench.clock.advance(TimeDelta::seconds(1));
+    record_all(&ledger, 0..9);
+    ledger.close();
+    fs::write(bench.options().high_water_path(), mark).unwrap();
+    let error = bench.try_open().unwrap_err();
+    assert!(
+        matches!(error, OpenError::OtherHistory { size: 4, .. }),
+        "{error}"
+    );
+}

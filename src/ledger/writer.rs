@@ -1,0 +1,482 @@
+//! The one writer: takes what waits in the queue, decides, builds entries, has the tree signed,
+//! commits both copies, publishes, answers. It runs on a thread of its own, at its own pace.
+//!
+//! Nothing is answered, and nothing is visible, before the commit is durable. After a commit that
+//! failed nobody can tell what the disks hold, so the writer stops for good; opening the ledger again
+//! finds out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use prost::Message as _;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::{
+    Accepted, AppendError, Author, Shared, Submission,
+    copies::{Copies, Group},
+    layout,
+    published::Published,
+    reader,
+    signer::Signer,
+};
+use crate::{
+    clock::Clock,
+    pb,
+    record::{
+        entry::{AuthorView, ENTRY_BYTES_MAX, EntryView, RecordedAt},
+        format::parse_uuid,
+    },
+    rules::keys::{KeyRegistry, is_record_signed},
+    store::Write,
+    tlog::{Hash, Index, leaf_hash},
+    views::authority,
+};
+
+/// A commit takes at most this many entries: enough that a sync is shared by every caller, few enough
+/// that nobody waits for long.
+const GROUP_ENTRIES_MAX: usize = 1_024;
+
+/// And at most this many bytes of records.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// A clock that steps back by no more than this is an ordinary correction: entries keep the last
+/// entry's time until it has caught up. Further back, somebody must look.
+const STEP_BACK_MAX: TimeDelta = TimeDelta::seconds(10);
+
+/// Where salts come from.
+pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
+
+type Answer = Result<Vec<Accepted>, AppendError>;
+
+/// What waits in the queue.
+pub(super) struct Job {
+    pub(super) submissions: Vec<Submission>,
+    pub(super) answer: oneshot::Sender<Answer>,
+    /// Its share of the queue's bytes, given back when the job is done.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) signer: Signer,
+    pub(super) copies: Copies,
+    pub(super) keys: Arc<KeyRegistry>,
+    /// The last entry's leaf hash.
+    pub(super) previous: Hash,
+    /// The last entry's time.
+    pub(super) recorded_at: DateTime<Utc>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Entropy,
+}
+
+/// What a job comes to, once the commit is durable.
+enum Decision {
+    Refused(AppendError),
+    /// Each submission's entry.
+    Accepted(Vec<Place>),
+}
+
+/// Where a submission's entry is.
+enum Place {
+    /// In the commit, at this position.
+    New(usize),
+    /// It was recorded before.
+    Old(Index, Vec<u8>),
+}
+
+/// A commit being prepared.
+#[derive(Default)]
+struct Draft {
+    entries: Vec<Vec<u8>>,
+    leaves: Vec<Hash>,
+    /// Record id and record, by position.
+    records: Vec<([u8; 16], Vec<u8>)>,
+    positions: BTreeMap<[u8; 16], usize>,
+    /// Indexes of entries that name actors or keys.
+    authority: Vec<Index>,
+}
+
+impl Writer {
+    /// Works until every sender is gone or a commit fails; then closes the copies.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.jobs.blocking_recv() {
+            let jobs = self.gather(first);
+            if let Err(error) = self.record(jobs) {
+                tracing::error!(error = %super::Chain(&error), "the ledger stops writing");
+                self.shared.stop();
+                self.jobs.close();
+                while let Some(job) = self.jobs.blocking_recv() {
+                    answer(job.answer, Err(AppendError::Stopped));
+                }
+                self.copies.abandon();
+                return;
+            }
+        }
+        if let Err(error) = self.shared.ids.close(self.shared.store.as_ref()) {
+            tracing::warn!(error = %super::Chain(&error), "a view was left to be caught up");
+        }
+        if let Err(error) = self.copies.close() {
+            tracing::error!(error = %super::Chain(&error), "the ledger did not close cleanly");
+        }
+    }
+
+    /// The first job and what else waits, up to a commit's bounds.
+    fn gather(&mut self, first: Job) -> Vec<Job> {
+        let size = |job: &Job| {
+            let bytes: usize = job.submissions.iter().map(|s| s.record.len()).sum();
+            (job.submissions.len(), bytes)
+        };
+        let (mut entries, mut bytes) = size(&first);
+        let mut jobs = vec![first];
+        while entries < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            let (more_entries, more_bytes) = size(&job);
+            entries += more_entries;
+            bytes += more_bytes;
+            jobs.push(job);
+        }
+        // Who no longer waits (its deadline has passed) is not recorded for.
+        jobs.retain(|job| !job.answer.is_closed());
+        jobs
+    }
+
+    /// Decides and commits the jobs, then answers them. An error means that the ledger has stopped;
+    /// every job has been told.
+    fn record(&mut self, jobs: Vec<Job>) -> Result<(), super::CommitFailed> {
+        let now = match self.now() {
+            Ok(now) => now,
+            Err(refused) => return Ok(answer_all(jobs, &refused)),
+        };
+        if let Err(refused) = self.copies.check_room() {
+            return Ok(answer_all(jobs, &refused));
+        }
+        let mut draft = Draft::default();
+        let mut decided = Vec::with_capacity(jobs.len());
+        for Job {
+            submissions,
+            answer,
+            room,
+        } in jobs
+        {
+            let decision = self.decide(submissions, now, &mut draft);
+            decided.push((decision, answer, room));
+        }
+        let mut entries = Vec::new();
+        if !draft.entries.is_empty() {
+            match self.commit(draft, now) {
+                Ok(committed) => entries = committed,
+                Err(error) => {
+                    for (_, reply, _) in decided {
+                        answer(reply, Err(AppendError::Stopped));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        let published = self.shared.published();
+        let first = published.size().value() - u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        for (decision, reply, room) in decided {
+            let outcome = match decision {
+                Decision::Refused(error) => Err(error),
+                Decision::Accepted(places) => Ok(places
+                    .into_iter()
+                    .map(|place| accepted(place, first, &mut entries, &published))
+                    .collect()),
+            };
+            answer(reply, outcome);
+            drop(room);
+        }
+        if let Err(error) = self.shared.ids.keep_up(self.shared.store.as_ref()) {
+            // The entries are safe; the view is caught up or rebuilt at the next start.
+            return Err(super::CommitFailed::View(error));
+        }
+        Ok(())
+    }
+
+    /// The time that the next entries get.
+    fn now(&self) -> Result<DateTime<Utc>, AppendError> {
+        let now = self.clock.now();
+        // Microseconds are what every reader of a Timestamp keeps.
+        let now = now
+            .with_nanosecond(now.nanosecond() / 1_000 * 1_000)
+            .unwrap_or(now);
+        if self.recorded_at <= now {
+            return Ok(now);
+        }
+        let back = self.recorded_at - now;
+        if back <= STEP_BACK_MAX {
+            return Ok(self.recorded_at);
+        }
+        tracing::error!(
+            seconds = back.num_seconds(),
+            "the clock is behind the last entry"
+        );
+        Err(AppendError::ClockWentBack {
+            seconds: back.num_seconds(),
+        })
+    }
+
+    /// Decides one job; what it adds goes into the draft whole or not at all.
+    fn decide(
+        &mut self,
+        submissions: Vec<Submission>,
+        now: DateTime<Utc>,
+        draft: &mut Draft,
+    ) -> Decision {
+        let mut places = Vec::with_capacity(submissions.len());
+        for (item, submission) in submissions.iter().enumerate() {
+            match self.find(item, submission, draft) {
+                Ok(place) => places.push(place),
+                Err(refused) => return Decision::Refused(refused),
+            }
+        }
+        let recorded = places.iter().position(Option::is_some);
+        match recorded {
+            None => {}
+            Some(_) if places.iter().all(Option::is_some) => {
+                return Decision::Accepted(places.into_iter().flatten().collect());
+            }
+            Some(item) => return Decision::Refused(AppendError::PartlyRecorded { item }),
+        }
+
+        let mark = draft.entries.len();
+        let mut keys = Arc::clone(&self.keys);
+        let mut previous = self.previous;
+        let mut places = Vec::with_capacity(submissions.len());
+        for (item, submission) in submissions.into_iter().enumerate() {
+            let index = Index::new(self.signer.size().value() + count(draft.entries.len()));
+            let made = self.make(item, index, &previous, submission, now, &mut keys, draft);
+            match made {
+                Ok(leaf) => previous = leaf,
+                Err(refused) => {
+                    draft.cut_back(mark, index_at(self.signer.size().value(), mark));
+                    return Decision::Refused(refused);
+                }
+            }
+            places.push(Place::New(draft.entries.len() - 1));
+        }
+        self.previous = previous;
+        self.keys = keys;
+        Decision::Accepted(places)
+    }
+
+    /// The entry that a submission already has, by its record id.
+    fn find(
+        &self,
+        item: usize,
+        submission: &Submission,
+        draft: &Draft,
+    ) -> Result<Option<Place>, AppendError> {
+        let id = &submission.record_id;
+        if let Some(&position) = draft.positions.get(id) {
+            let same = draft
+                .records
+                .get(position)
+                .is_some_and(|(_, r)| *r == submission.record);
+            let index = index_at(self.signer.size().value(), position).value();
+            return if same {
+                Ok(Some(Place::New(position)))
+            } else {
+                Err(AppendError::RecordIdTaken { item, index })
+            };
+        }
+        let store = self.shared.store.as_ref();
+        for index in self.shared.ids.candidates(store, id)? {
+            let entry = reader::entry(store, index)?;
+            let damaged = || reader::ReadError::EntryDamaged {
+                index: index.value(),
+            };
+            let record = EntryView::parse(&entry).map_err(|_| damaged())?.record;
+            if record == submission.record.as_slice() {
+                return Ok(Some(Place::Old(index, entry)));
+            }
+            let other = pb::Record::decode(record).map_err(|_| damaged())?;
+            if parse_uuid(&other.record_id).is_ok_and(|other| other == *id) {
+                return Err(AppendError::RecordIdTaken {
+                    item,
+                    index: index.value(),
+                });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Builds one entry into the draft.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one thing that the entry is made of"
+    )]
+    fn make(
+        &mut self,
+        item: usize,
+        index: Index,
+        previous: &Hash,
+        submission: Submission,
+        now: DateTime<Utc>,
+        keys: &mut Arc<KeyRegistry>,
+        draft: &mut Draft,
+    ) -> Result<Hash, AppendError> {
+        let Submission {
+            record_id,
+            record,
+            actor,
+            author,
+            event_time,
+            authority,
+        } = submission;
+        if let Some(author) = &author {
+            let standing = keys
+                .check_author(&actor, &author.key_id, now, event_time)
+                .map_err(|cause| AppendError::AuthorRefused { item, cause })?;
+            let origin = self.signer.origin().as_str();
+            let checked = author.checked;
+            if !checked && !is_record_signed(standing.key, origin, &record, &author.signature) {
+                return Err(AppendError::SignatureWrong { item });
+            }
+        }
+        if let Some(authority) = authority {
+            Arc::make_mut(keys)
+                .apply(index, now, &authority)
+                .map_err(|cause| AppendError::KeyRefused { item, cause })?;
+            draft.authority.push(index);
+        }
+        let nanos = i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0);
+        let recorded_at = RecordedAt::new(now.timestamp(), nanos);
+        let recorded_at = recorded_at.ok_or(AppendError::ClockOutOfRange)?;
+        let mut salt = [0; 16];
+        (self.entropy)(&mut salt);
+        let author = author.as_ref();
+        let entry = EntryView {
+            index,
+            previous: *previous,
+            recorded_at,
+            salt,
+            actor: &actor,
+            record: &record,
+            author: author.map(
+                |Author {
+                     key_id, signature, ..
+                 }| AuthorView { key_id, signature },
+            ),
+        };
+        let entry = entry.encode();
+        if ENTRY_BYTES_MAX < entry.len() {
+            return Err(AppendError::EntryTooLarge {
+                item,
+                bytes: entry.len(),
+            });
+        }
+        let leaf = leaf_hash(&entry);
+        draft.positions.insert(record_id, draft.entries.len());
+        draft.entries.push(entry);
+        draft.leaves.push(leaf);
+        draft.records.push((record_id, record));
+        Ok(leaf)
+    }
+
+    /// Signs and commits the draft, and publishes it. The commit point.
+    fn commit(
+        &mut self,
+        draft: Draft,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Vec<u8>>, super::CommitFailed> {
+        let Draft {
+            entries,
+            leaves,
+            records,
+            positions: _,
+            authority,
+        } = draft;
+        let first = Index::new(self.signer.size().value());
+        // Sign before commit: a checkpoint that was never stored was never published either.
+        let signed = self.signer.extend(&leaves);
+        let mut writes = Vec::new();
+        layout::pack_blocks(first, entries.iter().map(Vec::as_slice), &mut writes);
+        for (tile, nodes) in &signed.tiles {
+            layout::put_tile(*tile, nodes, &mut writes);
+        }
+        writes.extend(authority.into_iter().map(authority::list));
+        let note = signed.note.as_bytes();
+        writes.push(Write::Put {
+            key: layout::CHECKPOINT_KEY.to_vec(),
+            value: note.to_vec(),
+        });
+
+        let bytes: usize = entries.iter().map(Vec::len).sum();
+        let group = Group {
+            first: first.value(),
+            entries,
+            checkpoint: note.to_vec(),
+        };
+        let entries = self.copies.commit(group, self.previous, &writes)?;
+
+        let committed = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        metrics::histogram!("genetrail_commit_entries").record(f64::from(committed));
+        metrics::counter!("genetrail_entries_total").increment(count(entries.len()));
+        metrics::counter!("genetrail_entry_bytes_total").increment(count(bytes));
+        metrics::counter!("genetrail_tree_size").absolute(signed.checkpoint.size.value());
+        self.recorded_at = now;
+        for ((record_id, _), position) in records.iter().zip(0..) {
+            self.shared
+                .ids
+                .insert(record_id, index_at(first.value(), position));
+        }
+        let keys = Arc::clone(&self.keys);
+        self.shared.publish(Published::new(signed, keys));
+        Ok(entries)
+    }
+}
+
+impl Draft {
+    /// Forgets what a refused job had added.
+    fn cut_back(&mut self, mark: usize, first_forgotten: Index) {
+        self.entries.truncate(mark);
+        self.leaves.truncate(mark);
+        self.authority.retain(|index| *index < first_forgotten);
+        for (record_id, _) in self.records.drain(mark..) {
+            self.positions.remove(&record_id);
+        }
+    }
+}
+
+fn accepted(
+    place: Place,
+    first: u64,
+    entries: &mut [Vec<u8>],
+    published: &Arc<Published>,
+) -> Accepted {
+    let published = Arc::clone(published);
+    match place {
+        // Cloned, not taken: two submissions of one job queue may name one entry.
+        Place::New(position) => Accepted {
+            index: index_at(first, position),
+            entry: entries.get(position).cloned().unwrap_or_default(),
+            published,
+        },
+        Place::Old(index, entry) => Accepted {
+            index,
+            entry,
+            published,
+        },
+    }
+}
+
+fn answer(reply: oneshot::Sender<Answer>, outcome: Answer) {
+    // The caller may have gone; the record id answers it when it comes back.
+    drop(reply.send(outcome));
+}
+
+fn answer_all(jobs: Vec<Job>, refused: &AppendError) {
+    for job in jobs {
+        answer(job.answer, Err(refused.again()));
+    }
+}
+
+fn index_at(first: u64, position: usize) -> Index {
+    Index::new(first + count(position))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,662 @@
+//! Which entry carries a record id: what makes a submission idempotent for ever.
+//!
+//! Record ids are random, and a random key costs the store eight times what a sequential one does. So
+//! they are kept as a log-structured index: the newest in memory, the others in sorted runs, eight
+//! small runs merged into a large one, in small steps between commits. A run is addressed by digest
+//! (the first 8 bytes of the id's SHA-256): bucket `digest >> (64 - bits)`, each bucket one value,
+//! each run with a [`Filter`]. A digest names candidates; the caller reads the entry and decides.
+//!
+//! Runs trail behind the log. The manifest's watermark says up to where they reach; what is beyond is
+//! read from the entries when the ledger opens.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{FILTER, MANIFEST, RUN, STEP_KEYS, filter::Filter};
+use crate::{
+    store::{Direction, KeyRange, Store, StoreError, Write},
+    tlog::{Index, TreeSize},
+};
+
+/// Ids in memory before they become a run: about 1 MB of memory, and 10 MB of entries to read again
+/// after a kill.
+const RECENT_MAX: usize = 16_384;
+
+/// Runs of one level that become one of the next.
+const FAN_IN: usize = 8;
+
+/// A bucket's aim; with buckets a power of two, the mean is 128 to 256 of at most 512.
+const BUCKET_IDS: u64 = 256;
+
+/// A digest (8 bytes) and an index (6 bytes).
+const ITEM_BYTES: usize = 14;
+
+/// Why the view of record ids cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is stored is not a view; drop and rebuild it.
+    #[error("the view of record ids is damaged at run {run}")]
+    Damaged {
+        /// The run.
+        run: u32,
+    },
+}
+
+/// The index from record ids to entries. One thread inserts and keeps it up; any may ask.
+#[derive(Debug)]
+pub struct RecordIds {
+    state: RwLock<State>,
+    upkeep: RwLock<Upkeep>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Digest and index of the newest ids.
+    recent: BTreeSet<(u64, u64)>,
+    runs: Vec<Arc<Run>>,
+    /// Entries below are in the runs.
+    watermark: u64,
+    /// One past the last inserted.
+    end: u64,
+}
+
+#[derive(Debug, Default)]
+struct Upkeep {
+    next_run: u32,
+    merge: Option<Merge>,
+    /// Keys of runs that were merged away.
+    garbage: Vec<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    id: u32,
+    level: u8,
+    /// Buckets are `1 << bits`.
+    bits: u8,
+    ids: u64,
+    filter: Filter,
+}
+
+/// A merge on its way: the inputs' buckets are read range by range, in the order of digests.
+#[derive(Debug)]
+struct Merge {
+    inputs: Vec<Arc<Run>>,
+    output: Run,
+    /// The next range, of `1 << range_bits`.
+    next_range: u64,
+    range_bits: u8,
+}
+
+type Item = (u64, u64);
+
+impl RecordIds {
+    /// Opens the index as the store holds it. What lies beyond [`RecordIds::watermark`] must be
+    /// inserted by the caller.
+    ///
+    /// # Errors
+    /// [`ViewError::Damaged`] where the stored view does not fit together: drop and rebuild it.
+    pub fn open(store: &dyn Store) -> Result<Self, ViewError> {
+        let manifest = match store.get(&[MANIFEST])? {
+            Some(bytes) => Manifest::decode(&bytes).ok_or(ViewError::Damaged { run: 0 })?,
+            None => Manifest::default(),
+        };
+        let mut runs = Vec::new();
+        for entry in &manifest.runs {
+            let keys: Vec<Vec<u8>> = (0_u32..)
+                .take(Filter::page_count(entry.ids))
+                .map(|p| key(FILTER, entry.id, p))
+                .collect();
+            let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+            let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
+            let filter = pages
+                .and_then(|pages| Filter::from_pages(entry.ids, pages))
+                .ok_or(ViewError::Damaged { run: entry.id })?;
+            runs.push(Arc::new(Run {
+                filter,
+                ..entry.clone()
+            }));
+        }
+        let watermark = manifest.watermark;
+        let state = State {
+            recent: BTreeSet::new(),
+            runs,
+            watermark,
+            end: watermark,
+        };
+        // What a merge left behind when it was interrupted.
+        let mut garbage = Vec::new();
+        for run in manifest.unfinished {
+            garbage.extend(keys_of(store, run)?);
+        }
+        let upkeep = Upkeep {
+            next_run: manifest.next_run,
+            merge: None,
+            garbage,
+        };
+        Ok(Self {
+            state: RwLock::new(state),
+            upkeep: RwLock::new(upkeep),
+        })
+    }
+
+    /// Up to where the stored runs reach.
+    pub fn watermark(&self) -> TreeSize {
+        TreeSize::new(self.read().watermark)
+    }
+
+    /// Inserts the next entry's record id.
+    pub fn insert(&self, record_id: &[u8; 16], index: Index) {
+        let mut state = self.write();
+        state.recent.insert((digest(record_id), index.value()));
+        state.end = index.value() + 1;
+    }
+
+    /// The entries that may carry the record id, the oldest first. Nearly always none or the one.
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a bucket is missing or malformed.
+    pub fn candidates(
+        &self,
+        store: &dyn Store,
+        record_id: &[u8; 16],
+    ) -> Result<Vec<Index>, ViewError> {
+        let digest = digest(record_id);
+        loop {
+            let (mut found, runs) = {
+                let state = self.read();
+                let recent = state.recent.range((digest, 0)..=(digest, u64::MAX));
+                let recent: Vec<u64> = recent.map(|&(_, index)| index).collect();
+                (recent, state.runs.clone())
+            };
+            match self.candidates_in(store, &runs, digest, &mut found) {
+                Ok(()) => {
+                    found.sort_unstable();
+                    found.dedup();
+                    return Ok(found.into_iter().map(Index::new).collect());
+                }
+                // The runs may have been merged away while we read.
+                Err(ViewError::Damaged { .. }) if self.read().runs != runs => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn candidates_in(
+        &self,
+        store: &dyn Store,
+        runs: &[Arc<Run>],
+        digest: u64,
+        found: &mut Vec<u64>,
+    ) -> Result<(), ViewError> {
+        for run in runs.iter().filter(|run| run.filter.may_hold(digest)) {
+            let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
+            let start = bucket.partition_point(|&(d, _)| d < digest);
+            let same = bucket.iter().skip(start).take_while(|&&(d, _)| d == digest);
+            found.extend(same.map(|&(_, index)| index));
+        }
+        Ok(())
+    }
+
+    /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a run to be merged is.
+    pub fn keep_up(&self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut upkeep = self.upkeep.write().unwrap_or_else(PoisonError::into_inner);
+        if RECENT_MAX <= self.read().recent.len() {
+            return self.spill(store, &mut upkeep);
+        }
+        if !upkeep.garbage.is_empty() {
+            let rest = upkeep.garbage.len().saturating_sub(STEP_KEYS);
+            let removes: Vec<Write> = upkeep
+                .garbage
+                .drain(rest..)
+                .map(|key| Write::Remove { key })
+                .collect();
+            return Ok(store.trail(&removes)?);
+        }
+        if let Some(merge) = upkeep.merge.take() {
+            return self.step(store, &mut upkeep, merge);
+        }
+        self.plan(store, &mut upkeep)
+    }
+
+    /// Writes what is in memory as a run, so that nothing need be read again at the next start.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn close(&self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut upkeep = self.upkeep.write().unwrap_or_else(PoisonError::into_inner);
+        if self.read().recent.is_empty() {
+            return Ok(());
+        }
+        self.spill(store, &mut upkeep)
+    }
+
+    /// How many ids are indexed, in memory and in the runs.
+    pub fn count(&self) -> u64 {
+        let state = self.read();
+        let recent = u64::try_from(state.recent.len()).unwrap_or(u64::MAX);
+        state.runs.iter().map(|run| run.ids).sum::<u64>() + recent
+    }
+
+    /// Memory becomes a run of level 0.
+    fn spill(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
+        let (items, end) = {
+            let state = self.read();
+            (
+                state.recent.iter().copied().collect::<Vec<Item>>(),
+                state.end,
+            )
+        };
+        let ids = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        let mut run = Run::new(upkeep.next_run, 0, ids);
+        upkeep.next_run += 1;
+        let mut writes = Vec::new();
+        let mut rest = items.as_slice();
+        for bucket in 0..1_u64 << run.bits {
+            let (items, later) =
+                rest.split_at(rest.partition_point(|&(d, _)| range_of(d, run.bits) <= bucket));
+            put_bucket(&mut run, bucket, items, &mut writes);
+            rest = later;
+        }
+        put_filter(&run, &mut writes);
+        trail(store, writes)?;
+
+        let mut state = self.write();
+        state.recent.clear();
+        state.runs.push(Arc::new(run));
+        state.watermark = end;
+        store.trail(&[Manifest::of(&state, upkeep).write()])?;
+        Ok(())
+    }
+
+    /// Starts a merge where a level has enough runs.
+    fn plan(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
+        let state = self.read();
+        let full = (0..=u8::MAX)
+            .find(|&level| FAN_IN <= state.runs.iter().filter(|run| run.level == level).count());
+        let Some(level) = full else { return Ok(()) };
+        let inputs: Vec<Arc<Run>> = state
+            .runs
+            .iter()
+            .filter(|run| run.level == level)
+            .map(Arc::clone)
+            .collect();
+        let ids = inputs.iter().map(|run| run.ids).sum();
+        let output = Run::new(upkeep.next_run, level.saturating_add(1), ids);
+        upkeep.next_run += 1;
+        let range_bits = inputs
+            .iter()
+            .map(|run| run.bits)
+            .min()
+            .unwrap_or(0)
+            .min(output.bits);
+        upkeep.merge = Some(Merge {
+            inputs,
+            output,
+            next_range: 0,
+            range_bits,
+        });
+        // On record before its first key, so that an interrupted merge can be cleared away.
+        store.trail(&[Manifest::of(&state, upkeep).write()])?;
+        Ok(())
+    }
+
+    /// Merges as many ranges as a step may write; at the end, puts the output in the inputs' place.
+    fn step(
+        &self,
+        store: &dyn Store,
+        upkeep: &mut Upkeep,
+        mut merge: Merge,
+    ) -> Result<(), ViewError> {
+        let mut writes = Vec::new();
+        while writes.len() < STEP_KEYS / 2 && merge.next_range < 1 << merge.range_bits {
+            let mut items = Vec::new();
+            for run in &merge.inputs {
+                let width = run.bits - merge.range_bits;
+                let first = merge.next_range << width;
+                for bucket in first..first + (1 << width) {
+                    items.extend(read_bucket(store, run, bucket)?);
+                }
+            }
+            items.sort_unstable();
+            let width = merge.output.bits - merge.range_bits;
+            let first = merge.next_range << width;
+            let mut rest = items.as_slice();
+            for bucket in first..first + (1 << width) {
+                let bits = merge.output.bits;
+                let (items, later) =
+                    rest.split_at(rest.partition_point(|&(d, _)| range_of(d, bits) <= bucket));
+                put_bucket(&mut merge.output, bucket, items, &mut writes);
+                rest = later;
+            }
+            merge.next_range += 1;
+        }
+        trail(store, writes)?;
+        if merge.next_range < 1 << merge.range_bits {
+            upkeep.merge = Some(merge);
+            return Ok(());
+        }
+
+        let mut writes = Vec::new();
+        put_filter(&merge.output, &mut writes);
+        trail(store, writes)?;
+        {
+            let mut state = self.write();
+            state.runs.retain(|run| !merge.inputs.contains(run));
+            state.runs.push(Arc::new(merge.output));
+        }
+        for run in &merge.inputs {
+            upkeep.garbage.extend(keys_of(store, run.id)?);
+        }
+        store.trail(&[Manifest::of(&self.read(), upkeep).write()])?;
+        Ok(())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    fn new(id: u32, level: u8, ids: u64) -> Self {
+        let buckets = ids.div_ceil(BUCKET_IDS).max(1).next_power_of_two();
+        // A power of two of u64 has at most 63 trailing zeroes.
+        let bits = u8::try_from(buckets.trailing_zeros()).unwrap_or(63);
+        Self {
+            id,
+            level,
+            bits,
+            ids,
+            filter: Filter::for_ids(ids),
+        }
+    }
+}
+
+/// Which of `1 << bits` equal ranges a digest falls in.
+fn range_of(digest: u64, bits: u8) -> u64 {
+    digest.checked_shr(64 - u32::from(bits)).unwrap_or(0)
+}
+
+fn digest(record_id: &[u8; 16]) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(record_id).into();
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn key(kind: u8, run: u32, number: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
+    key.push(kind);
+    key.extend_from_slice(&run.to_be_bytes());
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// All keys of a run, for removing them.
+fn keys_of(store: &dyn Store, run: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut keys = Vec::new();
+    for kind in [RUN, FILTER] {
+        let mut start = key(kind, run, 0);
+        loop {
+            let end = key(kind, run + 1, 0);
+            let page = store.scan(&KeyRange { start, end }, Direction::Forward, STEP_KEYS)?;
+            let Some((last, _)) = page.last() else { break };
+            start = [last.as_slice(), &[0]].concat();
+            keys.extend(page.into_iter().map(|(key, _)| key));
+        }
+    }
+    Ok(keys)
+}
+
+fn put_bucket(run: &mut Run, bucket: u64, items: &[Item], writes: &mut Vec<Write>) {
+    let mut value = Vec::with_capacity(items.len() * ITEM_BYTES);
+    for &(digest, index) in items {
+        run.filter.insert(digest);
+        value.extend_from_slice(&digest.to_be_bytes());
+        // 48 bits of index: 280 trillion entries.
+        let [_, _, index @ ..] = index.to_be_bytes();
+        value.extend_from_slice(&index);
+    }
+    let bucket = u32::try_from(bucket).unwrap_or(u32::MAX);
+    writes.push(Write::Put {
+        key: key(RUN, run.id, bucket),
+        value,
+    });
+}
+
+fn put_filter(run: &Run, writes: &mut Vec<Write>) {
+    for (page, bytes) in (0_u32..).zip(run.filter.pages()) {
+        writes.push(Write::Put {
+            key: key(FILTER, run.id, page),
+            value: bytes.to_vec(),
+        });
+    }
+}
+
+fn read_bucket(store: &dyn Store, run: &Run, bucket: u64) -> Result<Vec<Item>, ViewError> {
+    let damaged = ViewError::Damaged { run: run.id };
+    let bucket = u32::try_from(bucket).unwrap_or(u32::MAX);
+    let Some(value) = store.get(&key(RUN, run.id, bucket))? else {
+        return Err(damaged);
+    };
+    let (items, rest) = value.as_chunks::<ITEM_BYTES>();
+    if !rest.is_empty() {
+        return Err(damaged);
+    }
+    let item = |&[a, b, c, d, e, f, g, h, i, j, k, l, m, n]: &[u8; ITEM_BYTES]| {
+        let digest = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        (digest, u64::from_be_bytes([0, 0, i, j, k, l, m, n]))
+    };
+    Ok(items.iter().map(item).collect())
+}
+
+/// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
+fn trail(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
+    writes
+        .chunks(STEP_KEYS)
+        .try_for_each(|writes| store.trail(writes))
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Manifest {
+    watermark: u64,
+    next_run: u32,
+    /// Runs without their filters' bits.
+    runs: Vec<Run>,
+    /// Runs whose keys may be there and do not count.
+    unfinished: Vec<u32>,
+}
+
+impl Manifest {
+    fn of(state: &State, upkeep: &Upkeep) -> Self {
+        let mut unfinished: BTreeSet<u32> = upkeep.merge.iter().map(|m| m.output.id).collect();
+        unfinished.extend(upkeep.garbage.iter().filter_map(|key| {
+            let (_, run) = key.split_first()?;
+            Some(u32::from_be_bytes(*run.first_chunk()?))
+        }));
+        Self {
+            watermark: state.watermark,
+            next_run: upkeep.next_run,
+            runs: state.runs.iter().map(|run| Run::clone(run)).collect(),
+            unfinished: unfinished.into_iter().collect(),
+        }
+    }
+
+    /// watermark (8), next run (4), runs' count (4), each run: id (4) level (1) bits (1) ids (8); then
+    /// the unfinished runs' ids (4 each).
+    fn write(&self) -> Write {
+        let mut value = Vec::new();
+        value.extend_from_slice(&self.watermark.to_be_bytes());
+        value.extend_from_slice(&self.next_run.to_be_bytes());
+        let count = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        value.extend_from_slice(&count.to_be_bytes());
+        for Run {
+            id,
+            level,
+            bits,
+            ids,
+            filter: _,
+        } in &self.runs
+        {
+            value.extend_from_slice(&id.to_be_bytes());
+            value.extend_from_slice(&[*level, *bits]);
+            value.extend_from_slice(&ids.to_be_bytes());
+        }
+        for run in &self.unfinished {
+            value.extend_from_slice(&run.to_be_bytes());
+        }
+        Write::Put {
+            key: vec![MANIFEST],
+            value,
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (watermark, rest) = bytes.split_first_chunk()?;
+        let (next_run, rest) = rest.split_first_chunk()?;
+        let (count, mut rest) = rest.split_first_chunk()?;
+        let mut runs = Vec::new();
+        for _ in 0..u32::from_be_bytes(*count) {
+            let (id, later) = rest.split_first_chunk()?;
+            let (&[level, bits], later) = later.split_first_chunk()?;
+            let (ids, later) = later.split_first_chunk()?;
+            let ids = u64::from_be_bytes(*ids);
+            let filter = Filter::for_ids(0);
+            runs.push(Run {
+                id: u32::from_be_bytes(*id),
+                level,
+                bits,
+                ids,
+                filter,
+            });
+            rest = later;
+        }
+        let (unfinished, rest) = rest.as_chunks();
+        rest.is_empty().then(|| Self {
+            watermark: u64::from_be_bytes(*watermark),
+            next_run: u32::from_be_bytes(*next_run),
+            runs,
+            unfinished: unfinished.iter().copied().map(u32::from_be_bytes).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    fn id(n: u64) -> [u8; 16] {
+        let hash = crate::tlog::leaf_hash(&n.to_be_bytes());
+        *hash.as_bytes().first_chunk().unwrap()
+    }
+
+    fn check(ids: &RecordIds, store: &MemoryStore, present: u64) {
+        let found = |n| ids.candidates(store, &id(n)).unwrap();
+        for n in (0..present).step_by(37) {
+            assert_eq!(found(n), [Index::new(n)], "record id {n} of {present}");
+        }
+        for n in present..present + 100 {
+            assert_eq!(found(n), [], "record id {n} was never inserted");
+        }
+    }
+
+    #[test]
+    fn every_id_is_found_through_spills_and_merges_and_after_reopening() {
+        let store = MemoryStore::default();
+        let ids = RecordIds::open(&store).unwrap();
+        let total = 200_000;
+        for n in 0..total {
+            ids.insert(&id(n), Index::new(n));
+            if n % 512 == 511 {
+                ids.keep_up(&store).unwrap();
+            }
+        }
+        assert!(
+            ids.read().runs.iter().any(|run| run.level == 1),
+            "a merge has happened"
+        );
+        check(&ids, &store, total);
+        assert_eq!(ids.count(), total);
+
+        ids.close(&store).unwrap();
+        let reopened = RecordIds::open(&store).unwrap();
+        assert_eq!(reopened.watermark(), TreeSize::new(total));
+        check(&reopened, &store, total);
+    }
+
+    #[test]
+    fn what_is_beyond_the_watermark_is_inserted_again_after_a_crash() {
+        let store = MemoryStore::default();
+        let ids = RecordIds::open(&store).unwrap();
+        for n in 0..40_000 {
+            ids.insert(&id(n), Index::new(n));
+            ids.keep_up(&store).unwrap();
+        }
+        let reopened = RecordIds::open(&store).unwrap();
+        let watermark = reopened.watermark().value();
+        assert!(0 < watermark && watermark < 40_000);
+        for n in watermark..40_000 {
+            reopened.insert(&id(n), Index::new(n));
+        }
+        check(&reopened, &store, 40_000);
+        assert_eq!(reopened.count(), 40_000);
+    }
+
+    #[test]
+    fn a_merge_that_was_interrupted_leaves_nothing_behind() {
+        let store = MemoryStore::default();
+        let ids = RecordIds::open(&store).unwrap();
+        let mut n = 0;
+        while ids.upkeep.read().unwrap().merge.is_none() {
+            ids.insert(&id(n), Index::new(n));
+            ids.keep_up(&store).unwrap();
+            n += 1;
+        }
+        // One step of the merge, then the crash.
+        ids.keep_up(&store).unwrap();
+        let reopened = RecordIds::open(&store).unwrap();
+        check(&reopened, &store, reopened.watermark().value());
+        for _ in 0..1_000 {
+            reopened.keep_up(&store).unwrap();
+        }
+        let live: BTreeSet<u32> = reopened.read().runs.iter().map(|run| run.id).collect();
+        let range = KeyRange {
+            start: vec![RUN],
+            end: vec![MANIFEST],
+        };
+        for (key, _) in store.scan(&range, Direction::Forward, usize::MAX).unwrap() {
+            let run = u32::from_be_bytes(*key[1..].first_chunk().unwrap());
+            assert!(
+                live.contains(&run),
+                "a key of run {run}, which does not count"
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_not_opened() {
+        let store = MemoryStore::default();
+        let ids = RecordIds::open(&store).unwrap();
+        ids.insert(&id(0), Index::new(0));
+        ids.close(&store).unwrap();
+        let manifest = store.get(&[MANIFEST]).unwrap().unwrap();
+        assert!(Manifest::decode(&manifest).is_some());
+        for cut in 0..manifest.len() {
+            assert_eq!(Manifest::decode(&manifest[..cut]), None, "cut at {cut}");
+        }
+    }
+}
