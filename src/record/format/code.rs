@@ -129,3 +129,155 @@ const MEDIA_KINDS: [&str; 10] = [
     "text",
     "video",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_zone_is_one_of_the_iana_database_in_its_spelling() {
+        for zone in [
+            "Asia/Shanghai",
+            "Europe/Berlin",
+            "America/Argentina/Ushuaia",
+            "UTC",
+            "Etc/GMT+8",
+        ] {
+            assert_eq!(check_time_zone(zone), Ok(()), "{zone}");
+        }
+        for zone in [
+            "",
+            "asia/shanghai",
+            "Asia/Beijing",
+            "CST6",
+            "+08:00",
+            "GMT+8",
+            "Asia/Shanghai ",
+        ] {
+            assert!(check_time_zone(zone).is_err(), "{zone:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_249_countries() {
+        let letters = || 'A'..='Z';
+        let codes = letters().flat_map(|a| letters().map(move |b| format!("{a}{b}")));
+        assert_eq!(
+            codes.filter(|code| check_country(code).is_ok()).count(),
+            249
+        );
+        for code in ["", " ", "cn", "CHN", "UK", "EU", "XX", "AD AE", "D A"] {
+            assert!(check_country(code).is_err(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_language_tag_names_a_language() {
+        for tag in [
+            "zh",
+            "zh-CN",
+            "zh-Hans-CN",
+            "zh-Hant-TW",
+            "en",
+            "en-US",
+            "de-DE",
+            "es-419",
+            "yue-Hant-HK",
+            "cmn-Hans",
+            "sr-Latn-RS",
+            "de-CH-1996",
+            "bo",
+            "ug-Arab-CN",
+            "EN-us",
+            "en-EU",
+        ] {
+            assert_eq!(check_language(tag), Ok(()), "{tag}");
+        }
+        for tag in [
+            "",
+            "-",
+            "zh_CN",
+            "zh-",
+            "-zh",
+            "zh--CN",
+            "english",
+            "Chinese",
+            "xx",
+            "zz-ZZ",
+            "zh-XX",
+            "z",
+            "1",
+            "x-secret",
+            "i-klingon",
+            "zh-CN-",
+            "中文",
+            "en-US-US",
+            "e n",
+        ] {
+            assert!(check_language(tag).is_err(), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_a_kind_and_a_subtype() {
+        for text in [
+            "application/pdf",
+            "text/csv",
+            "image/svg+xml",
+            "application/vnd.ms-excel",
+            "Text/HTML",
+        ] {
+            assert_eq!(check_media_type(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "pdf",
+            "application/",
+            "/pdf",
+            "application/pdf/x",
+            "application pdf",
+            "x/y",
+            "*/*",
+            "text/*",
+            "text/plain; charset=utf-8",
+            "text/.hidden",
+            "application/pdé",
+        ] {
+            assert!(check_media_type(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_uri_is_absolute_and_leads_to_no_person() {
+        for text in [
+            "http://snomed.info/sct",
+            "http://loinc.org",
+            "urn:oid:2.16.840.1.113883.6.1",
+            "urn:uuid:3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "https://id.gs1.org/01/09506000134352/10/ABC%20123?x=1#part",
+        ] {
+            assert_eq!(check_uri(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "http:",
+            "http://",
+            "://x",
+            "snomed.info/sct",
+            "/sct",
+            "1http://x",
+            "http://a b",
+            "http://x/%zz",
+            "http://x/%2",
+            "http://x/#a#b",
+            "http://例子.公司",
+            "http://x/<y>",
+            "mailto:somebody@example.org",
+            "tel:+86-138-0013-8000",
+        ] {
+            assert!(check_uri(text).is_err(), "{text:?}");
+        }
+        assert_eq!(check_uri(&format!("http://x/{}", "a".repeat(2039))), Ok(()));
+        assert!(check_uri(&format!("http://x/{}", "a".repeat(2040))).is_err());
+    }
+}

@@ -302,3 +302,212 @@ fn offset_of(seconds: i32) -> Result<FixedOffset, FormatError> {
         "an offset lies between -14:00 and +14:00",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::Datelike as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        parse_civil_date(text).unwrap()
+    }
+
+    #[test]
+    fn a_civil_date_is_a_day_of_the_calendar() {
+        for text in [
+            "2026-11-22",
+            "2028-02-29",
+            "2000-02-29",
+            "1900-01-01",
+            "2200-12-31",
+        ] {
+            assert_eq!(check_civil_date(text), Ok(()), "{text}");
+        }
+        for (text, rule) in [
+            ("", "DATE_FORMAT"),
+            ("20261122", "DATE_FORMAT"),
+            ("2026-11", "DATE_FORMAT"),
+            ("2026-1-22", "DATE_FORMAT"),
+            ("2026-11-22Z", "DATE_FORMAT"),
+            ("26-11-22", "DATE_FORMAT"),
+            ("22-11-2026", "DATE_FORMAT"),
+            ("2026/11/22", "DATE_FORMAT"),
+            ("-026-11-22", "DATE_FORMAT"),
+            ("+026-11-22", "DATE_FORMAT"),
+            ("２026-11-22", "DATE_FORMAT"),
+            ("2026-02-30", "DATE_NOT_IN_CALENDAR"),
+            ("2027-02-29", "DATE_NOT_IN_CALENDAR"),
+            ("2100-02-29", "DATE_NOT_IN_CALENDAR"),
+            ("2026-13-01", "DATE_NOT_IN_CALENDAR"),
+            ("2026-00-01", "DATE_NOT_IN_CALENDAR"),
+            ("2026-01-00", "DATE_NOT_IN_CALENDAR"),
+            ("2026-04-31", "DATE_NOT_IN_CALENDAR"),
+            ("1899-12-31", "DATE_YEAR"),
+            ("2201-01-01", "DATE_YEAR"),
+            ("0000-00-00", "DATE_YEAR"),
+        ] {
+            assert_eq!(
+                check_civil_date(text).map_err(|error| error.rule),
+                Err(rule),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_partial_date_spans_the_days_it_can_mean() {
+        for (text, precision, first, last) in [
+            ("2028", Precision::Year, "2028-01-01", "2028-12-31"),
+            ("2028-02", Precision::Month, "2028-02-01", "2028-02-29"),
+            ("2027-02", Precision::Month, "2027-02-01", "2027-02-28"),
+            ("2028-12", Precision::Month, "2028-12-01", "2028-12-31"),
+            ("2028-02-29", Precision::Day, "2028-02-29", "2028-02-29"),
+        ] {
+            let date = PartialDate::parse(text).unwrap();
+            let read = (date.precision(), date.first_day(), date.last_day());
+            assert_eq!(read, (precision, day(first), day(last)), "{text}");
+            assert_eq!(date.to_string(), text);
+        }
+        for text in [
+            "",
+            "202",
+            "20281",
+            "2028-",
+            "2028-1",
+            "2028-13",
+            "2028-00",
+            "2028-02-30",
+            "２028",
+        ] {
+            assert!(check_partial_date(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_instant_says_where_its_clock_stood() {
+        for text in [
+            "2026-11-22T10:15:00Z",
+            "2026-11-22T00:00:00+00:00",
+            "2026-11-22T23:59:59+14:00",
+            "2026-11-22T10:15:00-14:00",
+            "2026-11-22T10:15:00.1-03:30",
+            "2026-11-22T10:15:00.123456789+08:00",
+        ] {
+            assert_eq!(check_instant(text), Ok(()), "{text}");
+            let chrono = DateTime::parse_from_rfc3339(text).unwrap();
+            assert_eq!(Instant::parse(text).unwrap().date_time(), chrono, "{text}");
+        }
+        for (text, rule) in [
+            ("2026-11-22", "INSTANT_FORMAT"),
+            ("2026-11-22 10:15:00Z", "INSTANT_FORMAT"),
+            ("2026-11-22t10:15:00Z", "INSTANT_FORMAT"),
+            ("2026-11-22T10:15Z", "INSTANT_FORMAT"),
+            ("2026-11-22T10.15.00Z", "INSTANT_FORMAT"),
+            ("2026-11-22T1:015:00Z", "INSTANT_FORMAT"),
+            ("2026-11-22T10:15:00", "INSTANT_OFFSET_MISSING"),
+            ("2026-11-22T10:15:00z", "INSTANT_OFFSET_MISSING"),
+            ("2026-11-22T10:15:00+0800", "INSTANT_OFFSET_MISSING"),
+            ("2026-11-22T10:15:00+08", "INSTANT_OFFSET_MISSING"),
+            ("2026-11-22T10:15:00ZZ", "INSTANT_OFFSET_MISSING"),
+            ("2026-11-22T10:15:00 08:00", "INSTANT_OFFSET"),
+            ("2026-11-22T10:15:00+14:01", "INSTANT_OFFSET"),
+            ("2026-11-22T10:15:00+08:60", "INSTANT_OFFSET"),
+            ("2026-11-22T10:15:00-00:00", "INSTANT_OFFSET"),
+            ("2026-11-22T10:15:00.Z", "INSTANT_FRACTION"),
+            ("2026-11-22T10:15:00.1234567890Z", "INSTANT_FRACTION"),
+            ("2026-11-22T23:59:60Z", "INSTANT_LEAP_SECOND"),
+            ("2026-11-22T24:00:00Z", "INSTANT_TIME"),
+            ("2026-11-22T10:60:00Z", "INSTANT_TIME"),
+            ("2026-11-22T10:15:61Z", "INSTANT_TIME"),
+            ("2026-02-30T10:15:00Z", "DATE_NOT_IN_CALENDAR"),
+            ("2026-11-22T10:15:0é+08:00", "INSTANT_FORMAT"),
+        ] {
+            assert_eq!(
+                check_instant(text).map_err(|error| error.rule),
+                Err(rule),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_time_is_an_instant_or_a_date() {
+        for (text, precision) in [
+            ("2026-11-22T10:15:00Z", Precision::Second),
+            ("2026-11-22", Precision::Day),
+            ("2026-11", Precision::Month),
+            ("2026", Precision::Year),
+        ] {
+            assert_eq!(
+                EventTime::parse(text).unwrap().precision(),
+                precision,
+                "{text}"
+            );
+        }
+        for text in ["", "T", "2026-11-22T", "yesterday", "2026-11-22T10:15:00"] {
+            assert!(check_event_time(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn months_later_is_the_corresponding_day_or_the_last_of_the_month() {
+        for (anchor, months, later) in [
+            ("2028-01-31", 1, "2028-02-29"),
+            ("2027-01-31", 1, "2027-02-28"),
+            ("2028-01-31", 2, "2028-03-31"),
+            ("2028-08-31", 6, "2029-02-28"),
+            ("2028-02-29", 12, "2029-02-28"),
+            ("2028-02-29", 48, "2032-02-29"),
+            ("2028-02-29", 180, "2043-02-28"),
+            ("2028-02-29", 216, "2046-02-28"),
+            ("2028-11-30", 3, "2029-02-28"),
+            ("2028-12-31", 0, "2028-12-31"),
+        ] {
+            assert_eq!(
+                add_months(day(anchor), months),
+                Some(day(later)),
+                "{anchor} + {months}"
+            );
+        }
+        assert_eq!(add_months(NaiveDate::MAX, 1), None);
+    }
+
+    prop_compose! {
+        fn any_day()(days in 0..109_000_u64) -> NaiveDate {
+            NaiveDate::from_ymd_opt(1900, 1, 1).unwrap() + chrono::Days::new(days)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn months_later_falls_in_that_month_and_never_on_a_later_day(anchor in any_day(), months in 0..400_u32) {
+            let later = add_months(anchor, months).unwrap();
+            let month_of = |date: NaiveDate| i64::from(date.year()) * 12 + i64::from(date.month0());
+            prop_assert_eq!(month_of(later) - month_of(anchor), i64::from(months));
+            let is_last = later.succ_opt().unwrap().day() == 1;
+            prop_assert!(later.day() == anchor.day() || (is_last && later.day() < anchor.day()));
+        }
+
+        #[test]
+        fn a_later_anchor_is_never_due_earlier(a in any_day(), b in any_day(), months in 0..400_u32) {
+            let (first, second) = (a.min(b), a.max(b));
+            prop_assert!(add_months(first, months) <= add_months(second, months));
+        }
+
+        #[test]
+        fn a_date_written_is_the_date_read(date in any_day()) {
+            prop_assume!(YEARS.contains(&date.year().unsigned_abs()));
+            prop_assert_eq!(parse_civil_date(&date.format("%Y-%m-%d").to_string()), Ok(date));
+            prop_assert_eq!(parse_compact(&date.format("%Y%m%d").to_string()), Ok(date));
+        }
+
+        #[test]
+        fn an_instant_accepted_here_is_what_rfc_3339_says(text in "[0-9T:Z.+-]{19,26}|2026-1[0-2]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?(Z|[+-][01][0-9]:[0-6][0-9])?") {
+            if let Ok(instant) = Instant::parse(&text) {
+                prop_assert_eq!(DateTime::parse_from_rfc3339(&text), Ok(instant.date_time()));
+            }
+        }
+    }
+}

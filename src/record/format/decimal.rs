@@ -130,3 +130,145 @@ impl PartialOrd for Decimal {
         Some(self.cmp(other))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_decimal_has_one_plain_spelling() {
+        for text in [
+            "0",
+            "0.0",
+            "1",
+            "-1",
+            "12.50",
+            "-0.001",
+            "10",
+            "100.5",
+            "99999999999999999999999999999999999999",
+            "0.0000000000000000000000000000000000001",
+        ] {
+            assert_eq!(check_decimal(text), Ok(()), "{text}");
+        }
+        for (text, rule) in [
+            ("", "DECIMAL_FORMAT"),
+            ("-", "DECIMAL_FORMAT"),
+            (".", "DECIMAL_FORMAT"),
+            (".5", "DECIMAL_FORMAT"),
+            ("5.", "DECIMAL_FORMAT"),
+            ("+5", "DECIMAL_FORMAT"),
+            ("--5", "DECIMAL_FORMAT"),
+            ("1.2.3", "DECIMAL_FORMAT"),
+            ("1,5", "DECIMAL_FORMAT"),
+            ("1e6", "DECIMAL_FORMAT"),
+            ("1E-6", "DECIMAL_FORMAT"),
+            ("0x1", "DECIMAL_FORMAT"),
+            ("1 000", "DECIMAL_FORMAT"),
+            ("NaN", "DECIMAL_FORMAT"),
+            ("inf", "DECIMAL_FORMAT"),
+            ("１", "DECIMAL_FORMAT"),
+            ("1.-5", "DECIMAL_FORMAT"),
+            ("01", "DECIMAL_LEADING_ZERO"),
+            ("00.5", "DECIMAL_LEADING_ZERO"),
+            ("-01", "DECIMAL_LEADING_ZERO"),
+            ("-0", "DECIMAL_NEGATIVE_ZERO"),
+            ("-0.00", "DECIMAL_NEGATIVE_ZERO"),
+            (
+                "100000000000000000000000000000000000000",
+                "DECIMAL_TOO_LONG",
+            ),
+            (
+                "0.00000000000000000000000000000000000001",
+                "DECIMAL_TOO_LONG",
+            ),
+        ] {
+            assert_eq!(
+                check_decimal(text).map_err(|error| error.rule),
+                Err(rule),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn decimals_compare_as_numbers() {
+        let ordered = [
+            "-100",
+            "-99.5",
+            "-1",
+            "-0.10",
+            "-0.01",
+            "0",
+            "0.01",
+            "0.1",
+            "0.9",
+            "1",
+            "9",
+            "10",
+            "99.99",
+            "100.5",
+            "99999999999999999999999999999999999999",
+        ];
+        for (i, a) in ordered.iter().enumerate() {
+            for (j, b) in ordered.iter().enumerate() {
+                assert_eq!(decimal(a).cmp(&decimal(b)), i.cmp(&j), "{a} {b}");
+            }
+            assert_eq!(decimal(a).is_negative(), i < 5, "{a}");
+            assert_eq!(decimal(a).is_positive(), 5 < i, "{a}");
+        }
+        assert_eq!(decimal("1.0"), decimal("1.00"));
+    }
+
+    #[test]
+    fn sums_are_exact() {
+        for (a, b, sum) in [
+            ("0.1", "0.2", "0.3"),
+            ("99.9", "0.6", "100.5"),
+            ("1", "-1", "0"),
+            ("-0.5", "0.25", "-0.25"),
+            ("0.25", "-1", "-0.75"),
+            ("-1.75", "-0.25", "-2"),
+            (
+                "0.9999999999999999999999999999999999999",
+                "0.0000000000000000000000000000000000001",
+                "1",
+            ),
+        ] {
+            assert_eq!(
+                decimal(a).checked_add(decimal(b)),
+                Some(decimal(sum)),
+                "{a} + {b}"
+            );
+            assert_eq!(
+                decimal(b).checked_add(decimal(a)),
+                Some(decimal(sum)),
+                "{b} + {a}"
+            );
+        }
+        let largest = decimal("99999999999999999999999999999999999999");
+        assert_eq!(largest.checked_add(decimal("1")), None);
+        assert_eq!(
+            largest.checked_add(decimal("-1")).map(Decimal::is_positive),
+            Some(true)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn thousandths_behave_like_integers(a in -1_000_000_i64..1_000_000, b in -1_000_000_i64..1_000_000) {
+            let thousandths = |n: i64| {
+                let sign = if n < 0 { "-" } else { "" };
+                decimal(&format!("{sign}{}.{:03}", n.abs() / 1000, n.abs() % 1000))
+            };
+            prop_assert_eq!(thousandths(a).cmp(&thousandths(b)), a.cmp(&b));
+            prop_assert_eq!(thousandths(a).checked_add(thousandths(b)), Some(thousandths(a + b)));
+        }
+    }
+}

@@ -69,16 +69,16 @@ pub fn check_token(text: &str, max: usize) -> Result<(), FormatError> {
         "TOKEN_EMPTY",
         "give a value; it may not be empty",
     )?;
+    demand(
+        text.len() <= max,
+        "TOKEN_TOO_LONG",
+        "shorten the value to what the field allows",
+    )?;
     personal::check_personal(text)?;
     demand(
         text.bytes().all(|byte| byte.is_ascii_graphic()),
         "TOKEN_CHARACTER",
         "use visible ASCII characters without spaces",
-    )?;
-    demand(
-        text.len() <= max,
-        "TOKEN_TOO_LONG",
-        "shorten the value to what the field allows",
     )
 }
 
@@ -111,4 +111,114 @@ fn is_random_hex(text: &str) -> bool {
     (parse_uuid(text).is_ok() || digits.len() == 32 && text.len() == 32)
         && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
         && digits.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_read_in_either_case() {
+        let lower = parse_uuid("3f2504e0-4f89-11d3-9a0c-0305e82c3301");
+        assert_eq!(lower, parse_uuid("3F2504E0-4F89-11D3-9A0C-0305E82C3301"));
+        let bytes = [
+            0x3f, 0x25, 0x04, 0xe0, 0x4f, 0x89, 0x11, 0xd3, 0x9a, 0x0c, 0x03, 0x05, 0xe8, 0x2c,
+            0x33, 1,
+        ];
+        assert_eq!(lower, Ok(bytes));
+        for text in [
+            "",
+            "3f2504e04f8911d39a0c0305e82c3301",
+            "{3f2504e0-4f89-11d3-9a0c-0305e82c3301}",
+            "urn:uuid:3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c330",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c33011",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c330g",
+            "3f2504e0-4f89-11d39-a0c-0305e82c3301",
+            "3f2504e04-f89-11d3-9a0c-0305e82c3301",
+            "+f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "3f2504e0–4f89–11d3–9a0c–0305e82c3301",
+        ] {
+            assert_eq!(
+                check_uuid(text).map_err(|error| error.rule),
+                Err("UUID_FORMAT"),
+                "{text:?}"
+            );
+        }
+        let nil = "00000000-0000-0000-0000-000000000000";
+        assert_eq!(check_uuid(nil).map_err(|error| error.rule), Err("UUID_NIL"));
+    }
+
+    #[test]
+    fn a_pseudonym_leads_to_nobody() {
+        for text in [
+            "P1",
+            "SCR-07",
+            "site_H1.nurse-02",
+            "7b0c5e21f9d84a6fae31c2d45b6f7081",
+            "3f2504e0-4f89-11d3-9a0c-030512345678",
+            "1234567890abcdef1234567890abcdef",
+            "KZ8F3Q0T9X",
+            "123456789",
+            "950600012345678907",
+        ] {
+            assert_eq!(check_pseudonym(text), Ok(()), "{text}");
+            assert_eq!(check_actor(text), Ok(()), "{text}");
+        }
+        for (text, rule) in [
+            ("", "PSEUDONYM_LENGTH"),
+            ("P 1", "PSEUDONYM_CHARACTER"),
+            ("患者1", "PSEUDONYM_CHARACTER"),
+            ("P/1", "PSEUDONYM_CHARACTER"),
+            ("P\n1", "PSEUDONYM_CHARACTER"),
+            ("11010519491231002X", "PERSONAL_DATA"),
+            ("440524188001010014", "PERSONAL_DATA"),
+            ("110105491231002", "PERSONAL_DATA"),
+            ("13800138000", "PERSONAL_DATA"),
+            ("138-0013-8000", "PERSONAL_DATA"),
+            ("somebody@example.org", "PERSONAL_DATA"),
+            ("E12345678", "PERSONAL_DATA"),
+            ("1234567890", "PERSONAL_DATA"),
+            ("P-0012345678", "PERSONAL_DATA"),
+            ("MRN-0012345", "PERSONAL_DATA"),
+            ("12345678901234567890123456789012", "PERSONAL_DATA"),
+        ] {
+            assert_eq!(
+                check_pseudonym(text).map_err(|error| error.rule),
+                Err(rule),
+                "{text:?}"
+            );
+            assert!(check_actor(text).is_err(), "{text:?}");
+        }
+        assert_eq!(check_pseudonym(&"a".repeat(64)), Ok(()));
+        assert!(check_pseudonym(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_token_is_visible_ascii_within_its_length() {
+        for text in [
+            "1",
+            "2.0",
+            "FU-01",
+            "S/2028#17",
+            "GRCh38.p14",
+            "09506000134352",
+        ] {
+            assert_eq!(check_token(text, 64), Ok(()), "{text}");
+        }
+        for (text, rule) in [
+            ("", "TOKEN_EMPTY"),
+            ("a b", "TOKEN_CHARACTER"),
+            ("é", "TOKEN_CHARACTER"),
+            ("a\u{7f}", "TOKEN_CHARACTER"),
+            ("abcdefghijkl", "TOKEN_TOO_LONG"),
+            ("13800138000", "PERSONAL_DATA"),
+        ] {
+            assert_eq!(
+                check_token(text, 11).map_err(|error| error.rule),
+                Err(rule),
+                "{text:?}"
+            );
+        }
+    }
 }

@@ -111,3 +111,144 @@ fn mod_37_2(text: &str) -> Option<char> {
         value => char::from_digit(value, 36).map(|c| c.to_ascii_uppercase()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn vectors(of: &str) -> Vec<Value> {
+        let vectors = include_str!("../../../tests/vectors/isbt128/isbt128-sec-vectors.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        vectors[of].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn the_published_examples_agree() {
+        for case in vectors("din") {
+            let (din, check) = (
+                case["din"].as_str().unwrap(),
+                case["check"].as_str().unwrap(),
+            );
+            let valid = case["valid"].as_bool().unwrap();
+            assert_eq!(check_din(din, check).is_ok(), valid, "{case}");
+            assert_eq!(
+                check_din_with_check(&format!("{din}{check}")).is_ok(),
+                valid,
+                "{case}"
+            );
+        }
+        for (of, check) in [("coi", check_coi as fn(&str) -> _), ("sec", check_sec)] {
+            for case in vectors(of) {
+                let valid = case["valid"].as_bool().unwrap();
+                assert_eq!(
+                    check(case["value"].as_str().unwrap()).is_ok(),
+                    valid,
+                    "{case}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn donation_numbers_are_refused_by_the_rule_they_break() {
+        for (din, check, rule) in [
+            ("", "", "DIN_LENGTH"),
+            ("G12341765432", "A", "DIN_LENGTH"),
+            ("G123417654321A", "A", "DIN_LENGTH"),
+            ("=G12341765432", "A", "DIN_GRAMMAR"),
+            ("O123417654321", "A", "DIN_GRAMMAR"),
+            ("0123417654321", "A", "DIN_GRAMMAR"),
+            ("GO23417654321", "A", "DIN_GRAMMAR"),
+            ("G12A417654321", "A", "DIN_GRAMMAR"),
+            ("G1234A7654321", "A", "DIN_GRAMMAR"),
+            ("G12341765432B", "A", "DIN_GRAMMAR"),
+            ("g123417654321", "A", "DIN_GRAMMAR"),
+            ("G123417654321", "", "DIN_CHECK_CHARACTER"),
+            ("G123417654321", "a", "DIN_CHECK_CHARACTER"),
+            ("G123417654321", "AA", "DIN_CHECK_CHARACTER"),
+            ("G123417654321", "B", "DIN_CHECK_CHARACTER"),
+            ("G12341765432é", "A", "DIN_LENGTH"),
+            ("G1234176543é", "A", "DIN_GRAMMAR"),
+        ] {
+            assert_eq!(
+                check_din(din, check).map_err(|error| error.rule),
+                Err(rule),
+                "{din:?} {check:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn facility_numbers_keep_to_the_grammar() {
+        for fin in ["G1234", "Z5499", "9AZ00", "1II99", "AZZ01"] {
+            assert_eq!(check_fin(fin), Ok(()), "{fin}");
+        }
+        for fin in [
+            "", "G123", "G12345", "OA123", "0A123", "GO123", "GAO12", "GAA1B", "g1234", "Ｇ1234",
+        ] {
+            assert!(check_fin(fin).is_err(), "{fin}");
+        }
+    }
+
+    #[test]
+    fn the_expiry_of_a_european_code_is_a_day_of_the_calendar_or_not_defined() {
+        for (expiry, valid) in [
+            ("20280229", true),
+            ("20270229", false),
+            ("20280431", false),
+            ("20281301", false),
+            ("20280100", false),
+            ("00000000", true),
+            ("00000001", false),
+            ("2028O101", false),
+        ] {
+            let sec = format!("PL001499Z549917123456A00T0416003{expiry}");
+            assert_eq!(check_sec(&sec).is_ok(), valid, "{sec}");
+        }
+        for sec in [
+            "PL001499Z549917123456 A00T041600320171231",
+            "PL001499Z549917123456100T041600320171231",
+            "PL001499z549917123456A00T041600320171231",
+            "Pé001499Z549917123456A00T04160032017123",
+        ] {
+            assert!(check_sec(sec).is_err(), "{sec}");
+        }
+    }
+
+    /// A number with the check character that fits it.
+    fn with_check(din: &str) -> String {
+        format!("{din}{}", mod_37_2(din).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn of_37_check_characters_exactly_one_fits(din in "[A-NP-Z1-9][A-NP-Z0-9]{2}[0-9]{10}") {
+            let characters = ('0'..='9').chain('A'..='Z').chain(['*']);
+            let fitting = characters.filter(|c| check_din(&din, &c.to_string()).is_ok()).count();
+            prop_assert_eq!(fitting, 1);
+        }
+
+        #[test]
+        fn one_changed_or_two_exchanged_characters_are_refused(
+            din in "[A-NP-Z1-9][A-NP-Z0-9]{2}[0-9]{10}",
+            at in 0..14_usize,
+            other in prop::sample::select(('0'..='9').chain('A'..='Z').collect::<Vec<_>>()),
+        ) {
+            let valid = with_check(&din);
+            prop_assert_eq!(check_din_with_check(&valid), Ok(()));
+
+            let mut changed: Vec<char> = valid.chars().collect();
+            changed[at] = other;
+            let changed: String = changed.into_iter().collect();
+            prop_assert_eq!(check_din_with_check(&changed).is_ok(), changed == valid);
+
+            let mut exchanged: Vec<char> = valid.chars().collect();
+            exchanged.swap(at, (at + 1) % 14);
+            let exchanged: String = exchanged.into_iter().collect();
+            prop_assert_eq!(check_din_with_check(&exchanged).is_ok(), exchanged == valid);
+        }
+    }
+}

@@ -9,6 +9,15 @@
     clippy::as_conversions,
     clippy::indexing_slicing
 )]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::string_slice,
+        reason = "a test that panics has failed, as it should"
+    )
+)]
 
 mod code;
 mod date;
@@ -86,8 +95,10 @@ mod tests {
 
     use super::*;
 
+    type Check = fn(&str) -> Result<(), FormatError>;
+
     /// Every check there is, so that a property can be asked of all.
-    const CHECKS: &[(&str, fn(&str) -> Result<(), FormatError>)] = &[
+    const CHECKS: &[(&str, Check)] = &[
         ("actor", check_actor),
         ("civil date", check_civil_date),
         ("coi", check_coi),
@@ -166,7 +177,7 @@ mod tests {
         fn a_line_end_or_a_space_around_a_value_is_never_accepted(
             edge in prop::sample::select(vec![" ", "\n", "\t", "\u{a0}", "\u{feff}"])
         ) {
-            let valid: &[(&str, fn(&str) -> Result<(), FormatError>)] = &[
+            let valid: &[(&str, Check)] = &[
                 ("09506000134352", check_gtin),
                 ("2026-11-22", check_civil_date),
                 ("2026-11-22T10:00:00Z", check_instant),

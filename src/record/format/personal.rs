@@ -215,7 +215,7 @@ impl Folded {
                     && national.starts_with('1')
                     && national.get(1..2).is_some_and(|second| "3" <= second)
                     && self.ends(last.end())
-                    && !(self.is_quantity(national, last.end()) && !has_country)
+                    && (has_country || !self.is_quantity(national, last.end()))
                     && !self.has_label(first.start, THINGS)
             })
     }
@@ -235,23 +235,20 @@ impl Folded {
                     return false;
                 }
                 let (digits, end) = self.phone_digits(start);
-                let date = digits
-                    .get(digits.len().saturating_sub(8)..)
-                    .unwrap_or_default();
                 (8..=15).contains(&digits.len())
                     && !digits.starts_with('0')
                     && !self.is_quantity(&digits, end)
-                    && (digits.len() == 8 || !is_date(date) || digits.len() > 11)
             })
     }
 
-    /// The digits from here on, over single separators and parentheses, and where they end.
+    /// The digits from here on, over one or two separators and parentheses, and where they end. Stops where
+    /// there are too many for a telephone, so that a long text costs no more than its length.
     fn phone_digits(&self, start: usize) -> (String, usize) {
         let mut digits = String::new();
         let mut end = start;
         let mut gap = 0_u8;
         for (index, c) in self.0.iter().enumerate().skip(start) {
-            if c.is_ascii_digit() {
+            if c.is_ascii_digit() && digits.len() < 16 {
                 digits.push(*c);
                 end = index.saturating_add(1);
                 gap = 0;
@@ -274,7 +271,7 @@ impl Folded {
             .collect::<String>()
             .to_lowercase();
         let behind = behind.trim_start();
-        digits.ends_with("000000") || UNITS.iter().any(|unit| behind.starts_with(unit))
+        digits.ends_with("000000") || UNITS.split('|').any(|unit| behind.starts_with(unit))
     }
 
     /// `G12345678`, `E12345678`, `EA1234567`: the passports of China.
@@ -319,7 +316,7 @@ impl Folded {
 
     fn has_name_label(&self) -> bool {
         let text: String = self.0.iter().collect::<String>().to_lowercase();
-        NAMES.iter().any(|label| {
+        NAMES.split('|').any(|label| {
             text.match_indices(label).any(|(at, _)| {
                 let rest = text
                     .get(at.saturating_add(label.len())..)
@@ -357,7 +354,7 @@ impl Folded {
     }
 
     /// Whether one of these labels stands before a place, with `no.`, a colon or the like between.
-    fn has_label(&self, start: usize, labels: &[&str]) -> bool {
+    fn has_label(&self, start: usize, labels: &str) -> bool {
         let from = start.saturating_sub(40);
         let text: String = self
             .0
@@ -367,7 +364,7 @@ impl Folded {
             .collect();
         let mut text = text.to_lowercase();
         loop {
-            let is_label = labels.iter().any(|label| {
+            let is_label = labels.split('|').any(|label| {
                 text.strip_suffix(label).is_some_and(|rest| {
                     let word_before = rest.ends_with(|c: char| c.is_ascii_alphabetic());
                     !(word_before && label.starts_with(|c: char| c.is_ascii_alphabetic()))
@@ -376,13 +373,17 @@ impl Folded {
             if is_label {
                 return true;
             }
-            let trimmed = text.trim_end_matches([' ', ':', '#', '=', '.', '(', '[', '"', '\'']);
-            let filler = FILLERS.iter().find_map(|filler| {
-                let rest = trimmed.strip_suffix(filler)?;
+            let trimmed = text.trim_end_matches(|c| " :#=.-_([\"'".contains(c));
+            let without_filler = FILLERS.split('|').find_map(|filler| {
+                let rest = text.strip_suffix(filler)?;
                 let word_before = rest.ends_with(|c: char| c.is_ascii_alphabetic());
                 (!(word_before && filler.is_ascii())).then_some(rest)
             });
-            let shorter = filler.unwrap_or(trimmed).to_owned();
+            // One at a time: what is left after either may be a label.
+            let shorter = match without_filler {
+                Some(rest) if trimmed.len() == text.len() => rest.to_owned(),
+                _ => trimmed.to_owned(),
+            };
             if shorter.len() == text.len() {
                 return false;
             }
@@ -392,144 +393,33 @@ impl Folded {
 }
 
 /// Labels of numbers that belong to a person.
-const PERSONS: &[&str] = &[
-    "mrn",
-    "medical record",
-    "medical record no",
-    "medical record number",
-    "hospital no",
-    "hospital number",
-    "chart no",
-    "chart number",
-    "ssn",
-    "social security",
-    "nhs",
-    "national id",
-    "id card",
-    "identity card",
-    "passport",
-    "dob",
-    "d.o.b",
-    "date of birth",
-    "birth date",
-    "birthdate",
-    "birthday",
-    "born",
-    "病历号",
-    "病案号",
-    "住院号",
-    "门诊号",
-    "就诊卡号",
-    "就诊卡",
-    "医保号",
-    "医保卡号",
-    "医保卡",
-    "社保号",
-    "社保卡号",
-    "身份证",
-    "身份证号",
-    "护照",
-    "护照号",
-    "出生日期",
-    "出生年月",
-    "生日",
-    "出生于",
-];
+const PERSONS: &str = "mrn|medical record|medical record no|medical record number|hospital no|hospital number|\
+    chart no|chart number|ssn|social security|nhs|national id|id card|identity card|\
+    passport|dob|d.o.b|date of birth|birth date|birthdate|birthday|born|病历号|病案号|\
+    住院号|门诊号|就诊卡号|就诊卡|医保号|医保卡号|医保卡|社保号|\
+    社保卡号|身份证|身份证号|护照|护照号|出生日期|出生年月|生日|\
+    出生于";
 
 /// Labels of ways to reach a person.
-const CONTACTS: &[&str] = &[
-    "tel",
-    "telephone",
-    "phone",
-    "mobile",
-    "cell phone",
-    "cellphone",
-    "fax",
-    "whatsapp",
-    "wechat",
-    "qq",
-    "电话",
-    "手机",
-    "联系方式",
-    "传真",
-    "微信",
-];
+const CONTACTS: &str = "tel|telephone|phone|mobile|cell phone|cellphone|fax|whatsapp|wechat|qq|电话|手机|\
+    联系方式|传真|微信";
 
 /// Labels of the patient's name, before a colon.
-const NAMES: &[&str] = &[
-    "patient name",
-    "patient's name",
-    "name of patient",
-    "name of the patient",
-    "姓名",
-    "患者名",
-];
+const NAMES: &str = "patient name|patient's name|name of patient|name of the patient|姓名|患者名";
 
 /// Labels of numbers that belong to things.
-const THINGS: &[&str] = &[
-    "lot",
-    "batch",
-    "serial",
-    "sn",
-    "gtin",
-    "gln",
-    "sscc",
-    "din",
-    "coi",
-    "snomed",
-    "snomed ct",
-    "sct",
-    "sctid",
-    "loinc",
-    "批号",
-    "批次",
-    "序列号",
-    "追溯码",
-];
+const THINGS: &str = "lot|batch|serial|sn|gtin|gln|sscc|din|coi|snomed|snomed ct|sct|sctid|loinc|批号|\
+    批次|序列号|追溯码";
 
 /// Words before a number with a plus sign that counts from an anchor: day +28.
-const STEPS: &[&str] = &[
-    "day", "days", "d", "week", "weeks", "month", "months", "year", "years", "visit",
-];
+const STEPS: &str = "day|days|d|week|weeks|month|months|year|years|visit";
 
 /// What may stand between a label and its number.
-const FILLERS: &[&str] = &[
-    "no", "nr", "number", "code", "id", "is", "on", "in", "号码", "号", "码", "为", "是",
-];
+const FILLERS: &str = "no|nr|number|code|id|is|on|in|号码|号|码|为|是";
 
 /// Words behind a number that make it a quantity.
-const UNITS: &[&str] = &[
-    "vg",
-    "gc",
-    "cells",
-    "cell",
-    "car",
-    "cd",
-    "copies",
-    "particles",
-    "viral",
-    "vector",
-    "iu",
-    "tu",
-    "pfu",
-    "bp",
-    "ng",
-    "ug",
-    "mg",
-    "ml",
-    "{",
-    "[",
-    "/",
-    "%",
-    "×",
-    "x 10",
-    "x10",
-    "*",
-    "个",
-    "拷贝",
-    "细胞",
-    "载体",
-];
+const UNITS: &str = "vg|gc|cells|cell|car|cd|copies|particles|viral|vector|iu|tu|pfu|bp|ng|ug|mg|ml|{|[|/|%|\
+    ×|x 10|x10|*|个|拷贝|细胞|载体";
 
 /// The first two digits of a resident identity number: the province.
 const PROVINCES: [u8; 36] = [
@@ -564,7 +454,7 @@ fn is_date(digits: &str) -> bool {
         return false;
     };
     let year = i32::try_from(year).unwrap_or_default();
-    (1900..=2100).contains(&year) && NaiveDate::from_ymd_opt(year, month, day).is_some()
+    (1800..=2100).contains(&year) && NaiveDate::from_ymd_opt(year, month, day).is_some()
 }
 
 /// The check digit of GB 11643 (ISO/IEC 7064 MOD 11-2), on 18 digits.
@@ -603,4 +493,209 @@ fn fold(c: char) -> char {
         _ => None,
     };
     folded.unwrap_or(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // The numbers below belong to nobody: the identity numbers are the examples of GB 11643 or were made
+    // up, the telephones are exchanges' test numbers.
+    #[test]
+    fn what_leads_to_a_person_is_refused() {
+        for text in [
+            // Resident identity numbers.
+            "ID 11010519491231002X",
+            "ID 11010519491231002x.",
+            "身份证11010519491231002X",
+            "440524188001010014 is wrong, ask again",
+            "110105 19491231 002X",
+            "110105-19491231-002X",
+            "1101 0519 4912 3100 2X",
+            "１１０１０５１９４９１２３１００２Ｘ",
+            "110105\u{200b}19491231002X",
+            "old card 110105491231002",
+            // Telephones.
+            "call 13800138000",
+            "call 13800138000.",
+            "(13800138000)",
+            "电话13800138000。",
+            "138 0013 8000",
+            "138-0013-8000",
+            "138 00138000",
+            "+8613800138000",
+            "+86 138 0013 8000",
+            "(+86) 138-0013-8000",
+            "86-13800138000",
+            "008613800138000",
+            "1３8０0138000",
+            "+44 20 7946 0958",
+            "+1 (202) 555-0143",
+            "+1-202-555-0143",
+            "+12025550143",
+            "+49.30.23125.1234",
+            "tel. 010-62345678",
+            "phone: 2025550143",
+            "手机：138 0013 80 00",
+            "微信号 13800138000",
+            "fax no. 555-0143",
+            // E-mail.
+            "write to somebody@example.org",
+            "some.body+trial@mail.example.co.uk,",
+            "somebody＠example．org",
+            "某人@例子.公司",
+            "<a@b.cn>",
+            // Passports.
+            "passport G12345678",
+            "holds E12345678",
+            "holds EA1234567",
+            "护照号 G12345678",
+            // Labels.
+            "MRN: 123456",
+            "MRN 123456",
+            "mrn#0012345",
+            "MRN: A-123456",
+            "(MRN=123456)",
+            "medical record no. 12345",
+            "Medical record number: 12345",
+            "病历号：0012345",
+            "住院号 1234567",
+            "医保卡号12345678",
+            "SSN 123-45-6789",
+            "NHS number 943 476 5919",
+            "DOB: 1984-03-12",
+            "date of birth 12.03.1984",
+            "born on 1984-03-12",
+            "born 1984",
+            "出生日期：1984年3月12日",
+            "patient name: Zhang San",
+            "患者姓名：张三",
+            "姓名: 张三",
+        ] {
+            let refused = check_free_text(text, 200).map_err(|error| error.rule);
+            assert_eq!(refused, Err("PERSONAL_DATA"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_field_writes_all_day_is_accepted() {
+        for text in [
+            "",
+            "Line one.\nLine two:\ttabbed.",
+            "Apheresis moved by two days, centrifuge out of order; see deviation 26-117.",
+            "采集推迟两天，离心机故障，见偏差 26-117。",
+            // Numbers of things.
+            "lot LVV-2028-01 of 20280301",
+            "lot 13812345678 quarantined",
+            "批号 13812345678 已隔离",
+            "lot 139-20280301",
+            "lot G12345678",
+            "LOT-G12345678 and CT-E12345678",
+            "GTIN 09506000134352, GTIN-13 9506000134369",
+            "(01)09506000134352(17)281231(10)LVV-01(21)0001",
+            "SSCC 106141412345678908",
+            "(00)106141412345678908",
+            "GSRN 950600012345678907",
+            "DIN G123417654321 A; G1234 17 654321; A999922012346*",
+            "CoI CHZ000119000001",
+            "SEC PL001499Z549917123456A00T041600320171231",
+            "trace code 81234567890123456789",
+            "USCC 91350100M000100Y43",
+            // Codes.
+            "LOINC 2345-7, 88122-7; SNOMED CT 119297000, 900000000000207008, 731000119105",
+            "specimen 119297000, SNOMED CT code: 15250008000",
+            "MedDRA 27.1 LLT 10012345; ICD-10 C91.0; ATC L01XL04",
+            "CAS 7732-18-5, NCT04123456, EudraCT 2019-001234-11",
+            "chr7:140753336, GRCh38, NM_004333.6",
+            "request 3f2504e0-4f89-11d3-9a0c-030512345678",
+            "request 13800138-0013-1380-8013-138001380001",
+            "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "hash a13812345678b",
+            // Times.
+            "2026-11-22T10:15:00+08:00",
+            "2026-11-22 10:15, 20261122101500",
+            "on 2026.11.22, 22/11/2026 and 20261122",
+            "contacted by phone 2026-11-22, no answer after 3 attempts",
+            "phone call on 2026-11-22",
+            "住院 2026-11-22 至 2026-12-03",
+            "day +28 2026-12-20",
+            "visits at +1, +3 and +6 months",
+            // Doses and counts.
+            "15000000000 vg",
+            "1.5e10 vg, 13812345678 vg/kg, 13812345678{vg}",
+            "viable CD3+ 13812345678 cells",
+            "CD34+ 12345678 per bag",
+            "+10000000 copies",
+            "VCN 0.13812345678 and 13812345678.5",
+            "2.0 x 10^6/kg, 1 x 10*13 vg/kg, 150 mL @ 4.5 mL/min",
+            "stored @ -150 Cel, moved @10:15",
+            "CAR-T cells@2.5mL",
+            // Words that sound like labels.
+            "the hotel 12345678 is a stillborn idea of 2026",
+            "newborn 2026 cohort",
+            "telomere length 12345678",
+            "patient number in the cohort: 12",
+            "product name: Examplecel",
+            "site name: Ward 3",
+            "passport checked",
+            "patient P1, patient SCR-07",
+        ] {
+            assert_eq!(check_free_text(text, 200), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn control_characters_and_reordering_marks_are_refused() {
+        for c in [
+            '\0', '\u{7}', '\u{b}', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}', '\u{202e}',
+            '\u{2066}',
+        ] {
+            let refused = check_free_text(&format!("a{c}b"), 10).map_err(|error| error.rule);
+            assert_eq!(refused, Err("TEXT_CONTROL_CHARACTER"), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_counted_in_characters() {
+        assert_eq!(check_free_text(&"患".repeat(2000), 2000), Ok(()));
+        let refused = check_free_text(&"患".repeat(2001), 2000).map_err(|error| error.rule);
+        assert_eq!(refused, Err("TEXT_TOO_LONG"));
+    }
+
+    #[test]
+    fn the_check_digit_of_a_resident_number_is_the_standard_s() {
+        assert!(has_resident_check("440524188001010014"));
+        assert!(!has_resident_check("440524188001010015"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_mobile_number_is_found_wherever_it_stands(
+            number in "1[3-9][0-9]{8}[1-9]",
+            before in "[ 一-龥，。:;(]{0,5}",
+            after in "[，。;)]?[ ]{0,2}[一-龥]{0,3}",
+        ) {
+            prop_assume!(!UNITS.split('|').chain(THINGS.split('|')).any(|word| after.contains(word) || before.contains(word)));
+            let refused = check_free_text(&format!("{before}{number}{after}"), 100);
+            prop_assert_eq!(refused.map_err(|error| error.rule), Err("PERSONAL_DATA"));
+        }
+
+        #[test]
+        fn gs1_numbers_are_left_alone(body in "[0-9]{13}") {
+            let gtin = (0..10).map(|digit| format!("{body}{digit}")).find(|text| gs1::has_check_digit(text));
+            prop_assert_eq!(check_free_text(&format!("GTIN {}", gtin.unwrap()), 100), Ok(()));
+        }
+
+        #[test]
+        fn hashes_and_uuids_are_left_alone(bytes in any::<[u8; 16]>(), more in any::<[u8; 16]>()) {
+            let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+            let (hash, id) = (hex(&[bytes, more].concat()), hex(&bytes));
+            let groups = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+            let text = format!("document {hash}, record {groups}");
+            prop_assert_eq!(check_free_text(&text, 200), Ok(()));
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub fn check_uscc(text: &str) -> Result<(), FormatError> {
         .map(|(value, weight)| value.wrapping_mul(weight))
         .sum();
     demand(
-        sum % 31 == 0,
+        sum.is_multiple_of(31),
         "USCC_CHECK_CHARACTER",
         "the last character does not fit the others: copy the code again from the licence",
     )
@@ -59,3 +59,66 @@ const USCC_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 const USCC_WEIGHTS: [usize; 18] = [
     1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28, 1,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_social_credit_code_fits_its_check_character() {
+        for code in ["91350100M000100Y43", "91330106673959654P"] {
+            assert_eq!(check_uscc(code), Ok(()), "{code}");
+        }
+        for (code, rule) in [
+            ("", "USCC_LENGTH"),
+            ("91350100M000100Y4", "USCC_LENGTH"),
+            ("91350100M000100Y433", "USCC_LENGTH"),
+            ("91350100m000100Y43", "USCC_GRAMMAR"),
+            ("91350100I000100Y43", "USCC_GRAMMAR"),
+            ("91350A00M000100Y43", "USCC_GRAMMAR"),
+            ("91350100M000100Y4é", "USCC_LENGTH"),
+        ] {
+            assert_eq!(
+                check_uscc(code).map_err(|error| error.rule),
+                Err(rule),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_change_of_one_character_of_a_social_credit_code_is_refused() {
+        let valid = "91350100M000100Y43";
+        for at in 0..valid.len() {
+            for byte in USCC_ALPHABET {
+                let mut changed = valid.as_bytes().to_vec();
+                changed[at] = *byte;
+                let changed = String::from_utf8(changed).unwrap();
+                assert_eq!(check_uscc(&changed).is_ok(), changed == valid, "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn registry_codes_keep_to_their_grammar() {
+        for (text, valid) in [
+            ("PL001499", true),
+            ("DEA1B2C3", true),
+            ("pl001499", false),
+            ("P1001499", false),
+            ("PL00149", false),
+            ("PL0014999", false),
+            ("PL00149é", false),
+        ] {
+            assert_eq!(check_eu_te_code(text).is_ok(), valid, "{text}");
+        }
+        for (text, valid) in [
+            ("81234567890123456789", true),
+            ("8123456789012345678", false),
+            ("812345678901234567890", false),
+            ("8123456789012345678X", false),
+        ] {
+            assert_eq!(check_nmpa_trace_code(text).is_ok(), valid, "{text}");
+        }
+    }
+}

@@ -149,3 +149,99 @@ const OTHER: &str = "% [ppth] [ppm] [ppb] [pptr] [pi] gon deg ' '' circ sph Ao a
     [BAU] [AU] [CCID_50] [TCID_50] [EID_50] [Lf] [PNU] [ELU] [EU] [FEU] [arb'U] [USP'U] [GPL'U] [MPL'U] \
     [APL'U] [beth'U] [anti'Xa'U] [todd'U] [dye'U] [smgy'U] [bdsk'U] [ka'U] [knk'U] [mclg'U] [tb'U] \
     [D'ag'U] [hnsf'U] [Amb'a'1'U]";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_units_of_the_field_are_units() {
+        let of_the_record_model = "{cells} 10*6/kg {vg}/kg {vg} [PFU] mL Cel % {copies}/ug {copies}/{cell} \
+            ng/mL kg a mo d min 10*6";
+        let of_clinics_and_laboratories = "g L l mol [IU] [iU] U m s h wk Pa kPa mm[Hg] meq/L mosm/kg [CFU]/mL \
+            [TCID_50]/mL [arb'U] Gy MBq [degF] 10^6 10* 10*-3 1 100 m2 mg/m2 mL/min \
+            mL/min/{1.73_m2} cm[H2O] ug/kg/min k[IU]/L m[iU]/mL /uL 10*3/uL 10*9/L \
+            {vg}/mL 10*13{vg}/kg kg.m/s2 (mg/kg)/d (a.b) umol/L mol/(L.s) kat/L s-1 m+2 \
+            dB [lb_av] g{creat} {CAR+_cells}/kg [bp] eq [pH] [in_i'H2O] %{viable} \
+            10*6{cells}/kg";
+        for unit in of_the_record_model
+            .split(' ')
+            .chain(of_clinics_and_laboratories.split(' '))
+        {
+            assert_eq!(check_ucum(unit), Ok(()), "{unit}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_unit_of_ucum_is_refused() {
+        for unit in [
+            "IU", "cells", "vg/kg", "ML/x", "KG", "Kg", "mcg", "cc", "hr", "sec", "days", "month",
+            "mmHg", "celsius", "kmin", "k[PFU]", "da", "[iu]", "[IU", "[]", "mL/", "mL//kg",
+            "//kg", ".kg", "m.", "()", "*", "-1",
+        ] {
+            assert_eq!(
+                check_ucum(unit).map_err(|error| error.rule),
+                Err("UCUM_UNKNOWN_UNIT"),
+                "{unit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_grammar_of_ucum_is_refused() {
+        assert_eq!(
+            check_ucum("").map_err(|error| error.rule),
+            Err("UCUM_EMPTY")
+        );
+        for unit in [
+            "[PFU] [CFU]",
+            "(mL",
+            "mL)",
+            "{",
+            "{}",
+            "{cells",
+            "{a{b}}",
+            "{cells}/kg}",
+            "{cells}kg",
+            "{a}{b}",
+            "m-",
+            "m+",
+            "m0",
+            "m123",
+            "m2s",
+            "0",
+            "2kg",
+            "10**6",
+            "10*6*3",
+            "mL kg",
+            "µg",
+            "°C",
+            "m²",
+            "{copies}\u{2215}ug",
+        ] {
+            assert_eq!(
+                check_ucum(unit).map_err(|error| error.rule),
+                Err("UCUM_SYNTAX"),
+                "{unit:?}"
+            );
+        }
+        assert!(check_ucum(&"(".repeat(64)).is_err());
+        assert_eq!(check_ucum(&format!("{{{}}}", "c".repeat(62))), Ok(()));
+        assert!(check_ucum(&format!("{{{}}}", "c".repeat(63))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn units_multiply_and_divide(
+            units in prop::collection::vec(
+                prop::sample::select(vec!["mL", "kg", "{vg}", "10*6", "m2", "[IU]", "(g.m)", "%", "s-1"]), 1..8),
+            operator in "[./]",
+        ) {
+            prop_assert_eq!(check_ucum(&units.join(&operator)), Ok(()));
+            let open = units.join(&operator) + &operator;
+            prop_assert!(check_ucum(&open).is_err());
+        }
+    }
+}
