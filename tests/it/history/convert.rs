@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     fields::Fields,
+    follow_up,
     parties::{PARTIES, Party, SPONSOR},
 };
 
@@ -300,8 +301,8 @@ impl<'h> Converter<'h> {
             "Contact" => self.contact(fields).map(one),
             "MonitoringDecision" => self.monitoring_decision(fields).map(one),
             "SampleCollected" => self.sample_collected(fields).map(one),
-            "SampleRejected" => self.sample_rejected(fields).map(one),
-            "AssayResult" => self.assay_result(at, fields).map(one),
+            "SampleRejected" => follow_up::sample_rejected(fields).map(one),
+            "AssayResult" => follow_up::assay_result(at, fields).map(one),
             "AdverseEvent" => self.adverse_event(at, fields).map(one),
             "RiskSignal" => self.risk_signal(fields).map(one),
             "RegulatorCommunication" => self.regulator_communication(at, fields).map(one),
@@ -422,12 +423,10 @@ pub(crate) fn document(sha256: Vec<u8>) -> pb::DocHash {
 
 /// 32 bytes from 64 hexadecimal digits.
 pub(crate) fn sha256_of_hex(hex: &str) -> Result<Vec<u8>> {
-    ensure!(
-        hex.len() == 64 && hex.is_ascii(),
-        "a SHA-256 is 64 hexadecimal digits"
-    );
-    let bytes = (0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16));
-    Ok(bytes.collect::<Result<_, _>>()?)
+    ensure!(hex.len() == 64, "a SHA-256 is 64 hexadecimal digits");
+    let pairs = hex.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?));
+    bytes.collect()
 }
 
 /// A code that a history names must be one of the table; a history need not have the table.

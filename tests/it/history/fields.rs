@@ -92,7 +92,7 @@ impl<'h> Fields<'h> {
         let texts = self.maybe(name, |value| match value {
             Value::Array(items) => items.iter().map(Value::as_str).collect(),
             Value::String(text) => Some(vec![text.as_str()]),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
         })?;
         Ok(texts.unwrap_or_default())
     }

@@ -184,72 +184,68 @@ impl<'h> Converter<'h> {
         });
         Ok(Draft::new(site, ActorRole::Nurse, kind).of_patient(patient))
     }
+}
 
-    pub(crate) fn sample_rejected(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
-        let patient = fields.maybe_text("patient")?.unwrap_or_default();
-        let kind = Kind::SampleEvent(pb::SampleEvent {
-            sample_id: fields.string("sample")?,
-            event: pb::SampleEventKind::Rejected.into(),
-            ..Default::default()
-        });
-        Ok(Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient))
-    }
+pub(crate) fn sample_rejected(fields: &mut Fields<'_>) -> Result<Draft> {
+    let patient = fields.maybe_text("patient")?.unwrap_or_default();
+    let kind = Kind::SampleEvent(pb::SampleEvent {
+        sample_id: fields.string("sample")?,
+        event: pb::SampleEventKind::Rejected.into(),
+        ..Default::default()
+    });
+    Ok(Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient))
+}
 
-    pub(crate) fn assay_result(
-        &mut self,
-        at: &Happening<'h>,
-        fields: &mut Fields<'h>,
-    ) -> Result<Draft> {
-        let patient = fields.maybe_text("patient")?.unwrap_or_default();
-        let issued = fields.maybe_date("issued")?.unwrap_or(at.date);
-        if issued != at.date {
-            bail!("a result is told on the day it was issued");
-        }
-        let mut findings = Vec::new();
-        for finding in fields.texts("finding")? {
-            findings.push(named(pb::Finding::from_str_name, "FINDING", finding)?);
-        }
-        let unit = fields.maybe_text("unit")?.unwrap_or("{copies}/{cell}");
-        let amount = fields
-            .maybe_decimal("value")?
-            .map(|value| quantity(value, unit));
-        // Supplied: the controls passed.
-        let pass = pb::ControlOutcome::Pass.into();
-        let kind = Kind::AssayResult(pb::AssayResult {
-            sample_id: fields.string("sample")?,
-            method: Some(pb::AssayMethodKey {
-                method_id: fields.string("assay")?,
-                version: String::new(),
-            }),
-            controls: Some(pb::AssayControls {
-                positive: pass,
-                negative: pass,
-            }),
-            value: amount.map(|amount| pb::Measurement {
-                outcome: Some(pb::measurement::Outcome::Amount(amount)),
-            }),
-            lod: fields.maybe_decimal("lod")?.map(|lod| quantity(lod, unit)),
-            positive_fraction_percent: fields
-                .maybe_decimal("positive_fraction_pct")?
-                .unwrap_or_default(),
-            expected_max_percent: fields
-                .maybe_decimal("expected_max_pct")?
-                .unwrap_or_default(),
-            clones: fields
-                .maybe_decimal("top_clone_pct")?
-                .map(|abundance_percent| pb::Clone {
-                    rank: 1,
-                    abundance_percent,
-                })
-                .into_iter()
-                .collect(),
-            sites: integration_site(fields, &findings)?.into_iter().collect(),
-            off_target: off_target(fields)?,
-            findings,
-            ..Default::default()
-        });
-        Ok(Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient))
+pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Result<Draft> {
+    let patient = fields.maybe_text("patient")?.unwrap_or_default();
+    let issued = fields.maybe_date("issued")?.unwrap_or(at.date);
+    if issued != at.date {
+        bail!("a result is told on the day it was issued");
     }
+    let mut findings = Vec::new();
+    for finding in fields.texts("finding")? {
+        findings.push(named(pb::Finding::from_str_name, "FINDING", finding)?);
+    }
+    let unit = fields.maybe_text("unit")?.unwrap_or("{copies}/{cell}");
+    let amount = fields
+        .maybe_decimal("value")?
+        .map(|value| quantity(value, unit));
+    // Supplied: the controls passed.
+    let pass = pb::ControlOutcome::Pass.into();
+    let kind = Kind::AssayResult(pb::AssayResult {
+        sample_id: fields.string("sample")?,
+        method: Some(pb::AssayMethodKey {
+            method_id: fields.string("assay")?,
+            version: String::new(),
+        }),
+        controls: Some(pb::AssayControls {
+            positive: pass,
+            negative: pass,
+        }),
+        value: amount.map(|amount| pb::Measurement {
+            outcome: Some(pb::measurement::Outcome::Amount(amount)),
+        }),
+        lod: fields.maybe_decimal("lod")?.map(|lod| quantity(lod, unit)),
+        positive_fraction_percent: fields
+            .maybe_decimal("positive_fraction_pct")?
+            .unwrap_or_default(),
+        expected_max_percent: fields
+            .maybe_decimal("expected_max_pct")?
+            .unwrap_or_default(),
+        clones: fields
+            .maybe_decimal("top_clone_pct")?
+            .map(|abundance_percent| pb::Clone {
+                rank: 1,
+                abundance_percent,
+            })
+            .into_iter()
+            .collect(),
+        sites: integration_site(fields, &findings)?.into_iter().collect(),
+        off_target: off_target(fields)?,
+        findings,
+        ..Default::default()
+    });
+    Ok(Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient))
 }
 
 pub(crate) fn plan_key(plan: &str, version: &str) -> pb::PlanVersionKey {
