@@ -18,11 +18,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     protos.sort();
 
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true).open_files(&protos)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&protos)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     // The rules beside the fields are extensions: only the compiler's own encoding keeps them.
-    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
-    fs::write(out.join("checks.rs"), checks::generate(&compiler.descriptor_pool()))?;
+    fs::write(
+        out.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+    fs::write(
+        out.join("checks.rs"),
+        checks::generate(&compiler.descriptor_pool()),
+    )?;
     tonic_prost_build::configure()
         .build_client(server)
         .build_server(server)

@@ -14,7 +14,9 @@ const RECORD: &str = "genetrail.v1.Record";
 /// The Rust source of all the checks.
 pub(crate) fn generate(pool: &DescriptorPool) -> String {
     let options = Options::new(pool);
-    let record = pool.get_message_by_name(RECORD).expect("record.proto defines Record");
+    let record = pool
+        .get_message_by_name(RECORD)
+        .expect("record.proto defines Record");
     let mut messages = BTreeMap::new();
     let mut enums = BTreeMap::new();
     collect(&record, &mut messages, &mut enums);
@@ -36,7 +38,10 @@ fn collect(
     messages: &mut BTreeMap<String, MessageDescriptor>,
     enums: &mut BTreeMap<String, EnumDescriptor>,
 ) {
-    if messages.insert(message.name().to_owned(), message.clone()).is_some() {
+    if messages
+        .insert(message.name().to_owned(), message.clone())
+        .is_some()
+    {
         return;
     }
     for field in message.fields() {
@@ -75,7 +80,11 @@ fn field_check(body: &mut String, field: &FieldDescriptor, rule: &Rule) {
     if field.cardinality() == Cardinality::Repeated {
         return repeated_check(body, field, &place, rule);
     }
-    let need = if rule.required { "required" } else { "optional" };
+    let need = if rule.required {
+        "required"
+    } else {
+        "optional"
+    };
     let mut call = |line: String| {
         body.push_str("        ");
         body.push_str(&line);
@@ -83,33 +92,57 @@ fn field_check(body: &mut String, field: &FieldDescriptor, rule: &Rule) {
     };
     match field.kind() {
         Kind::String => {
-            call(format!("c.{need}_text({name:?}, &{place}, {});", rule.text_format(field)));
+            call(format!(
+                "c.{need}_text({name:?}, &{place}, {});",
+                rule.text_format(field)
+            ));
             value_rules(&mut call, name, &place, rule);
         }
         Kind::Bytes => {
-            call(format!("c.{need}_bytes({name:?}, &{place}, {});", rule.bytes_length(field)));
+            call(format!(
+                "c.{need}_bytes({name:?}, &{place}, {});",
+                rule.bytes_length(field)
+            ));
         }
         Kind::Message(_) => {
             call(format!("c.{need}_message({name:?}, {place}.as_ref());"));
             quantity_rules(&mut call, name, &format!("{place}.as_ref()"), rule);
         }
         Kind::Enum(choices) => {
-            let wire = if field.supports_presence() { ".unwrap_or_default()" } else { "" };
+            let wire = if field.supports_presence() {
+                ".unwrap_or_default()"
+            } else {
+                ""
+            };
             let choices = choices.name();
-            call(format!("c.{need}_enum::<pb::{choices}>({name:?}, {place}{wire});"));
+            call(format!(
+                "c.{need}_enum::<pb::{choices}>({name:?}, {place}{wire});"
+            ));
         }
         Kind::Bool | Kind::Sint32 | Kind::Sint64 | Kind::Uint32 | Kind::Uint64 => {
             let presence = field.supports_presence();
             if rule.required {
-                assert!(presence, "{}: only an optional number can be required", field.full_name());
+                assert!(
+                    presence,
+                    "{}: only an optional number can be required",
+                    field.full_name()
+                );
                 call(format!("c.required({name:?}, {place}.is_some());"));
             }
-            let optional = if presence { place } else { format!("Some({place})") };
+            let optional = if presence {
+                place
+            } else {
+                format!("Some({place})")
+            };
             if let Some(min) = rule.min {
-                call(format!("c.at_least({name:?}, {optional}.map(u64::from), {min});"));
+                call(format!(
+                    "c.at_least({name:?}, {optional}.map(u64::from), {min});"
+                ));
             }
             if let Some(max) = rule.max {
-                call(format!("c.at_most({name:?}, {optional}.map(u64::from), {max});"));
+                call(format!(
+                    "c.at_most({name:?}, {optional}.map(u64::from), {max});"
+                ));
             }
         }
         other => panic!("{}: {other:?} has no place in a record", field.full_name()),
@@ -117,9 +150,17 @@ fn field_check(body: &mut String, field: &FieldDescriptor, rule: &Rule) {
 }
 
 fn repeated_check(body: &mut String, field: &FieldDescriptor, place: &str, rule: &Rule) {
-    assert!(!field.is_map(), "{}: no maps in a record", field.full_name());
+    assert!(
+        !field.is_map(),
+        "{}: no maps in a record",
+        field.full_name()
+    );
     let name = field.name();
-    let need = if rule.required { "required" } else { "optional" };
+    let need = if rule.required {
+        "required"
+    } else {
+        "optional"
+    };
     let items = match field.kind() {
         Kind::String => format!("c.texts({name:?}, &{place}, {});", rule.text_format(field)),
         Kind::Message(_) => format!("c.messages({name:?}, &{place});"),
@@ -157,7 +198,12 @@ fn oneof_check(body: &mut String, choice: &OneofDescriptor, options: &Options) {
             }
             Kind::Message(_) => {
                 calls.push(format!("c.message({field_name:?}, value);"));
-                quantity_rules(&mut |line| calls.push(line), field_name, "Some(value)", &rule);
+                quantity_rules(
+                    &mut |line| calls.push(line),
+                    field_name,
+                    "Some(value)",
+                    &rule,
+                );
                 "value"
             }
             Kind::Uint32 => "_",
@@ -179,7 +225,9 @@ fn oneof_check(body: &mut String, choice: &OneofDescriptor, options: &Options) {
 fn value_rules(call: &mut impl FnMut(String), name: &str, place: &str, rule: &Rule) {
     let reference = if place == "value" { "" } else { "&" };
     if let Some(sign) = &rule.sign {
-        call(format!("c.decimal_sign({name:?}, {reference}{place}, Sign::{sign});"));
+        call(format!(
+            "c.decimal_sign({name:?}, {reference}{place}, Sign::{sign});"
+        ));
     }
     if rule.past {
         call(format!("c.past({name:?}, {reference}{place});"));
@@ -214,14 +262,25 @@ fn choices_of(out: &mut String, choices: &EnumDescriptor) {
 
 /// What each kind is called, and what it asks of its envelope.
 fn kinds(out: &mut String, record: &MessageDescriptor, options: &Options) {
-    let kind = record.oneofs().find(|choice| choice.name() == "kind").expect("Record has a kind");
+    let kind = record
+        .oneofs()
+        .find(|choice| choice.name() == "kind")
+        .expect("Record has a kind");
     let (mut names, mut rules) = (String::new(), String::new());
     for field in kind.fields() {
         let variant = camel(field.name());
-        writeln!(names, "        pb::record::Kind::{variant}(_) => {:?},", field.name())
-            .expect("a String takes all");
-        writeln!(rules, "        pb::record::Kind::{variant}(_) => {},", options.kind_rule(&field))
-            .expect("a String takes all");
+        writeln!(
+            names,
+            "        pb::record::Kind::{variant}(_) => {:?},",
+            field.name()
+        )
+        .expect("a String takes all");
+        writeln!(
+            rules,
+            "        pb::record::Kind::{variant}(_) => {},",
+            options.kind_rule(&field)
+        )
+        .expect("a String takes all");
     }
     write!(
         out,
@@ -246,15 +305,29 @@ impl Options {
             pool.get_extension_by_name(&format!("genetrail.v1.{name}"))
                 .unwrap_or_else(|| panic!("rule.proto defines {name}"))
         };
-        Self { rule: named("rule"), kind_rule: named("kind_rule"), across: named("across") }
+        Self {
+            rule: named("rule"),
+            kind_rule: named("kind_rule"),
+            across: named("across"),
+        }
     }
 
     fn rule(&self, field: &FieldDescriptor) -> Rule {
-        Rule::read(field.options().get_extension(&self.rule).as_message().expect("a message"))
+        Rule::read(
+            field
+                .options()
+                .get_extension(&self.rule)
+                .as_message()
+                .expect("a message"),
+        )
     }
 
     fn is_across(&self, message: &MessageDescriptor) -> bool {
-        message.options().get_extension(&self.across).as_bool().expect("a bool")
+        message
+            .options()
+            .get_extension(&self.across)
+            .as_bool()
+            .expect("a bool")
     }
 
     /// The rule of a kind, as a constant expression.
@@ -265,7 +338,13 @@ impl Options {
         let parts: Vec<String> = rule
             .descriptor()
             .fields()
-            .map(|part| format!("{}: {}", part.name(), rule.get_field(&part).as_bool() == Some(true)))
+            .map(|part| {
+                format!(
+                    "{}: {}",
+                    part.name(),
+                    rule.get_field(&part).as_bool() == Some(true)
+                )
+            })
             .collect();
         format!("pb::KindRule {{ {} }}", parts.join(", "))
     }
@@ -287,7 +366,12 @@ struct Rule {
 
 impl Rule {
     fn read(message: &DynamicMessage) -> Self {
-        let get = |name: &str| message.get_field_by_name(name).expect("rule.proto has the field").into_owned();
+        let get = |name: &str| {
+            message
+                .get_field_by_name(name)
+                .expect("rule.proto has the field")
+                .into_owned()
+        };
         let number = |name: &str| get(name).as_u32().filter(|number| *number != 0);
         let flag = |name: &str| get(name) == Value::Bool(true);
         Self {
@@ -297,7 +381,10 @@ impl Rule {
             min: number("min"),
             max: number("max"),
             sign: enum_name(message, "sign", "SIGN_").map(|name| camel(&name)),
-            unit: get("unit").as_str().filter(|unit| !unit.is_empty()).map(str::to_owned),
+            unit: get("unit")
+                .as_str()
+                .filter(|unit| !unit.is_empty())
+                .map(str::to_owned),
             unique: flag("unique"),
             max_items: number("max_items"),
             past: flag("past"),
@@ -330,22 +417,34 @@ impl Rule {
 
 /// The name of an enum's value without its prefix, in small letters; `None` for the zero value.
 fn enum_name(message: &DynamicMessage, field: &str, prefix: &str) -> Option<String> {
-    let descriptor = message.descriptor().get_field_by_name(field).expect("rule.proto has the field");
-    let Kind::Enum(choices) = descriptor.kind() else { panic!("{field} is an enum") };
-    let number = message.get_field(&descriptor).as_enum_number().filter(|number| *number != 0)?;
+    let descriptor = message
+        .descriptor()
+        .get_field_by_name(field)
+        .expect("rule.proto has the field");
+    let Kind::Enum(choices) = descriptor.kind() else {
+        panic!("{field} is an enum")
+    };
+    let number = message
+        .get_field(&descriptor)
+        .as_enum_number()
+        .filter(|number| *number != 0)?;
     let value = choices.get_value(number).expect("a value of the enum");
     value.name().strip_prefix(prefix).map(str::to_lowercase)
 }
 
 fn real_oneof(field: &FieldDescriptor) -> Option<OneofDescriptor> {
-    field.containing_oneof().filter(|choice| !choice.is_synthetic())
+    field
+        .containing_oneof()
+        .filter(|choice| !choice.is_synthetic())
 }
 
 fn camel(name: &str) -> String {
     name.split('_')
         .map(|word| {
             let mut letters = word.chars();
-            letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+            letters.next().map_or_else(String::new, |first| {
+                first.to_uppercase().chain(letters).collect()
+            })
         })
         .collect()
 }

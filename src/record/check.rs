@@ -104,7 +104,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Refuses unless a field of the message at hand is as it must be.
-    pub(super) fn demand(&mut self, holds: bool, name: &'static str, rule: &'static str, remedy: &str) {
+    pub(super) fn demand(
+        &mut self,
+        holds: bool,
+        name: &'static str,
+        rule: &'static str,
+        remedy: &str,
+    ) {
         if !holds {
             self.refuse(Step { name, item: None }, rule, remedy);
         }
@@ -119,7 +125,14 @@ impl<'a> Checker<'a> {
         remedy: &str,
     ) {
         if !holds {
-            self.refuse(Step { name, item: Some(item) }, rule, remedy);
+            self.refuse(
+                Step {
+                    name,
+                    item: Some(item),
+                },
+                rule,
+                remedy,
+            );
         }
     }
 
@@ -145,17 +158,24 @@ impl<'a> Checker<'a> {
         rule: &'static str,
         remedy: &str,
     ) {
-        self.demand(!time::is_before(later, earlier, self.zone), name, rule, remedy);
+        self.demand(
+            !time::is_before(later, earlier, self.zone),
+            name,
+            rule,
+            remedy,
+        );
     }
 
     /// Whether a time is surely before the record's event.
     pub(super) fn is_before_event(&self, text: &str) -> bool {
-        self.spans(text).is_some_and(|(time, event)| time.is_before(event))
+        self.spans(text)
+            .is_some_and(|(time, event)| time.is_before(event))
     }
 
     /// Whether a time is surely after the record's event.
     pub(super) fn is_after_event(&self, text: &str) -> bool {
-        self.spans(text).is_some_and(|(time, event)| event.is_before(time))
+        self.spans(text)
+            .is_some_and(|(time, event)| event.is_before(time))
     }
 
     fn spans(&self, text: &str) -> Option<(Span, Span)> {
@@ -191,7 +211,10 @@ impl Checker<'_> {
 
     fn texts(&mut self, name: &'static str, texts: &[String], format: Format) {
         for (item, text) in texts.iter().enumerate() {
-            let step = Step { name, item: Some(item) };
+            let step = Step {
+                name,
+                item: Some(item),
+            };
             if text.trim().is_empty() {
                 self.refuse(step, "REQUIRED", "leave the item out, or give it a value");
             } else {
@@ -228,7 +251,14 @@ impl Checker<'_> {
     fn enums<E: TryFrom<i32> + Choices>(&mut self, name: &'static str, wires: &[i32]) {
         for (item, wire) in wires.iter().enumerate() {
             if *wire == 0 || E::try_from(*wire).is_err() {
-                self.refuse(Step { name, item: Some(item) }, "ENUM_UNKNOWN", &one_of::<E>());
+                self.refuse(
+                    Step {
+                        name,
+                        item: Some(item),
+                    },
+                    "ENUM_UNKNOWN",
+                    &one_of::<E>(),
+                );
             }
         }
     }
@@ -250,7 +280,13 @@ impl Checker<'_> {
 
     fn messages(&mut self, name: &'static str, messages: &[impl Check]) {
         for (item, message) in messages.iter().enumerate() {
-            self.inside(Step { name, item: Some(item) }, message);
+            self.inside(
+                Step {
+                    name,
+                    item: Some(item),
+                },
+                message,
+            );
         }
     }
 
@@ -297,12 +333,23 @@ impl Checker<'_> {
 
     fn decimal_sign(&mut self, name: &'static str, text: &str, sign: Sign) {
         // A text that is not a decimal has been refused as one.
-        let Ok(number) = Decimal::parse(text) else { return };
+        let Ok(number) = Decimal::parse(text) else {
+            return;
+        };
         let (holds, rule, remedy) = match sign {
-            Sign::Positive => (number.is_positive(), "NOT_POSITIVE", "give a number above zero"),
-            Sign::NonNegative => (!number.is_negative(), "NEGATIVE", "give zero or a number above it"),
+            Sign::Positive => (
+                number.is_positive(),
+                "NOT_POSITIVE",
+                "give a number above zero",
+            ),
+            Sign::NonNegative => (
+                !number.is_negative(),
+                "NEGATIVE",
+                "give zero or a number above it",
+            ),
             Sign::Percent => (
-                !number.is_negative() && Decimal::parse("100").is_ok_and(|hundred| number <= hundred),
+                !number.is_negative()
+                    && Decimal::parse("100").is_ok_and(|hundred| number <= hundred),
                 "NOT_A_PERCENTAGE",
                 "give a number from 0 to 100",
             ),
@@ -322,13 +369,22 @@ impl Checker<'_> {
         // A missing unit has been refused as missing.
         if quantity.is_some_and(|quantity| !quantity.unit.is_empty() && quantity.unit != unit) {
             self.path.push(Step { name, item: None });
-            self.refuse(Step { name: "unit", item: None }, "UNIT", &format!("give it in {unit}"));
+            self.refuse(
+                Step {
+                    name: "unit",
+                    item: None,
+                },
+                "UNIT",
+                &format!("give it in {unit}"),
+            );
             self.path.pop();
         }
     }
 
     fn past(&mut self, name: &'static str, text: &str) {
-        let Ok(time) = format::EventTime::parse(text) else { return };
+        let Ok(time) = format::EventTime::parse(text) else {
+            return;
+        };
         let future = Span::of(time, self.zone).is_future(self.now);
         self.demand(
             !future,
@@ -354,12 +410,20 @@ impl Checker<'_> {
         if VIOLATIONS_MAX <= self.violations.len() {
             return;
         }
-        let steps = self.path.iter().chain([&step]).map(|Step { name, item }| match item {
-            Some(item) => format!("{name}[{item}]"),
-            None => (*name).to_owned(),
-        });
+        let steps = self
+            .path
+            .iter()
+            .chain([&step])
+            .map(|Step { name, item }| match item {
+                Some(item) => format!("{name}[{item}]"),
+                None => (*name).to_owned(),
+            });
         let field = steps.collect::<Vec<_>>().join(".");
-        self.violations.push(Violation { field, rule, remedy: remedy.to_owned() });
+        self.violations.push(Violation {
+            field,
+            rule,
+            remedy: remedy.to_owned(),
+        });
     }
 }
 

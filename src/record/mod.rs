@@ -17,5 +17,10 @@ pub mod format;
 mod own;
 mod time;
 
-pub use check::{DecodeError, VIOLATIONS_MAX, Violation, check, check_encoded, kind_name, kind_rule};
-pub use time::{SKEW_MAX, event_span, Span};
+#[cfg(all(test, feature = "server"))]
+mod tests;
+
+pub use check::{
+    DecodeError, VIOLATIONS_MAX, Violation, check, check_encoded, kind_name, kind_rule,
+};
+pub use time::{SKEW_MAX, Span, event_span};

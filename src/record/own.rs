@@ -5,12 +5,18 @@ use super::format::{FormatError, check_civil_date, check_instant};
 
 /// A day of the calendar, or an instant.
 pub(super) fn check_day_or_instant(text: &str) -> Result<(), FormatError> {
-    if text.contains('T') { check_instant(text) } else { check_civil_date(text) }
+    if text.contains('T') {
+        check_instant(text)
+    } else {
+        check_civil_date(text)
+    }
 }
 
 /// A human chromosome: 1 to 22, X, Y or MT.
 pub(super) fn check_chromosome(text: &str) -> Result<(), FormatError> {
-    let number = text.parse().is_ok_and(|number: u8| (1..=22).contains(&number));
+    let number = text
+        .parse()
+        .is_ok_and(|number: u8| (1..=22).contains(&number));
     let plain = !text.starts_with(['0', '+']);
     if (number && plain) || matches!(text, "X" | "Y" | "MT") {
         return Ok(());
@@ -33,7 +39,10 @@ pub(super) fn check_field_path(text: &str) -> Result<(), FormatError> {
 }
 
 /// The message's own rules check it; here, anything will do.
-#[expect(clippy::unnecessary_wraps, reason = "stands where every text's format stands")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "stands where every text's format stands"
+)]
 pub(super) fn check_across(_text: &str) -> Result<(), FormatError> {
     Ok(())
 }
@@ -48,7 +57,9 @@ fn is_step(step: &str) -> bool {
         None => (step, None),
     };
     let named = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     let indexed = index.is_none_or(|index| {
         (1..=5).contains(&index.len()) && index.bytes().all(|b| b.is_ascii_digit())
     });

@@ -25,12 +25,21 @@ impl Span {
         match time {
             EventTime::Instant(instant) => {
                 let instant = instant.date_time().with_timezone(&Utc);
-                Self { first: instant, last: instant }
+                Self {
+                    first: instant,
+                    last: instant,
+                }
             }
             EventTime::Date(date) => {
-                let after = date.last_day().checked_add_days(Days::new(1)).unwrap_or(date.last_day());
+                let after = date
+                    .last_day()
+                    .checked_add_days(Days::new(1))
+                    .unwrap_or(date.last_day());
                 let last = end_of_day(after, zone);
-                Self { first: start_of_day(date.first_day(), zone), last }
+                Self {
+                    first: start_of_day(date.first_day(), zone),
+                    last,
+                }
             }
         }
     }
@@ -42,7 +51,8 @@ impl Span {
 
     /// Whether it can only be later than now, skew allowed.
     pub fn is_future(self, now: DateTime<Utc>) -> bool {
-        now.checked_add_signed(SKEW_MAX).is_some_and(|latest| latest < self.first)
+        now.checked_add_signed(SKEW_MAX)
+            .is_some_and(|latest| latest < self.first)
     }
 }
 
@@ -92,7 +102,10 @@ fn start_of_day(day: NaiveDate, zone: Option<Tz>) -> DateTime<Utc> {
     let midnight = NaiveDateTime::from(day);
     match zone {
         Some(zone) => in_zone(midnight, zone),
-        None => midnight.checked_sub_signed(AHEAD).unwrap_or(midnight).and_utc(),
+        None => midnight
+            .checked_sub_signed(AHEAD)
+            .unwrap_or(midnight)
+            .and_utc(),
     }
 }
 
@@ -101,9 +114,13 @@ fn end_of_day(after: NaiveDate, zone: Option<Tz>) -> DateTime<Utc> {
     let midnight = NaiveDateTime::from(after);
     let end = match zone {
         Some(zone) => in_zone(midnight, zone),
-        None => midnight.checked_add_signed(BEHIND).unwrap_or(midnight).and_utc(),
+        None => midnight
+            .checked_add_signed(BEHIND)
+            .unwrap_or(midnight)
+            .and_utc(),
     };
-    end.checked_sub_signed(TimeDelta::nanoseconds(1)).unwrap_or(end)
+    end.checked_sub_signed(TimeDelta::nanoseconds(1))
+        .unwrap_or(end)
 }
 
 /// A local midnight as an instant. Where clocks go forward at midnight there is none, and the day begins
@@ -111,7 +128,9 @@ fn end_of_day(after: NaiveDate, zone: Option<Tz>) -> DateTime<Utc> {
 fn in_zone(midnight: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     let second = TimeDelta::seconds(1);
     let eve = || {
-        let before = zone.from_local_datetime(&midnight.checked_sub_signed(second)?).latest()?;
+        let before = zone
+            .from_local_datetime(&midnight.checked_sub_signed(second)?)
+            .latest()?;
         before.checked_add_signed(second)
     };
     let found = zone.from_local_datetime(&midnight).earliest().or_else(eve);
@@ -152,7 +171,10 @@ mod tests {
         // Clocks in Cairo went from 23:59:59 to 01:00:00 on 2023-04-28.
         let day = span("2023-04-28", "Africa/Cairo");
         assert_eq!(day.first, utc("2023-04-27T22:00:00Z"));
-        assert_eq!(span("2023-04-27", "Africa/Cairo").last, utc("2023-04-27T21:59:59.999999999Z"));
+        assert_eq!(
+            span("2023-04-27", "Africa/Cairo").last,
+            utc("2023-04-27T21:59:59.999999999Z")
+        );
     }
 
     #[test]
@@ -196,9 +218,15 @@ mod tests {
             ..Default::default()
         };
         let first = |precision| event_span(&record(precision)).unwrap().first;
-        assert_eq!(first(pb::EventPrecision::Unspecified), utc("2026-01-31T01:00:00Z"));
+        assert_eq!(
+            first(pb::EventPrecision::Unspecified),
+            utc("2026-01-31T01:00:00Z")
+        );
         assert_eq!(first(pb::EventPrecision::Day), utc("2026-01-30T16:00:00Z"));
-        assert_eq!(first(pb::EventPrecision::Month), utc("2025-12-31T16:00:00Z"));
+        assert_eq!(
+            first(pb::EventPrecision::Month),
+            utc("2025-12-31T16:00:00Z")
+        );
         assert_eq!(first(pb::EventPrecision::Year), utc("2025-12-31T16:00:00Z"));
     }
 }

@@ -62,10 +62,26 @@ pub(super) fn is_same_id(one: &str, other: &str) -> bool {
 /// A fact or a decision says who, as what, where and from what.
 fn attributable(record: &pb::Record, c: &mut Checker<'_>) {
     let fields = [
-        ("site", !record.site.is_empty(), "name the site or organisation by its GLN"),
-        ("site_tz", !record.site_tz.is_empty(), "name the site's IANA time zone, such as Asia/Shanghai"),
-        ("actor_person", !record.actor_person.is_empty(), "name who did it, by actor id"),
-        ("actor_role", record.actor_role != 0, "say as what the actor did it"),
+        (
+            "site",
+            !record.site.is_empty(),
+            "name the site or organisation by its GLN",
+        ),
+        (
+            "site_tz",
+            !record.site_tz.is_empty(),
+            "name the site's IANA time zone, such as Asia/Shanghai",
+        ),
+        (
+            "actor_person",
+            !record.actor_person.is_empty(),
+            "name who did it, by actor id",
+        ),
+        (
+            "actor_role",
+            record.actor_role != 0,
+            "say as what the actor did it",
+        ),
         (
             "signature_meaning",
             record.signature_meaning != 0,
@@ -85,8 +101,11 @@ fn attributable(record: &pb::Record, c: &mut Checker<'_>) {
 }
 
 fn precision_is_as_written(record: &pb::Record, c: &mut Checker<'_>) {
-    let Ok(written) = EventTime::parse(&record.event_time) else { return };
-    let finer = time::precision(record.event_precision()).is_some_and(|said| written.precision() < said);
+    let Ok(written) = EventTime::parse(&record.event_time) else {
+        return;
+    };
+    let finer =
+        time::precision(record.event_precision()).is_some_and(|said| written.precision() < said);
     c.demand(
         !finer,
         "event_precision",

@@ -162,8 +162,10 @@ impl Across for pb::SamplingWaiver {
 
 impl Across for pb::SampleEvent {
     fn across(&self, c: &mut Checker<'_>) {
-        let ends =
-            matches!(self.event(), pb::SampleEventKind::Rejected | pb::SampleEventKind::Destroyed);
+        let ends = matches!(
+            self.event(),
+            pb::SampleEventKind::Rejected | pb::SampleEventKind::Destroyed
+        );
         c.demand_envelope(
             !ends || envelope::has_reason(c.record()),
             "reason",
@@ -181,8 +183,13 @@ impl Across for pb::SampleEvent {
 
 impl Across for pb::AssayResult {
     fn across(&self, c: &mut Checker<'_>) {
-        let shares = self.clones.iter().map(|clone| Decimal::parse(&clone.abundance_percent).ok());
-        let sum = shares.flatten().try_fold(Decimal::ZERO, Decimal::checked_add);
+        let shares = self
+            .clones
+            .iter()
+            .map(|clone| Decimal::parse(&clone.abundance_percent).ok());
+        let sum = shares
+            .flatten()
+            .try_fold(Decimal::ZERO, Decimal::checked_add);
         // A sum that cannot be reckoned is of shares that were refused one by one.
         let most = Decimal::parse(CLONES_MAX_PERCENT).ok();
         c.demand(
@@ -222,16 +229,26 @@ const CLONES_MAX_PERCENT: &str = "100.5";
 /// Whether findings cannot hold at once.
 fn contradict(findings: &BTreeSet<pb::Finding>) -> bool {
     use pb::Finding::{
-        AboveExpected, ClonalExpansion, DominantClone, Inconclusive, IntegrationNearOncogene, Invalid,
-        Monoclonal, RclNegative, RclPositive, VectorNotDetected, WithinExpected,
+        AboveExpected, ClonalExpansion, DominantClone, Inconclusive, IntegrationNearOncogene,
+        Invalid, Monoclonal, RclNegative, RclPositive, VectorNotDetected, WithinExpected,
     };
     let both = |one, other| findings.contains(&one) && findings.contains(&other);
-    let of_vector = [AboveExpected, DominantClone, Monoclonal, ClonalExpansion, IntegrationNearOncogene];
+    let of_vector = [
+        AboveExpected,
+        DominantClone,
+        Monoclonal,
+        ClonalExpansion,
+        IntegrationNearOncogene,
+    ];
     // An invalid run finds nothing, but it may be called inconclusive as well.
-    let more_than_invalid = findings.iter().any(|finding| !matches!(finding, Invalid | Inconclusive));
+    let more_than_invalid = findings
+        .iter()
+        .any(|finding| !matches!(finding, Invalid | Inconclusive));
     both(RclPositive, RclNegative)
         || both(WithinExpected, AboveExpected)
-        || of_vector.iter().any(|finding| both(VectorNotDetected, *finding))
+        || of_vector
+            .iter()
+            .any(|finding| both(VectorNotDetected, *finding))
         || (findings.contains(&Invalid) && more_than_invalid)
 }
 

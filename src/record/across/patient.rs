@@ -166,7 +166,9 @@ impl Across for pb::ConsentWithdrawn {
     fn across(&self, c: &mut Checker<'_>) {
         relation_of_lar(self.withdrawn_by(), self.relation.as_ref(), c);
         c.demand(
-            !self.scopes().any(|scope| scope == pb::WithdrawalScope::SampleStorage)
+            !self
+                .scopes()
+                .any(|scope| scope == pb::WithdrawalScope::SampleStorage)
                 || self.sample_instruction != 0,
             "sample_instruction",
             "SAMPLE_INSTRUCTION_REQUIRED",

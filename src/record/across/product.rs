@@ -10,7 +10,9 @@ impl Across for pb::ProductRegistered {
         let integrates = self.product_classes().any(|class| {
             matches!(
                 class,
-                pb::ProductClass::Lenti | pb::ProductClass::Gammaretro | pb::ProductClass::Transposon
+                pb::ProductClass::Lenti
+                    | pb::ProductClass::Gammaretro
+                    | pb::ProductClass::Transposon
             )
         });
         c.demand(

@@ -55,7 +55,10 @@ impl Across for pb::CausalityAssessment {
                 Unspecified | Certain | Probable | Possible | Unlikely | Conditional | Unassessable
             ),
             pb::CausalityScale::Naranjo => {
-                matches!(category, Unspecified | Definite | Probable | Possible | Doubtful)
+                matches!(
+                    category,
+                    Unspecified | Definite | Probable | Possible | Doubtful
+                )
             }
         };
         c.demand(
@@ -65,7 +68,8 @@ impl Across for pb::CausalityAssessment {
             "the scale has no such judgement: correct the scale or the category",
         );
         c.demand(
-            self.naranjo_points.is_none_or(|points| (-4..=13).contains(&points)),
+            self.naranjo_points
+                .is_none_or(|points| (-4..=13).contains(&points)),
             "naranjo_points",
             "OFF_SCALE",
             "the Naranjo scale goes from -4 to 13: add the points up again",
@@ -97,7 +101,9 @@ impl Across for pb::PregnancyOutcome {
 impl Across for pb::RiskSignal {
     fn across(&self, c: &mut Checker<'_>) {
         c.demand(
-            !self.product_ids.is_empty() || !self.product_classes.is_empty() || !self.lots.is_empty(),
+            !self.product_ids.is_empty()
+                || !self.product_classes.is_empty()
+                || !self.lots.is_empty(),
             "product_ids",
             "AFFECTED_EMPTY",
             "say what the signal affects: products, classes or lots",

@@ -20,7 +20,12 @@ impl Across for pb::Identifier {
             return;
         }
         if self.value.is_empty() {
-            c.demand(false, "value", "REQUIRED", "give the identifier, or say that it was UNREADABLE");
+            c.demand(
+                false,
+                "value",
+                "REQUIRED",
+                "give the identifier, or say that it was UNREADABLE",
+            );
             return;
         }
         let text = self.value.as_str();
