@@ -40,7 +40,7 @@ pub use writer::Entropy;
 use crate::{
     note::VerifierKey,
     pb,
-    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused, KeyRegistry},
+    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused},
     store::{Direction, Store},
     tlog::{self, Hash, Index, TreeSize},
     views::{RecordIds, ViewError},
@@ -249,8 +249,10 @@ pub struct Ledger {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<writer::Job>,
     room: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<Closed>>,
     vkey: VerifierKey,
+    /// Dropped after `shared`, so that the store is closed by then.
+    settle: open::Settle,
     /// Held for as long as the ledger is open.
     _lock: crate::store::DirectoryLock,
 }
@@ -445,18 +447,19 @@ impl Ledger {
     }
 
     /// Writes what the queue holds, and closes both copies cleanly.
-    pub fn close(mut self) {
-        self.shut();
+    pub fn close(self) {
+        drop(self);
     }
 
     fn shut(&mut self) {
         // The writer ends when the last sender is gone; this is the last one.
         let (gone, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut self.jobs, gone));
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer panicked");
+        if let Some(writer) = self.writer.take() {
+            match writer.join() {
+                Ok(closed) => self.settle.closed(closed),
+                Err(_) => tracing::error!("the writer panicked"),
+            }
         }
     }
 
@@ -477,6 +480,15 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// How the writer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Everything is in both copies, and synced.
+    Cleanly,
+    /// Something failed; the next start looks at everything.
+    Not,
 }
 
 /// A job's share of the queue.

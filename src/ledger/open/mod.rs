@@ -34,7 +34,7 @@ pub(super) use state::record_id_of;
 
 use self::state::{JournalDamage, StoreDamage, StoreState};
 use super::{
-    CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
+    Closed, CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
     copies::{Copies, Room},
     published::Published,
     reader,
@@ -48,8 +48,8 @@ use crate::{
     record::entry::EntryView,
     rules::keys::{KeyRefused, KeyRegistry},
     store::{
-        DirectoryLock, FileError, HighWater, HighWaterError, LockError, SledOptions, Store,
-        StoreError, files,
+        DirectoryLock, FileError, HighWater, HighWaterError, LockError, SledOptions, SledStore,
+        Store, StoreError, files,
         journal::{JournalError, JournalOptions},
     },
     tlog::{self, Index, TreeSize},
@@ -365,15 +365,59 @@ impl Ledger {
             .spawn(move || writer.run())
             .map_err(FileError::of("start a thread for", dir))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
+        let settle = Settle::new(options.clone());
         let ledger = Ledger {
             shared,
             jobs,
             room,
             writer: Some(writer),
             vkey,
+            settle,
             _lock: lock,
         };
         Ok(Opened { ledger, recovered })
+    }
+}
+
+/// The last step of closing a ledger, taken when the store has been closed.
+#[derive(Debug)]
+pub(super) struct Settle {
+    options: Options,
+    closed: Closed,
+}
+
+impl Settle {
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            closed: Closed::Not,
+        }
+    }
+
+    pub(super) fn closed(&mut self, closed: Closed) {
+        self.closed = closed;
+    }
+
+    fn settle(&self) -> Result<(), OpenError> {
+        // sled writes a snapshot only when it opens: without this, the next start would read again
+        // all that was written since the last.
+        drop(SledStore::open(
+            &self.options.store_dir(),
+            &self.options.sled(),
+        )?);
+        clean::mark(&self.options.dir, &self.options.journal_dir())?;
+        Ok(())
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if self.closed == Closed::Cleanly
+            && let Err(error) = self.settle()
+        {
+            let error = super::Chain(&error).to_string();
+            tracing::warn!(error, "the next start will look at everything");
+        }
     }
 }
 
