@@ -169,6 +169,8 @@ impl Writer {
             match self.commit(draft, now) {
                 Ok(committed) => entries = committed,
                 Err(error) => {
+                    // Who hears of it must not find the ledger running.
+                    self.shared.stop();
                     for (_, reply, _) in decided {
                         answer(reply, Err(AppendError::Stopped));
                     }
