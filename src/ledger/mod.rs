@@ -8,6 +8,8 @@
 //! Deliberately absent: update and delete.
 
 mod copies;
+pub mod export;
+pub mod fsck;
 mod layout;
 mod open;
 mod published;
@@ -415,6 +417,11 @@ impl Ledger {
             published,
             store: self.shared.store.as_ref(),
         }
+    }
+
+    /// The stored log, for the checks of the offline verifier.
+    pub fn source(&self) -> fsck::StoredLog {
+        fsck::StoredLog::new(Arc::clone(&self.shared.store), self.published())
     }
 
     /// Keeps the note that a witness has cosigned, in place of its last.

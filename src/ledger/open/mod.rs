@@ -30,7 +30,7 @@ use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use create::{NewLedger, write_secret_key};
-pub(super) use state::record_id_of;
+pub(super) use state::{names_authority, record_id_of};
 
 use self::state::{JournalDamage, StoreDamage, StoreState};
 use super::{
@@ -97,16 +97,16 @@ impl Options {
         })
     }
 
-    fn store_dir(&self) -> PathBuf {
+    pub(super) fn store_dir(&self) -> PathBuf {
         self.dir.join("store")
     }
 
-    fn suspect_path(&self) -> PathBuf {
+    pub(super) fn suspect_path(&self) -> PathBuf {
         self.dir.join("suspect")
     }
 
     /// The copies keep half of the reserve for themselves: the writer refuses before they would.
-    fn sled(&self) -> SledOptions {
+    pub(super) fn sled(&self) -> SledOptions {
         SledOptions {
             reserve_bytes: self.reserve_bytes / 2,
             ..SledOptions::default()
@@ -470,17 +470,37 @@ fn open_views(
     Ok(ids)
 }
 
+impl Ledger {
+    /// Drops the views of the ledger in a data directory and makes them again from entry 0. Returns
+    /// how many entries were read.
+    ///
+    /// # Errors
+    /// Where the ledger does not open.
+    pub fn rebuild_views(options: &Options, mut entropy: Entropy) -> Result<TreeSize, OpenError> {
+        let lock = DirectoryLock::acquire(&options.dir)?;
+        let vkey = read_vkey(&options.dir)?;
+        let mut settle = Settle::new(options.clone());
+        clean::take(&options.dir, &options.journal_dir())?;
+        let care = state::Care::Tail;
+        let recovered = recover::recover(options, &vkey, care, &mut entropy, &mut Vec::new())?;
+        let (store, journal, state) = recovered;
+        rebuild_views(&store, state.head.size)?;
+        drop((store, journal));
+        settle.closed(Closed::Cleanly);
+        drop(settle);
+        drop(lock);
+        Ok(TreeSize::new(state.head.size))
+    }
+}
+
 /// Drops the views and makes them again from entry 0.
-///
-/// # Errors
-/// Where an entry cannot be read.
-pub(super) fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenError> {
+fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenError> {
     views::drop_all(store.as_ref())?;
     let ids = RecordIds::open(store.as_ref())?;
     let mut listed = Vec::new();
     for entry in Entries::new(Arc::clone(store), Index::new(0), TreeSize::new(size)) {
         let (index, entry) = entry?;
-        if state::names_authority(index, &entry)? {
+        if names_authority(index, &entry)? {
             listed.push(authority::list(index));
         }
     }
