@@ -223,7 +223,7 @@ fn genesis() -> pb::Record {
         ..pb::Genesis::default()
     };
     pb::Record {
-        record_id: "00000000-0000-8000-8000-000000000000".to_owned(),
+        record_id: "ffffffff-ffff-8fff-8fff-ffffffffffff".to_owned(),
         kind: Some(pb::record::Kind::Genesis(genesis)),
         ..pb::Record::default()
     }
