@@ -75,6 +75,7 @@ trait Choices {
 }
 
 /// What a decimal may be.
+#[derive(Clone, Copy)]
 enum Sign {
     Positive,
     NonNegative,
@@ -468,7 +469,7 @@ fn one_of<E: Choices>() -> String {
     reason = "generated from the protos"
 )]
 mod generated {
-    use super::*;
+    use super::{Across, Check, Checker, Choices, Sign, format, own, pb};
 
     include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 }
