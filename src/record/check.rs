@@ -94,6 +94,7 @@ pub(super) struct Checker<'a> {
     record: &'a pb::Record,
     now: DateTime<Utc>,
     zone: Option<Tz>,
+    event: Option<Span>,
     path: Vec<Step>,
     violations: Vec<Violation>,
     unverified: Vec<String>,
@@ -106,6 +107,7 @@ impl<'a> Checker<'a> {
             record,
             now,
             zone: record.site_tz.parse().ok(),
+            event: time::event_span(record),
             path: Vec::new(),
             violations: Vec::new(),
             unverified: Vec::new(),
@@ -199,7 +201,7 @@ impl<'a> Checker<'a> {
 
     fn spans(&self, text: &str) -> Option<(Span, Span)> {
         let time = format::EventTime::parse(text).ok()?;
-        Some((Span::of(time, self.zone), time::event_span(self.record)?))
+        Some((Span::of(time, self.zone), self.event?))
     }
 
     /// Refuses a text that is not in a format.
