@@ -269,7 +269,7 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
     let records = batch.records();
     ensure!(records.len() == accepted.len(), "{batch:?} has {} answers", accepted.len());
     let mut acks = Vec::with_capacity(records.len());
-    for ((record_id, record), Accepted { index, entry, published }) in records.into_iter().zip(accepted) {
+    for ((record_id, record), Accepted { index, entry, published, repeated: _ }) in records.into_iter().zip(accepted) {
         ensure!(check::record_of(entry, *index)? == record, "the entry at {index} is of another record");
         let checkpoint = published.checkpoint();
         let leaf = leaf_hash(entry);
@@ -281,7 +281,7 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
             root: checkpoint.root,
         });
     }
-    if let (Some(ack), Some(Accepted { index, published, entry: _ })) = (acks.first(), accepted.first()) {
+    if let (Some(ack), Some(Accepted { index, published, entry: _, repeated: _ })) = (acks.first(), accepted.first()) {
         let checkpoint = published.checkpoint();
         let proof = ledger.prove_inclusion(published, *index, checkpoint.size)?;
         check_inclusion(&proof, *index, checkpoint.size, ack.leaf, checkpoint.root)
