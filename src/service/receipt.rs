@@ -3,12 +3,17 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{blocking, error::CallError};
 use crate::{
     ledger::{Accepted, Ledger, ReadError},
     pb,
     record::entry::EntryView,
-    rules::keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
+    rules::{
+        flags::{Flag, flags},
+        keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
+    },
     tlog::leaf_hash,
 };
 
@@ -42,7 +47,8 @@ pub(super) fn make(
         index: index.value(),
     };
     let view = EntryView::parse(&entry).map_err(damaged)?;
-    let flags = key_flags(published.keys(), &view, record);
+    let mut flags = raised(record, view.recorded_at.to_utc());
+    flags.extend(key_flags(published.keys(), &view, record));
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     Ok(pb::Receipt {
         index: index.value(),
@@ -52,6 +58,26 @@ pub(super) fn make(
         checkpoint: published.note().to_owned(),
         flags,
     })
+}
+
+/// The receipt of a record that was only looked at: what would be flagged.
+pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
+    pb::Receipt {
+        flags: raised(record, now),
+        ..pb::Receipt::default()
+    }
+}
+
+/// The flags that the record raises by itself.
+fn raised(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
+    let flags = flags(record, recorded_at).into_iter();
+    let flag = |Flag { code, severity, field, text }| pb::Flag {
+        code: code.to_owned(),
+        severity: severity.into(),
+        field,
+        text,
+    };
+    flags.map(flag).collect()
 }
 
 /// What the author's key is flagged with, as far as is known now.

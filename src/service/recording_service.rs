@@ -98,7 +98,7 @@ impl RecordingService for Recording {
         } = request;
         let Checked { submission, record } = self.check(actor, submission)?;
         let receipt = if validate_only {
-            pb::Receipt::default()
+            receipt::preview(&record, self.clock.now())
         } else {
             let accepted = self
                 .ledger
@@ -125,7 +125,9 @@ impl RecordingService for Recording {
         let service = self.clone();
         let batch = blocking(move || service.check_batch(&actor, submissions)).await?;
         let receipts = if validate_only {
-            vec![pb::Receipt::default(); batch.len()]
+            let now = self.clock.now();
+            let records = batch.iter().map(|checked| &checked.record);
+            records.map(|record| receipt::preview(record, now)).collect()
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()
