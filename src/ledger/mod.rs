@@ -40,7 +40,7 @@ pub use writer::Entropy;
 use crate::{
     note::VerifierKey,
     pb,
-    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused, KeyRegistry},
+    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused},
     store::{Direction, Store},
     tlog::{self, Hash, Index, TreeSize},
     views::{RecordIds, ViewError},

@@ -12,8 +12,9 @@ use crate::{
     },
 };
 
-/// Blocks read at once by a stream of entries: 28 KB for each stream that somebody leaves idle.
-const PAGE: usize = 4;
+/// Values read at once by a stream of entries: 84 KB for each stream that somebody leaves idle, and
+/// more than the ten parts of the largest block, so that each page brings a whole one.
+const PAGE: usize = 12;
 
 /// Why an entry or a tile could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -147,10 +148,9 @@ impl Entries {
             return Err(damaged);
         };
 
-        // Ten parts make the largest block, so a page of this length holds at least one block whole.
-        let page = store.scan(&layout::blocks_from(first), Direction::Forward, PAGE + 10)?;
+        let page = store.scan(&layout::blocks_from(first), Direction::Forward, PAGE)?;
         let mut blocks: Vec<(Index, Vec<u8>)> = Vec::new();
-        let whole_page = page.len() < PAGE + 10;
+        let whole_page = page.len() < PAGE;
         for (key, value) in page {
             let Some((first, part)) = layout::parse_block_key(&key) else {
                 return Err(damaged);
@@ -164,7 +164,7 @@ impl Entries {
         if !whole_page && 1 < blocks.len() {
             blocks.pop();
         }
-        for (first, block) in blocks.into_iter().take(PAGE) {
+        for (first, block) in blocks {
             let Some(entries) = layout::unpack_block(&block) else {
                 return Err(damaged);
             };

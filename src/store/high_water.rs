@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn an_existing_file_is_not_created_again_and_an_absent_one_not_opened() {
         let (dir, path) = written(&[]);
-        assert!(HighWater::create(&path).is_err());
-        assert!(HighWater::open(&dir.path().join("absent")).is_err());
+        HighWater::create(&path).unwrap_err();
+        HighWater::open(&dir.path().join("absent")).unwrap_err();
     }
 }

@@ -20,8 +20,8 @@ use std::time::Duration;
 use super::files::{self, FileError};
 use super::lock::DirectoryLock;
 use super::{
-    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, RESERVED, Store, StoreError,
-    Write, check_heads, check_writes, sync_range,
+    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, RESERVED, Store,
+    StoreError, Write, check_heads, check_writes, sync_range,
 };
 
 /// What this engine takes.
@@ -325,7 +325,7 @@ impl Store for SledStore {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         let Some((start, end)) = range.clamped() else {
             return Ok(Vec::new());
         };
@@ -378,18 +378,18 @@ fn open_sled(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreError> 
     loop {
         let cause: Cause = match catch_unwind(AssertUnwindSafe(|| config.open())) {
             Ok(Ok(db)) => return Ok(db),
-            Ok(Err(sled::Error::Io(source))) => match source.kind() {
-                io::ErrorKind::Other if 0 < attempts => {
+            Ok(Err(sled::Error::Io(source))) => {
+                if source.kind() == io::ErrorKind::Other && 0 < attempts {
                     attempts -= 1;
                     thread::sleep(Duration::from_millis(10));
                     continue;
                 }
-                // The system refused, and the files may be fine: no reason to rebuild.
-                _ if source.raw_os_error().is_some() => {
+                if source.raw_os_error().is_some() {
+                    // The system refused, and the files may be fine: no reason to rebuild.
                     return Err(FileError::of("open the store in", dir)(source).into());
                 }
-                _ => Arc::new(source),
-            },
+                Arc::new(source)
+            }
             Ok(Err(error)) => Arc::new(error),
             Err(payload) => Arc::new(Panicked::new(payload.as_ref())),
         };
