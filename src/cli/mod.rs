@@ -151,7 +151,7 @@ impl Command {
 }
 
 /// Prints a line to standard output. `println!` would panic where the reader has gone away.
-fn say(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
+fn print(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
 }
@@ -163,7 +163,7 @@ fn complain(line: fmt::Arguments<'_>) {
 
 /// Prints a line to standard output; gives a `Result`.
 macro_rules! say {
-    ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
+    ($($line:tt)*) => { $crate::cli::print(format_args!($($line)*)) };
 }
 use say;
 
