@@ -47,13 +47,22 @@ impl Interceptor for Caller {
     }
 }
 
-/// A connection that is made with the first call, and made again after it broke.
+/// A channel on which calls are made as this actor, or as nobody.
 pub(super) fn connection(server: &str, actor: Option<&str>) -> anyhow::Result<Connection> {
+    call_as(channel(server)?, actor)
+}
+
+/// A channel that is opened with the first call, and opened again after it broke.
+pub(super) fn channel(server: &str) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(server.to_owned())
-        .with_context(|| format!("{server:?} is not the URL of a server"))?
-        .connect_timeout(CONNECT_TIMEOUT);
+        .with_context(|| format!("{server:?} is not the URL of a server"))?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy())
+}
+
+/// The channel, with the caller's name in each call.
+pub(super) fn call_as(channel: Channel, actor: Option<&str>) -> anyhow::Result<Connection> {
     let actor = actor.map(str::parse).transpose().context("an actor's name is printable ASCII")?;
-    Ok(InterceptedService::new(endpoint.connect_lazy(), Caller(actor)))
+    Ok(InterceptedService::new(channel, Caller(actor)))
 }
 
 /// The service that takes records.

@@ -127,7 +127,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments),
             Self::Keygen(arguments) => keygen::run(&arguments),
             #[cfg(feature = "server")]
-            Self::Demo(arguments) => demo::run(arguments),
+            Self::Demo(arguments) => demo::run(&arguments),
             #[cfg(feature = "server")]
             Self::Init(arguments) => init::run(&arguments),
             #[cfg(feature = "server")]

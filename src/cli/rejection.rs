@@ -78,7 +78,7 @@ impl fmt::Display for Rejection {
             write!(f, "\n  {}: {}: {}", violation.field, violation.reason, violation.description)?;
         }
         for violation in self.details.precondition_failure().into_iter().flat_map(|bad| &bad.violations) {
-            write!(f, "\n  {}: {}: {}", violation.subject, violation.r#type, violation.description)?;
+            write!(f, "\n  {}: {}", violation.subject, violation.r#type)?;
         }
         Ok(())
     }
