@@ -8,6 +8,8 @@
 //! Deliberately absent: update and delete.
 
 mod copies;
+pub mod export;
+pub mod fsck;
 mod layout;
 mod open;
 mod published;
@@ -249,8 +251,10 @@ pub struct Ledger {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<writer::Job>,
     room: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<Closed>>,
     vkey: VerifierKey,
+    /// Dropped after `shared`, so that the store is closed by then.
+    settle: open::Settle,
     /// Held for as long as the ledger is open.
     _lock: crate::store::DirectoryLock,
 }
@@ -415,6 +419,11 @@ impl Ledger {
         }
     }
 
+    /// The stored log, for the checks of the offline verifier.
+    pub fn source(&self) -> fsck::StoredLog {
+        fsck::StoredLog::new(Arc::clone(&self.shared.store), self.published())
+    }
+
     /// Keeps the note that a witness has cosigned, in place of its last.
     ///
     /// # Errors
@@ -445,18 +454,19 @@ impl Ledger {
     }
 
     /// Writes what the queue holds, and closes both copies cleanly.
-    pub fn close(mut self) {
-        self.shut();
+    pub fn close(self) {
+        drop(self);
     }
 
     fn shut(&mut self) {
         // The writer ends when the last sender is gone; this is the last one.
         let (gone, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut self.jobs, gone));
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer panicked");
+        if let Some(writer) = self.writer.take() {
+            match writer.join() {
+                Ok(closed) => self.settle.closed(closed),
+                Err(_) => tracing::error!("the writer panicked"),
+            }
         }
     }
 
@@ -477,6 +487,15 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// How the writer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Everything is in both copies, and synced.
+    Cleanly,
+    /// Something failed; the next start looks at everything.
+    Not,
 }
 
 /// A job's share of the queue.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{AppendError, Ledger, NewLedger, OpenError, Opened, Options, Recovery, Submission};
 use crate::{
     clock::SettableClock,
-    note::{Origin, open_checkpoint},
+    note::{KeyName, NoteSigner, Origin, open_checkpoint},
     pb,
     record::entry::EntryView,
     rules::keys::sign_possession,
@@ -44,6 +44,9 @@ impl Bench {
         let admin = SigningKey::from_bytes(&[8; 32]);
         let genesis = pb::Genesis {
             origin: ORIGIN.to_owned(),
+            ledger_key: NoteSigner::new(KeyName::parse(ORIGIN).unwrap(), key.clone())
+                .vkey()
+                .to_string(),
             administrator: "admin".to_owned(),
             administrator_key: Some(pb::KeyOffer {
                 algorithm: pb::KeyAlgorithm::Ed25519.into(),
@@ -109,6 +112,9 @@ fn uuid(number: u32) -> String {
 fn submission(number: u32) -> Submission {
     let record = pb::Record {
         record_id: uuid(number),
+        kind: Some(pb::record::Kind::Administration(
+            pb::Administration::default(),
+        )),
         ..pb::Record::default()
     };
     Submission {
@@ -374,6 +380,60 @@ fn an_older_copy_of_the_directory_is_refused() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn fsck_reads_everything_and_an_export_verifies() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..600);
+    let out = bench.home.path().join("export");
+    assert_eq!(ledger.export(&out, &|_, _| {}).unwrap(), TreeSize::new(601));
+    let verifying = crate::verify::Options {
+        key: ledger.vkey().clone(),
+        since: None,
+    };
+    crate::verify::verify_directory(&out, &verifying, &|_, _| {}).unwrap();
+
+    // Beside the open ledger, from the journal.
+    let beside = bench.home.path().join("beside");
+    super::export::export_directory(&bench.options(), &beside, &|_, _| {}).unwrap();
+    crate::verify::verify_directory(&beside, &verifying, &|_, _| {}).unwrap();
+    ledger.close();
+
+    Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
+    let checked = super::fsck::fsck(&bench.options(), bench.clock.clone(), entropy(), &|_, _| {});
+    let checked = checked.unwrap();
+    assert_eq!(checked.recovered, [Recovery::Unclean]);
+    assert!(checked.lines.len() > 5, "{:?}", checked.lines);
+    bench.check(&[], 600);
+}
+
+#[test]
+fn what_survives_in_two_damaged_copies_is_saved() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for hundred in 0..5 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
+    let vkey = ledger.vkey().clone();
+    ledger.close();
+    fs::remove_dir_all(bench.dir().join("store")).unwrap();
+    flip_a_bit_of_the_journal(&bench.dir());
+    let out = bench.home.path().join("survivors");
+    let saved = super::export::export_survivors(&bench.options(), &out).unwrap();
+    let verifying = crate::verify::Options {
+        key: vkey,
+        since: None,
+    };
+    crate::verify::verify_directory(&out, &verifying, &|_, _| {}).unwrap();
+    assert!(TreeSize::new(1) <= saved.proved && saved.proved < TreeSize::new(501));
+    let (first, next) = saved.loose[0];
+    assert!(saved.proved.value() < first && next == 501);
+    let kept = fs::read(out.join(format!("survivors/{first}-{next}.entries"))).unwrap();
+    let length = usize::from(u16::from_be_bytes([kept[0], kept[1]]));
+    let view = EntryView::parse(&kept[2..2 + length]).unwrap();
+    assert_eq!(view.index, Index::new(first));
 }
 
 #[test]

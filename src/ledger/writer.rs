@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    Accepted, AppendError, Author, Shared, Submission,
+    Accepted, AppendError, Author, Closed, Shared, Submission,
     copies::{Copies, Group},
     layout,
     published::Published,
@@ -99,7 +99,7 @@ struct Draft {
 
 impl Writer {
     /// Works until every sender is gone or a commit fails; then closes the copies.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self) -> Closed {
         while let Some(first) = self.jobs.blocking_recv() {
             let jobs = self.gather(first);
             if let Err(error) = self.record(jobs) {
@@ -110,7 +110,7 @@ impl Writer {
                     answer(job.answer, Err(AppendError::Stopped));
                 }
                 self.copies.abandon();
-                return;
+                return Closed::Not;
             }
         }
         if let Err(error) = self.shared.ids.close(self.shared.store.as_ref()) {
@@ -118,7 +118,9 @@ impl Writer {
         }
         if let Err(error) = self.copies.close() {
             tracing::error!(error = %super::Chain(&error), "the ledger did not close cleanly");
+            return Closed::Not;
         }
+        Closed::Cleanly
     }
 
     /// The first job and what else waits, up to a commit's bounds.
@@ -167,6 +169,8 @@ impl Writer {
             match self.commit(draft, now) {
                 Ok(committed) => entries = committed,
                 Err(error) => {
+                    // Who hears of it must not find the ledger running.
+                    self.shared.stop();
                     for (_, reply, _) in decided {
                         answer(reply, Err(AppendError::Stopped));
                     }

@@ -18,6 +18,9 @@ pub mod format;
 mod own;
 mod time;
 
+#[cfg(all(test, feature = "server"))]
+mod tests;
+
 pub use check::{
     DecodeError, VIOLATIONS_MAX, Violation, check, check_encoded, kind_name, kind_rule,
 };

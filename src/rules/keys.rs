@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     pb::{self, record::Kind},
+    record::format::{EventTime, PartialDate},
     tlog::Index,
 };
 
@@ -311,6 +312,16 @@ impl KeyRegistry {
 impl AuthorKey {
     fn is_suspect(&self, at: DateTime<Utc>) -> bool {
         self.compromised_since.is_some_and(|since| since <= at)
+    }
+}
+
+/// When what a record tells happened, as far as that may vouch for a key outside its validity: an instant as
+/// it stands, a day as its noon in UTC; what is known less precisely vouches for nothing.
+pub fn event_time(record: &pb::Record) -> Option<DateTime<Utc>> {
+    match EventTime::parse(&record.event_time).ok()? {
+        EventTime::Instant(instant) => Some(instant.date_time().to_utc()),
+        EventTime::Date(PartialDate::Day(day)) => Some(day.and_hms_opt(12, 0, 0)?.and_utc()),
+        EventTime::Date(PartialDate::Year(_) | PartialDate::Month(_)) => None,
     }
 }
 
@@ -625,6 +636,23 @@ mod tests {
         assert_eq!(standing(after, Some(before)), refused);
         assert_eq!(standing(after, Some(within)), flagged);
         assert_eq!(standing(before, Some(within)), flagged);
+    }
+
+    #[test]
+    fn a_records_event_time_vouches_if_it_is_known_to_the_day() {
+        let check = |text: &str, expected: Option<&str>| {
+            let record = pb::Record {
+                event_time: text.to_owned(),
+                ..pb::Record::default()
+            };
+            assert_eq!(event_time(&record), expected.map(at), "{text:?}");
+        };
+        check("2026-05-01T08:00:00+02:00", Some("2026-05-01T06:00:00Z"));
+        check("2026-05-01", Some("2026-05-01T12:00:00Z"));
+        check("2026-05", None);
+        check("2026", None);
+        check("", None);
+        check("yesterday", None);
     }
 
     #[test]

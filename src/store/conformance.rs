@@ -2,6 +2,7 @@
 //! property that compares it with a `BTreeMap`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,6 +33,7 @@ pub(super) fn run<S: Subject>(subject: &mut S) {
     the_later_of_two_writes_to_a_key_stays(&subject.fresh());
     a_range_is_read_from_either_end(&subject.fresh());
     the_corner_of_the_engine_is_not_to_be_seen(&subject.fresh());
+    readers_see_whole_values_that_never_go_back(&subject.fresh());
     what_was_committed_or_synced_is_there_after_a_crash(subject);
     a_commit_of_several_batches_is_there_whole(subject);
     it_holds_what_a_map_would_hold(subject);
@@ -260,6 +262,35 @@ fn the_corner_of_the_engine_is_not_to_be_seen(store: &impl Store) {
             assert_eq!(store.scan(&range, direction, 9).unwrap(), []);
         }
     }
+}
+
+fn readers_see_whole_values_that_never_go_back(store: &impl Store) {
+    const KEYS: u8 = 20;
+    let mut head = store.fence().unwrap();
+    let done = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(move || {
+                let mut seen = [0; KEYS as usize];
+                while !done.load(Ordering::Relaxed) {
+                    for (key, value) in everything(store) {
+                        assert!(value.iter().all(|byte| *byte == value[0]), "a torn value");
+                        let seen = &mut seen[usize::from(key[0])];
+                        assert!(*seen <= value[0], "an older value");
+                        *seen = value[0];
+                    }
+                }
+            });
+        }
+        for round in 1..100 {
+            let value = vec![round; 10 * usize::from(round)];
+            let writes: Vec<Write> = (0..KEYS).map(|key| put(&[key], &value)).collect();
+            let next = grown(head);
+            store.commit(&head, &next, &writes).unwrap();
+            head = next;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 fn what_was_committed_or_synced_is_there_after_a_crash<S: Subject>(subject: &mut S) {

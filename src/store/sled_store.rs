@@ -11,6 +11,7 @@ use std::any::Any;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -60,7 +61,7 @@ impl Default for SledOptions {
 
 /// A [`Store`] in a directory, by sled.
 pub struct SledStore {
-    db: sled::Db,
+    db: OpenSled,
     dir: PathBuf,
     reserve_bytes: u64,
     sync_proved: bool,
@@ -80,6 +81,32 @@ impl fmt::Debug for SledStore {
             .field("head", &*self.head())
             .field("health", &self.health())
             .finish_non_exhaustive()
+    }
+}
+
+/// sled, until it is dropped. It syncs its file once more then, and panics where that fails: what was
+/// committed is durable without it, so that this is logged and no more.
+struct OpenSled(Option<sled::Db>);
+
+impl Deref for OpenSled {
+    type Target = sled::Db;
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes it")]
+    fn deref(&self) -> &sled::Db {
+        self.0.as_ref().expect("sled is open until it is dropped")
+    }
+}
+
+impl Drop for OpenSled {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        let closed = caught(|| {
+            drop(db);
+            Ok(())
+        });
+        if let Err(cause) = closed {
+            tracing::error!(error = %cause, "sled did not close cleanly");
+        }
     }
 }
 
@@ -365,7 +392,7 @@ fn caught<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Cause> {
     }
 }
 
-fn open_sled(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreError> {
+fn open_sled(dir: &Path, options: &SledOptions) -> Result<OpenSled, StoreError> {
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(options.cache_bytes)
@@ -377,7 +404,7 @@ fn open_sled(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreError> 
     let mut attempts = 200;
     loop {
         let cause: Cause = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => return Ok(db),
+            Ok(Ok(db)) => return Ok(OpenSled(Some(db))),
             Ok(Err(sled::Error::Io(source))) => {
                 if source.kind() == io::ErrorKind::Other && 0 < attempts {
                     attempts -= 1;

@@ -44,6 +44,15 @@ impl TileId {
         self.width == TILE_WIDTH
     }
 
+    /// Is it one of the tiles of a tree of this size, as [`tiles_at`] lists them?
+    pub fn is_of(self, size: TreeSize) -> bool {
+        let (full, width) = tiles_of_level(size, self.level);
+        if self.is_full() {
+            return self.index < full;
+        }
+        self.index == full && self.width == u16::from(width) && self.width != 0
+    }
+
     /// `tile/<L>/<N>[.p/<W>]`.
     pub fn path(self) -> String {
         format!("tile/{}/{}", self.level, self.numbers())
@@ -393,6 +402,22 @@ mod tests {
         assert_eq!(count(65_536, 2, false), 1);
         let top = tiles_of_level(TreeSize::new(u64::MAX), 7);
         assert_eq!(top, (0, 255));
+    }
+
+    #[test]
+    fn a_tile_is_of_a_tree_if_the_tree_lists_it() {
+        for size in [0, 1, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537] {
+            let size = TreeSize::new(size);
+            let all: Vec<TileId> = tiles_at(size).collect();
+            for level in [0, 1, 2, 3, 63] {
+                for index in [0, 1, 2, 255, 256] {
+                    for width in [0, 1, 2, 255, 256] {
+                        let tile = tile(level, index, width);
+                        assert_eq!(tile.is_of(size), all.contains(&tile), "{tile:?} of {size}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

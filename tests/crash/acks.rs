@@ -87,8 +87,13 @@ fn parse_line(line: &str) -> Result<Ack> {
     Ok(Ack {
         index: word()?.parse()?,
         record_id: parse_hex(word()?)?,
-        leaf: Hash::from(parse_hex::<32>(word()?)?),
+        leaf: parse_hash(word()?)?,
         size: word()?.parse()?,
-        root: Hash::from(parse_hex::<32>(word()?)?),
+        root: parse_hash(word()?)?,
     })
+}
+
+fn parse_hash(text: &str) -> Result<Hash> {
+    let bytes: [u8; 32] = parse_hex(text)?;
+    Ok(Hash::new(bytes))
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(orders: &Orders, opened: Opened, runtime: &tokio::runtime::Run
     check_stored_tree(&ledger, &acks, &log)?;
     let mut appended = 0;
     if orders.repeat {
-        appended = runtime.block_on(repeat(&ledger, &acks, &log))?;
+        appended = runtime.block_on(repeat(orders.run, &ledger, &acks, &log))?;
     }
     println!("ok entries={} acknowledged={} appended={appended}", log.leaves.len(), acks.records.len());
     if !orders.abrupt {
@@ -123,16 +123,18 @@ fn check_stored_tree(ledger: &Ledger, acks: &Acks, log: &Log) -> Result<()> {
     for (index, leaf) in (0..).zip(&log.leaves).step_by(log.leaves.len() / 50 + 1) {
         let index = Index::new(index);
         let proof = ledger.prove_inclusion(&published, index, checkpoint.size)?;
-        check_inclusion(index, *leaf, checkpoint.size, checkpoint.root, &proof)
+        check_inclusion(&proof, index, checkpoint.size, *leaf, checkpoint.root)
             .with_context(|| format!("the stored proof of entry {index}"))?;
     }
     Ok(())
 }
 
-/// Submits again what was acknowledged, and each submitter's next batch, which may have been under way:
-/// what is in the log gets its old index, and the rest is appended. Returns how many were appended.
-async fn repeat(ledger: &Arc<Ledger>, acks: &Acks, log: &Log) -> Result<usize> {
+/// Submits again what was acknowledged of a run, and each submitter's next batch, which may have been
+/// under way: what is in the log gets its old index, and the rest is appended. Returns how many were
+/// appended.
+async fn repeat(run: u32, ledger: &Arc<Ledger>, acks: &Acks, log: &Log) -> Result<usize> {
     let mut batches = acks.batches();
+    batches.retain(|batch| batch.run == run);
     let last: BTreeMap<(u32, u16), u32> =
         batches.iter().map(|batch| ((batch.run, batch.submitter), batch.number)).collect();
     batches.extend(last.into_iter().map(|((run, submitter), number)| Batch {

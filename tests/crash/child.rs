@@ -16,6 +16,7 @@ use genetrail::{
     ledger::{Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options},
     note::Origin,
     pb,
+    rules::keys::sign_possession,
     tlog::{check_inclusion, leaf_hash},
 };
 
@@ -25,6 +26,9 @@ use crate::{
     plan::Batch,
     rng::Rng,
 };
+
+/// The name of the log.
+const ORIGIN: &str = "crash.test/log";
 
 /// How a child ended, by its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,17 +154,37 @@ fn entropy(seed: u64) -> Entropy {
 
 fn create(orders: &Orders) -> Result<End> {
     let new = NewLedger {
-        origin: Origin::parse("crash.test/log").context("the origin")?,
+        origin: Origin::parse(ORIGIN).context("the origin")?,
         key: SigningKey::from_bytes(&[7; 32]),
-        genesis: pb::Record {
-            record_id: "00000000-0000-8000-8000-000000000000".to_owned(),
-            ..pb::Record::default()
-        },
+        genesis: genesis(),
         actor: "crash-test".to_owned(),
     };
     match Ledger::create(&orders.options(), new, SystemClock.now(), entropy(0)) {
         Ok(_) => Ok(End::Done),
         Err(error) => Ok(refused(&error)),
+    }
+}
+
+/// The record of entry 0.
+fn genesis() -> pb::Record {
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let offer = pb::KeyOffer {
+        algorithm: pb::KeyAlgorithm::Ed25519.into(),
+        public_key: key.verifying_key().to_bytes().to_vec(),
+        valid_from: "2020-01-01T00:00:00Z".to_owned(),
+        valid_to: "2120-01-01T00:00:00Z".to_owned(),
+        possession: sign_possession(&key, ORIGIN).to_vec(),
+    };
+    let genesis = pb::Genesis {
+        origin: ORIGIN.to_owned(),
+        administrator: "crash-test".to_owned(),
+        administrator_key: Some(offer),
+        ..pb::Genesis::default()
+    };
+    pb::Record {
+        record_id: "00000000-0000-8000-8000-000000000000".to_owned(),
+        kind: Some(pb::record::Kind::Genesis(genesis)),
+        ..pb::Record::default()
     }
 }
 
@@ -260,7 +284,7 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
     if let (Some(ack), Some(Accepted { index, published, entry: _ })) = (acks.first(), accepted.first()) {
         let checkpoint = published.checkpoint();
         let proof = ledger.prove_inclusion(published, *index, checkpoint.size)?;
-        check_inclusion(*index, ack.leaf, checkpoint.size, checkpoint.root, &proof)
+        check_inclusion(&proof, *index, checkpoint.size, ack.leaf, checkpoint.root)
             .with_context(|| format!("the proof of entry {index}"))?;
     }
     Ok(acks)

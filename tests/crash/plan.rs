@@ -69,8 +69,12 @@ impl Batch {
             bytes.extend_from_slice(uuid(&id).as_bytes());
             bytes.extend_from_slice(&FILLER_TAG);
             put_varint(length, &mut bytes);
+            let end = bytes.len() + length;
             let mut rng = Rng::new(u64::from(item), u64::from(self.number));
-            bytes.extend((0..length).map(|_| rng.next().to_le_bytes()[0]));
+            while bytes.len() < end {
+                bytes.extend_from_slice(&rng.next().to_le_bytes());
+            }
+            bytes.truncate(end);
             (id, bytes)
         };
         (0..).zip(lengths).map(record).collect()

@@ -302,7 +302,7 @@ pub(in crate::ledger) fn record_id_of(index: Index, entry: &[u8]) -> Result<[u8;
 ///
 /// # Errors
 /// Where the entry is malformed.
-pub(super) fn names_authority(index: Index, entry: &[u8]) -> Result<bool, ReadError> {
+pub(in crate::ledger) fn names_authority(index: Index, entry: &[u8]) -> Result<bool, ReadError> {
     let damaged = || ReadError::EntryDamaged {
         index: index.value(),
     };

@@ -1,3 +1,5 @@
+//! The journal as a whole: what is written, what a crash or a bad disk makes of it, what is read.
+
 use std::fs;
 
 use super::*;
@@ -454,9 +456,8 @@ fn after_a_failed_write_nothing_more_is_written() {
     let (_dir, path) = three_frames();
     let mut journal = open(&path, 2);
     append(&mut journal, 6, 1).unwrap();
-    // As the system would answer on a file that may not be written.
-    let active = journal.active.as_mut().unwrap();
-    active.file = File::open(&active.path).unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    journal.active.as_mut().unwrap().file = full;
 
     for _ in 0..2 {
         let error = append(&mut journal, 7, 1).unwrap_err();
@@ -470,6 +471,23 @@ fn after_a_failed_write_nothing_more_is_written() {
     drop(journal);
     append(&mut open(&path, 3), 7, 1).unwrap();
     assert_eq!(script(&path), "0+3, 3+1, 4+2, 6+1, 7+1");
+}
+
+#[test]
+fn after_a_failed_sync_nothing_more_is_written() {
+    let (_dir, path) = three_frames();
+    let mut journal = open(&path, 2);
+    append(&mut journal, 6, 1).unwrap();
+    // It takes the bytes, and cannot be synced.
+    let unsyncable = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    journal.active.as_mut().unwrap().file = unsyncable;
+
+    for _ in 0..2 {
+        let error = append(&mut journal, 7, 1).unwrap_err();
+        assert!(matches!(error, JournalError::Failed { .. }), "{error:?}");
+    }
+    drop(journal);
+    assert_eq!(script(&path), "0+3, 3+1, 4+2, 6+1");
 }
 
 fn rewrite_of_two(path: &Path, life: u8) -> Rewrite {
@@ -531,6 +549,22 @@ fn a_crash_while_rewriting_leaves_the_old_journal_or_the_new_one_in_place() {
     fs::rename(&path, dir.path().join("journal.damaged.1")).unwrap();
     drop(open(&path, 5));
     assert_eq!(script(&path), "0+4, 4+4");
+}
+
+#[test]
+fn a_journal_behind_a_link_is_rewritten_where_it_is() {
+    let (dir, path) = three_frames();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink("journal", &link).unwrap();
+    rewrite_of_two(&link, 2).put_in_place().unwrap();
+    assert_eq!(script(&link), "0+4, 4+4");
+    assert_eq!(script(&path), "0+4, 4+4");
+    assert!(link.is_symlink());
+
+    // A crash between the two renames.
+    fs::rename(&path, dir.path().join("journal.rewritten")).unwrap();
+    append(&mut open(&link, 3), 8, 1).unwrap();
+    assert_eq!(script(&path), "0+4, 4+4, 8+1");
 }
 
 #[test]

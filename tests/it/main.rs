@@ -1,0 +1,6 @@
+//! The integration tests, in one binary: it links once.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod history;
