@@ -1,5 +1,5 @@
-//! `genetrail export`: the log as a directory that anybody can verify, from a data directory without a
-//! server, or from a server without its disk.
+//! `genetrail export`: the log as a directory that anybody can verify, from a data directory without asking
+//! a server, or from a server without its disk.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use super::{
     local, progress, say,
 };
 use crate::{
-    ledger::Options,
+    ledger::{self, Options, Survivors},
     note::{VerifierKey, open_checkpoint},
     pb,
-    tlog::{Index, TreeSize},
+    tlog::TreeSize,
     verify::ExportWriter,
 };
 
@@ -26,11 +26,15 @@ pub(super) struct Arguments {
     dir: PathBuf,
     #[command(flatten)]
     source: Source,
+    /// Of a ledger of which both copies are damaged: write what can still be read.
+    #[arg(long, requires = "data")]
+    survivors: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let dir = &arguments.dir;
-    let size = match arguments.source.open()? {
+    let Arguments { dir, source, survivors } = arguments;
+    let size = match source.open()? {
+        Opened::Data(options) if *survivors => return save(dir, &options),
         Opened::Data(options) => from_data(dir, &options)?,
         Opened::Server(connection) => client::wait(from_server(dir, connection))?,
     };
@@ -39,20 +43,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 }
 
 fn from_data(dir: &Path, options: &Options) -> anyhow::Result<TreeSize> {
-    let ledger = local::open(options)?;
-    let published = ledger.published();
-    let size = published.size();
-    let bar = progress::bar(size.value(), "entries");
-    let mut export = ExportWriter::create(dir)?;
-    for entry in ledger.entries(Index::new(0), size) {
-        let (_, entry) = entry?;
-        export.append(&entry)?;
-        bar.inc(1);
-    }
-    export.finish(published.note(), ledger.vkey())?;
+    let bar = progress::bar(0, "entries");
+    let exported = ledger::export_directory(options, dir, &|done, size| {
+        bar.set_length(size);
+        bar.set_position(done);
+    });
     bar.finish_and_clear();
-    ledger.close();
-    Ok(size)
+    exported.with_context(|| {
+        let data = options.dir.display();
+        format!("cannot export {data}; `genetrail fsck --data {data}` mends what can be mended")
+    })
+}
+
+/// Takes out of a damaged ledger what can still be read.
+fn save(dir: &Path, options: &Options) -> anyhow::Result<Outcome> {
+    local::make_sled_sync();
+    let Survivors { proved, loose } = ledger::export_survivors(options, dir)?;
+    let shown = dir.display();
+    say!("{proved} entries, from the first on, are in {shown} under a checkpoint that `verify` can check")?;
+    for (first, end) in loose {
+        say!("entries {first} up to {end} are in {shown}/survivors: readable, but nothing proves them")?;
+    }
+    Ok(Outcome::Fine)
 }
 
 pub(super) async fn from_server(dir: &Path, connection: Connection) -> anyhow::Result<TreeSize> {

@@ -18,10 +18,10 @@ use crate::{
     tlog::{Hash, Index},
 };
 
-/// Where to read the log: a data directory that no server has open, or a server.
+/// Where to read the log: a data directory, or a server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
-    /// The ledger's data directory; no server may be using it.
+    /// The ledger's data directory. For all but `export`, no server may have it open.
     #[arg(long, value_name = "LEDGER", required_unless_present = "server", conflicts_with = "server")]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -69,10 +69,15 @@ pub(super) fn open(options: &Options) -> anyhow::Result<Ledger> {
 pub(super) fn open_with(options: &Options, clock: Arc<dyn Clock>) -> anyhow::Result<Ledger> {
     let Opened { ledger, recovered } = Ledger::open(options, clock, entropy()?)
         .with_context(|| format!("cannot open the ledger in {}", options.dir.display()))?;
-    for recovery in &recovered {
+    tell(&recovered);
+    Ok(ledger)
+}
+
+/// Says what opening had to do.
+pub(super) fn tell(recovered: &[Recovery]) {
+    for recovery in recovered {
         complain(format_args!("{}", told(recovery)));
     }
-    Ok(ledger)
 }
 
 /// Where salts come from.
