@@ -32,7 +32,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let proof = match TlogProof::parse(&text) {
         Ok(proof) => proof,
         Err(error) => {
-            say!("REFUSED: {shown} is not a receipt: {:#}", anyhow::Error::from(error))?;
+            say!(
+                "REFUSED: {shown} is not a receipt: {:#}",
+                anyhow::Error::from(error)
+            )?;
             return Ok(Outcome::No);
         }
     };
@@ -46,7 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Fine)
         }
         Err(error) => {
-            say!("REFUSED: the receipt proves nothing: {:#}", anyhow::Error::from(error))?;
+            say!(
+                "REFUSED: the receipt proves nothing: {:#}",
+                anyhow::Error::from(error)
+            )?;
             Ok(Outcome::No)
         }
     }
@@ -63,5 +69,8 @@ fn show_record(record: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(not(feature = "server"))]
 fn show_record(record: &[u8]) -> anyhow::Result<()> {
-    say!("record       {} bytes; this program is built without the records' names", record.len())
+    say!(
+        "record       {} bytes; this program is built without the records' names",
+        record.len()
+    )
 }

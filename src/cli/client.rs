@@ -1,6 +1,6 @@
 //! The way to a server: the channel, the caller's name, and a runtime to wait on.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tonic::{
@@ -22,13 +22,36 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct ServerArguments {
+pub(super) struct Server {
     /// The server.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7410")]
-    pub(super) server: String,
+    #[arg(
+        long = "server",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7410"
+    )]
+    pub(super) url: String,
     /// As whom to call.
     #[arg(long, value_name = "NAME")]
     pub(super) actor: Option<String>,
+}
+
+impl Server {
+    /// Does what takes a server, and waits for it.
+    pub(super) fn call<T, F>(&self, work: impl FnOnce(Connection) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = anyhow::Result<T>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?;
+        runtime.block_on(async {
+            let connection = call_as(channel(&self.url)?, self.actor.as_deref())?;
+            work(connection)
+                .await
+                .with_context(|| format!("with the server {}", self.url))
+        })
+    }
 }
 
 /// A channel on which each call says who calls.
@@ -41,18 +64,15 @@ pub(super) struct Caller(Option<MetadataValue<Ascii>>);
 impl Interceptor for Caller {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(actor) = &self.0 {
-            request.metadata_mut().insert("genetrail-actor", actor.clone());
+            request
+                .metadata_mut()
+                .insert("genetrail-actor", actor.clone());
         }
         Ok(request)
     }
 }
 
-/// A channel on which calls are made as this actor, or as nobody.
-pub(super) fn connection(server: &str, actor: Option<&str>) -> anyhow::Result<Connection> {
-    call_as(channel(server)?, actor)
-}
-
-/// A channel that is opened with the first call, and opened again after it broke.
+/// A channel that is opened with the first call, and opened again after it broke. Only on a runtime.
 pub(super) fn channel(server: &str) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_shared(server.to_owned())
         .with_context(|| format!("{server:?} is not the URL of a server"))?;
@@ -61,7 +81,10 @@ pub(super) fn channel(server: &str) -> anyhow::Result<Channel> {
 
 /// The channel, with the caller's name in each call.
 pub(super) fn call_as(channel: Channel, actor: Option<&str>) -> anyhow::Result<Connection> {
-    let actor = actor.map(str::parse).transpose().context("an actor's name is printable ASCII")?;
+    let actor = actor
+        .map(str::parse)
+        .transpose()
+        .context("an actor's name is printable ASCII")?;
     Ok(InterceptedService::new(channel, Caller(actor)))
 }
 
@@ -78,13 +101,4 @@ pub(super) fn ledger(connection: Connection) -> LedgerServiceClient<Connection> 
 /// An error of a call, for the end of the command.
 pub(super) fn failed(status: &Status) -> anyhow::Error {
     Rejection::from(status).into()
-}
-
-/// Waits for what a client command does.
-pub(super) fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start")?
-        .block_on(work)
 }

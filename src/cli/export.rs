@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::{
     Outcome,
     client::{self, Connection},
-    inspect::{self, Opened, Source},
+    inspect::{self, Found, Source},
     local, progress, say,
 };
 use crate::{
@@ -32,11 +32,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let Arguments { dir, source, survivors } = arguments;
-    let size = match source.open()? {
-        Opened::Data(options) if *survivors => return save(dir, &options),
-        Opened::Data(options) => from_data(dir, &options)?,
-        Opened::Server(connection) => client::wait(from_server(dir, connection))?,
+    let Arguments {
+        dir,
+        source,
+        survivors,
+    } = arguments;
+    let size = match source.find()? {
+        Found::Data(options) if *survivors => return save(dir, &options),
+        Found::Data(options) => from_data(dir, &options)?,
+        Found::Server(server) => server.call(|connection| from_server(dir, connection))?,
     };
     say!("exported {size} entries to {}", dir.display())?;
     Ok(Outcome::Fine)
@@ -60,9 +64,13 @@ fn save(dir: &Path, options: &Options) -> anyhow::Result<Outcome> {
     local::make_sled_sync();
     let Survivors { proved, loose } = ledger::export_survivors(options, dir)?;
     let shown = dir.display();
-    say!("{proved} entries, from the first on, are in {shown} under a checkpoint that `verify` can check")?;
+    say!(
+        "{proved} entries, from the first on, are in {shown} under a checkpoint that `verify` can check"
+    )?;
     for (first, end) in loose {
-        say!("entries {first} up to {end} are in {shown}/survivors: readable, but nothing proves them")?;
+        say!(
+            "entries {first} up to {end} are in {shown}/survivors: readable, but nothing proves them"
+        )?;
     }
     Ok(Outcome::Fine)
 }
@@ -76,12 +84,25 @@ pub(super) async fn from_server(dir: &Path, connection: Connection) -> anyhow::R
 
     let bar = progress::bar(size.value(), "entries");
     let mut export = ExportWriter::create(dir)?;
-    let request = pb::ListEntriesRequest { start: 0, end: size.value() };
+    let request = pb::ListEntriesRequest {
+        start: 0,
+        end: size.value(),
+    };
     let answer = client::ledger(connection).list_entries(request).await;
-    let mut entries = answer.map_err(|status| client::failed(&status))?.into_inner();
+    let mut entries = answer
+        .map_err(|status| client::failed(&status))?
+        .into_inner();
     let mut next = 0;
-    while let Some(entry) = entries.message().await.map_err(|status| client::failed(&status))? {
-        ensure!(entry.index == next, "the server sent entry {}, not entry {next}", entry.index);
+    while let Some(entry) = entries
+        .message()
+        .await
+        .map_err(|status| client::failed(&status))?
+    {
+        ensure!(
+            entry.index == next,
+            "the server sent entry {}, not entry {next}",
+            entry.index
+        );
         export.append(&entry.entry)?;
         next += 1;
         bar.set_position(next);

@@ -19,7 +19,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     Outcome,
-    client::{self, ServerArguments},
+    client::{self, Connection, Server},
     complain, keys, progress,
     record::{key_of_server, submission},
     record_json,
@@ -56,16 +56,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "VKEY|FILE", requires = "sign")]
     key: Option<String>,
     #[command(flatten)]
-    server: ServerArguments,
+    server: Server,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let author = arguments.sign.as_deref().map(keys::read).transpose()?;
-    let key = arguments.key.as_deref().map(keys::verifier_key).transpose()?;
+    let key = arguments
+        .key
+        .as_deref()
+        .map(keys::verifier_key)
+        .transpose()?;
     let (lines, bar) = open(&arguments.file)?;
-    client::wait(async {
-        let ServerArguments { server, actor } = &arguments.server;
-        let connection = client::connection(server, actor.as_deref())?;
+    arguments.server.call(async |connection| {
         let author = match (author, key) {
             (None, _) => None,
             (Some(author), Some(key)) => Some((author, key)),
@@ -125,10 +127,7 @@ struct Import {
 }
 
 impl Import {
-    async fn run(
-        &mut self,
-        mut client: RecordingServiceClient<client::Connection>,
-    ) -> anyhow::Result<()> {
+    async fn run(&mut self, mut client: RecordingServiceClient<Connection>) -> anyhow::Result<()> {
         let mut pause = PAUSE_MIN;
         loop {
             let answered = self.tally.answered();
@@ -153,7 +152,7 @@ impl Import {
     /// Sends what waits and what the file still has, until all is answered or the stream breaks.
     async fn stream(
         &mut self,
-        client: &mut RecordingServiceClient<client::Connection>,
+        client: &mut RecordingServiceClient<Connection>,
     ) -> anyhow::Result<End> {
         let (requests, outbound) = mpsc::channel(64);
         let mut answers = match client.record_stream(ReceiverStream::new(outbound)).await {
@@ -212,7 +211,11 @@ impl Import {
             None => (None, ""),
         };
         let submission = submission(record.bytes, author, origin);
-        self.waiting.push_back(Item { line: number, end, submission });
+        self.waiting.push_back(Item {
+            line: number,
+            end,
+            submission,
+        });
         Ok(())
     }
 
@@ -229,7 +232,9 @@ impl Import {
                 match rejection.meaning() {
                     Meaning::No => self.refused(line, format_args!("{rejection}")),
                     Meaning::Later => return Ok(Some(rejection)),
-                    Meaning::Broken => return Err(rejection).with_context(|| format!("line {line}")),
+                    Meaning::Broken => {
+                        return Err(rejection).with_context(|| format!("line {line}"));
+                    }
                 }
             }
             None => bail!("the server answered line {line} with nothing"),
@@ -242,14 +247,17 @@ impl Import {
 
     fn refused(&mut self, line: u64, why: std::fmt::Arguments<'_>) {
         self.tally.refused += 1;
-        self.bar.suspend(|| complain(format_args!("line {line}: REFUSED: {why}")));
+        self.bar
+            .suspend(|| complain(format_args!("line {line}: REFUSED: {why}")));
     }
 }
 
 /// The next answer. A stream that ends has broken: this side has not closed it.
 async fn next(answers: &mut Streaming<pb::RecordStreamResponse>) -> Result<Option<Answer>, Status> {
     let answer = answers.message().await?;
-    answer.map(|answer| answer.outcome).ok_or_else(|| Status::unavailable("the server ended the stream"))
+    answer
+        .map(|answer| answer.outcome)
+        .ok_or_else(|| Status::unavailable("the server ended the stream"))
 }
 
 /// The end of a stream that broke, if it may be begun again.
@@ -282,24 +290,41 @@ impl Tally {
     }
 
     fn report(&self) -> anyhow::Result<Outcome> {
-        let Self { recorded, refused, flags } = self;
+        let Self {
+            recorded,
+            refused,
+            flags,
+        } = self;
         say!("{recorded} records are in the log, {refused} lines were refused")?;
         for (code, times) in flags {
             say!("flagged {times} times: {code}")?;
         }
-        Ok(if *refused == 0 { Outcome::Fine } else { Outcome::No })
+        Ok(if *refused == 0 {
+            Outcome::Fine
+        } else {
+            Outcome::No
+        })
     }
 }
 
 /// Reads the file on a thread of its own, a few lines ahead.
 fn open(file: &Path) -> anyhow::Result<(mpsc::Receiver<Line>, ProgressBar)> {
     let (input, bar): (Box<dyn BufRead + Send>, _) = if file == Path::new("-") {
-        (Box::new(BufReader::new(io::stdin())), progress::endless("bytes"))
+        (
+            Box::new(BufReader::new(io::stdin())),
+            progress::endless("bytes"),
+        )
     } else {
         let shown = file.display();
         let file = File::open(file).with_context(|| format!("cannot read {shown}"))?;
-        let length = file.metadata().with_context(|| format!("cannot read {shown}"))?.len();
-        (Box::new(BufReader::new(file)), progress::bar(length, "bytes"))
+        let length = file
+            .metadata()
+            .with_context(|| format!("cannot read {shown}"))?
+            .len();
+        (
+            Box::new(BufReader::new(file)),
+            progress::bar(length, "bytes"),
+        )
     };
     let (lines, receiver) = mpsc::channel(64);
     std::thread::Builder::new()
@@ -339,13 +364,17 @@ fn text_of(line: Vec<u8>) -> anyhow::Result<String> {
 /// A line, of which no more than a byte over the limit is kept; `None` at the end.
 fn read_line(input: &mut dyn BufRead, end: &mut u64) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let read = input.take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)?;
+    let read = input
+        .take(LINE_BYTES_MAX + 1)
+        .read_until(b'\n', &mut line)?;
     *end += u64::try_from(read).map_err(io::Error::other)?;
     if read == 0 {
         return Ok(None);
     }
     if !line.ends_with(b"\n") {
-        *end += input.skip_until(b'\n').and_then(|n| u64::try_from(n).map_err(io::Error::other))?;
+        *end += input
+            .skip_until(b'\n')
+            .and_then(|n| u64::try_from(n).map_err(io::Error::other))?;
     }
     Ok(Some(line))
 }
@@ -379,8 +408,18 @@ mod tests {
         input.extend_from_slice(b"\n\xff\n{}\n");
         let lines = lines_of(input.leak());
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].2.as_ref().is_err_and(|error| error.contains("longer")));
-        assert!(lines[1].2.as_ref().is_err_and(|error| error.contains("UTF-8")));
+        assert!(
+            lines[0]
+                .2
+                .as_ref()
+                .is_err_and(|error| error.contains("longer"))
+        );
+        assert!(
+            lines[1]
+                .2
+                .as_ref()
+                .is_err_and(|error| error.contains("UTF-8"))
+        );
         assert_eq!(lines[2], (3, (3 << 20) + 6, Ok("{}\n".to_owned())));
     }
 }

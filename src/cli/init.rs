@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
 
@@ -50,11 +50,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let (admin_key, vkey) = match &arguments.admin_key {
         Some(path) => {
             let key = keys::read(path)?;
-            (path.clone(), create(&options, origin, administrator, &key, SystemClock.now())?)
+            (
+                path.clone(),
+                create(&options, origin, administrator, &key, SystemClock.now())?,
+            )
         }
         None => {
-            let path = beside(&options.dir, ".admin.key");
-            (path.clone(), create_with_new_key(&options, origin, administrator, &path)?)
+            let now = SystemClock.now();
+            create_with_new_key(&options, origin, administrator, now)?
         }
     };
     report(&options, &vkey, administrator, &admin_key)?;
@@ -67,7 +70,7 @@ pub(super) fn parse_origin(origin: &str) -> anyhow::Result<Origin> {
 }
 
 /// Creates a ledger whose administrator has this key.
-pub(super) fn create(
+fn create(
     options: &Options,
     origin: Origin,
     administrator: &str,
@@ -78,28 +81,47 @@ pub(super) fn create(
     let vkey = NoteSigner::new(origin.key_name().clone(), key.clone()).vkey();
     let genesis = genesis(&origin, &vkey, administrator, administrator_key, now)?;
     let violations = record::check(&genesis, now);
-    if let Some(record::Violation { field, rule, remedy }) = violations.first() {
+    if let Some(record::Violation {
+        field,
+        rule,
+        remedy,
+    }) = violations.first()
+    {
         bail!("{field}: {rule}: {remedy}");
     }
-    let new = NewLedger { origin, key, genesis, actor: administrator.to_owned() };
+    let new = NewLedger {
+        origin,
+        key,
+        genesis,
+        actor: administrator.to_owned(),
+    };
     Ledger::create(options, new, now, local::entropy()?)
         .with_context(|| format!("cannot create a ledger in {}", options.dir.display()))
 }
 
-fn create_with_new_key(
+/// Creates a ledger, and a key for its administrator beside it. Returns the key's file.
+pub(super) fn create_with_new_key(
     options: &Options,
     origin: Origin,
     administrator: &str,
-    path: &Path,
-) -> anyhow::Result<VerifierKey> {
+    now: DateTime<Utc>,
+) -> anyhow::Result<(PathBuf, VerifierKey)> {
+    let dir = options.dir.display();
+    ensure!(
+        !options.dir.join("log.vkey").exists(),
+        "there is a ledger in {dir} already"
+    );
+    let path = beside(&options.dir, ".admin.key");
     let key = keys::generate()?;
     // Before the ledger: a ledger whose administrator's key was never written is of no use.
-    keys::create(path, &key)?;
-    let created = create(options, origin, administrator, &key, SystemClock.now());
-    if created.is_err() {
-        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    keys::create(&path, &key)?;
+    match create(options, origin, administrator, &key, now) {
+        Ok(vkey) => Ok((path, vkey)),
+        Err(error) => {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            Err(error)
+        }
     }
-    created
 }
 
 fn genesis(
@@ -141,14 +163,25 @@ fn report(
     let dir = options.dir.display();
     say!("{vkey}")?;
     say!("")?;
-    say!("Created the ledger {dir}. Its verifier key is the line above (also in {dir}/log.vkey): give it to")?;
+    say!(
+        "Created the ledger {dir}. Its verifier key is the line above (also in {dir}/log.vkey): give it to"
+    )?;
     say!("everybody who is to verify the log or a receipt, by a way that nobody can tamper with.")?;
     say!("")?;
     say!("Keep, and keep apart:")?;
     say!("  {dir}/ledger.key  signs for the log: secret, and backed up away from the data")?;
-    say!("  {}  signs as {administrator}: move it to where the administrator keeps it", admin_key.display())?;
-    say!("  {}  the newest checkpoint: betrays an older copy that is put back", options.high_water_path().display())?;
-    say!("  {}  the second copy of the log: best on another disk", options.journal_dir().display())
+    say!(
+        "  {}  signs as {administrator}: move it to where the administrator keeps it",
+        admin_key.display()
+    )?;
+    say!(
+        "  {}  the newest checkpoint: betrays an older copy that is put back",
+        options.high_water_path().display()
+    )?;
+    say!(
+        "  {}  the second copy of the log: best on another disk",
+        options.journal_dir().display()
+    )
 }
 
 /// The path with something added to its name.

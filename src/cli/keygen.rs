@@ -25,9 +25,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let Arguments { out, name, register_at } = arguments;
+    let Arguments {
+        out,
+        name,
+        register_at,
+    } = arguments;
     let name = match name {
-        Some(name) => Some(KeyName::parse(name).context("a key's name has no spaces and no plus sign")?),
+        Some(name) => {
+            Some(KeyName::parse(name).context("a key's name has no spaces and no plus sign")?)
+        }
         None => None,
     };
     let origin = match register_at {

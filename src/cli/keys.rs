@@ -27,7 +27,9 @@ pub(super) fn read(path: &Path) -> anyhow::Result<SigningKey> {
 
 /// Writes a private key that only its owner can read. An existing file is never overwritten.
 pub(super) fn create(path: &Path, key: &SigningKey) -> anyhow::Result<()> {
-    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| anyhow!("{error}"))?;
+    let pem = key
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|error| anyhow!("{error}"))?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -48,7 +50,8 @@ pub(super) fn verifier_key(typed: &str) -> anyhow::Result<VerifierKey> {
     };
     // What has a plus sign was meant to be a key, unless there is such a file.
     if !Path::new(typed).is_file() {
-        return Err(refused).with_context(|| format!("{typed:?} is neither a verifier key nor a file"));
+        return Err(refused)
+            .with_context(|| format!("{typed:?} is neither a verifier key nor a file"));
     }
     let line = fs::read_to_string(typed).with_context(|| format!("cannot read {typed}"))?;
     VerifierKey::parse(line.trim_end_matches(['\r', '\n']))
@@ -78,14 +81,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("author.key");
         create(&path, &SigningKey::from_bytes(&[7; 32])).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
     fn what_is_no_key_is_refused_without_being_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("author.key");
-        fs::write(&path, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n").unwrap();
+        fs::write(
+            &path,
+            "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
+        )
+        .unwrap();
         let error = format!("{:#}", read(&path).unwrap_err());
         assert!(!error.contains("c2VjcmV0"), "{error}");
     }

@@ -36,8 +36,15 @@ pub(super) struct Apart {
 impl Apart {
     /// The options of a ledger in this data directory.
     pub(super) fn options(&self, data: impl Into<PathBuf>) -> Options {
-        let Self { journal, high_water } = self.clone();
-        Options { journal, high_water, ..Options::new(data) }
+        let Self {
+            journal,
+            high_water,
+        } = self.clone();
+        Options {
+            journal,
+            high_water,
+            ..Options::new(data)
+        }
     }
 }
 
@@ -83,14 +90,21 @@ pub(super) fn tell(recovered: &[Recovery]) {
 /// Where salts come from.
 pub(super) fn entropy() -> anyhow::Result<Entropy> {
     random::<1>()?;
-    #[expect(clippy::expect_used, reason = "once it is seeded, the kernel always has random bytes")]
-    Ok(Box::new(|bytes| getrandom::fill(bytes).expect("the kernel gave random bytes before")))
+    #[expect(
+        clippy::expect_used,
+        reason = "once it is seeded, the kernel always has random bytes"
+    )]
+    Ok(Box::new(|bytes| {
+        getrandom::fill(bytes).expect("the kernel gave random bytes before")
+    }))
 }
 
 /// What opening had to do, in a sentence.
 fn told(recovery: &Recovery) -> String {
     match recovery {
-        Recovery::Unclean => "The last stop was not clean: both copies were looked through.".to_owned(),
+        Recovery::Unclean => {
+            "The last stop was not clean: both copies were looked through.".to_owned()
+        }
         Recovery::StoreRebuilt(size) => {
             format!("The store was rebuilt from the journal, up to tree size {size}.")
         }

@@ -24,10 +24,15 @@ pub(super) fn fsck(arguments: &FsckArguments) -> anyhow::Result<Outcome> {
     let options = arguments.place.options();
     let dir = options.dir.display();
     let bar = progress::bar(0, "entries");
-    let checked = ledger::fsck(&options, Arc::new(SystemClock), local::entropy()?, &|done, size| {
-        bar.set_length(size);
-        bar.set_position(done);
-    });
+    let checked = ledger::fsck(
+        &options,
+        Arc::new(SystemClock),
+        local::entropy()?,
+        &|done, size| {
+            bar.set_length(size);
+            bar.set_position(done);
+        },
+    );
     bar.finish_and_clear();
     match checked {
         Ok(ledger::Checked { recovered, lines }) => {
@@ -82,6 +87,9 @@ pub(super) fn rebuild_views(arguments: &RebuildViewsArguments) -> anyhow::Result
     local::make_sled_sync();
     let options = arguments.place.options();
     let size = Ledger::rebuild_views(&options, local::entropy()?)?;
-    say!("the views of {} were made again from {size} entries", options.dir.display())?;
+    say!(
+        "the views of {} were made again from {size} entries",
+        options.dir.display()
+    )?;
     Ok(Outcome::Fine)
 }

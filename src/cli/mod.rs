@@ -106,7 +106,11 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are fine; everything else is wrong usage.
             let printed = error.print();
-            let code = if error.use_stderr() || printed.is_err() { 2 } else { 0 };
+            let code = if error.use_stderr() || printed.is_err() {
+                2
+            } else {
+                0
+            };
             return ExitCode::from(code);
         }
     };
@@ -153,7 +157,9 @@ impl Command {
 /// Prints a line to standard output. `println!` would panic where the reader has gone away.
 fn print(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
 }
 
 /// Prints a line to standard error. Where even that fails, the exit code has to say it.
@@ -198,7 +204,12 @@ mod tests {
     fn only_help_and_version_have_short_options() {
         for command in Arguments::command().get_subcommands() {
             for argument in command.get_arguments() {
-                assert_eq!(argument.get_short(), None, "{} {argument}", command.get_name());
+                assert_eq!(
+                    argument.get_short(),
+                    None,
+                    "{} {argument}",
+                    command.get_name()
+                );
             }
         }
     }

@@ -51,13 +51,26 @@ pub(super) fn check<'a>(
 ) -> Result<Proved<'a>, NotProved> {
     let checkpoint = open_checkpoint(&proof.checkpoint, key).map_err(NotProved::Checkpoint)?;
     let leaf = leaf_hash(entry);
-    check_inclusion(&proof.hashes, proof.index, checkpoint.size, leaf, checkpoint.root)
-        .map_err(NotProved::Inclusion)?;
+    check_inclusion(
+        &proof.hashes,
+        proof.index,
+        checkpoint.size,
+        leaf,
+        checkpoint.root,
+    )
+    .map_err(NotProved::Inclusion)?;
     let entry = EntryView::parse(entry).map_err(NotProved::Entry)?;
     if entry.index != proof.index {
-        return Err(NotProved::OtherIndex { says: entry.index, index: proof.index });
+        return Err(NotProved::OtherIndex {
+            says: entry.index,
+            index: proof.index,
+        });
     }
-    Ok(Proved { checkpoint, leaf, entry })
+    Ok(Proved {
+        checkpoint,
+        leaf,
+        entry,
+    })
 }
 
 /// In lines for a person, without the record.
@@ -66,13 +79,27 @@ impl fmt::Display for Proved<'_> {
         let Checkpoint { origin, size, root } = &self.checkpoint;
         let entry = &self.entry;
         writeln!(f, "log          {origin}")?;
-        writeln!(f, "checkpoint   {size} entries, root hash {root}; signed by the log's key")?;
-        writeln!(f, "entry        index {}, leaf hash {}; in that tree", entry.index, self.leaf)?;
-        writeln!(f, "recorded at  {}", entry.recorded_at.to_utc().to_rfc3339())?;
+        writeln!(
+            f,
+            "checkpoint   {size} entries, root hash {root}; signed by the log's key"
+        )?;
+        writeln!(
+            f,
+            "entry        index {}, leaf hash {}; in that tree",
+            entry.index, self.leaf
+        )?;
+        writeln!(
+            f,
+            "recorded at  {}",
+            entry.recorded_at.to_utc().to_rfc3339()
+        )?;
         write!(f, "actor        {}", entry.actor)?;
         if let Some(author) = &entry.author {
             let id = super::Hex(author.key_id);
-            write!(f, "\nauthor       signed with the key {id}; whose it was, the whole log shows")?;
+            write!(
+                f,
+                "\nauthor       signed with the key {id}; whose it was, the whole log shows"
+            )?;
         }
         Ok(())
     }
@@ -152,14 +179,26 @@ mod tests {
         };
         let key = signer(1).vkey();
         let other = refusal(&receipt(&sound), &sound, &signer(2).vkey());
-        assert!(matches!(other, NotProved::Checkpoint(NoteError::NotSigned { .. })));
+        assert!(matches!(
+            other,
+            NotProved::Checkpoint(NoteError::NotSigned { .. })
+        ));
 
-        let elsewhere = TlogProof { index: Index::new(0), ..receipt(&sound) };
+        let elsewhere = TlogProof {
+            index: Index::new(0),
+            ..receipt(&sound)
+        };
         let elsewhere = refusal(&elsewhere, &sound, &key);
         assert!(matches!(elsewhere, NotProved::Inclusion(_)));
 
-        let short = TlogProof { hashes: Vec::new(), ..receipt(&sound) };
-        assert!(matches!(refusal(&short, &sound, &key), NotProved::Inclusion(_)));
+        let short = TlogProof {
+            hashes: Vec::new(),
+            ..receipt(&sound)
+        };
+        assert!(matches!(
+            refusal(&short, &sound, &key),
+            NotProved::Inclusion(_)
+        ));
 
         let misplaced = entry(7);
         let misplaced = refusal(&receipt(&misplaced), &misplaced, &key);

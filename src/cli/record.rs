@@ -12,7 +12,7 @@ use ed25519_dalek::SigningKey;
 
 use super::{
     Outcome,
-    client::{self, ServerArguments},
+    client::{self, Connection, Server},
     complain, keys, receipt,
     record_json::{self, EncodedRecord},
     rejection::{Meaning, Rejection},
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "OUT")]
     receipt: Option<PathBuf>,
     #[command(flatten)]
-    server: ServerArguments,
+    server: Server,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -55,24 +55,33 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         ));
     }
     let author = arguments.sign.as_deref().map(keys::read).transpose()?;
-    let key = arguments.key.as_deref().map(keys::verifier_key).transpose()?;
-    client::wait(submit(arguments, &record, author.as_ref(), key))
+    let key = arguments
+        .key
+        .as_deref()
+        .map(keys::verifier_key)
+        .transpose()?;
+    arguments
+        .server
+        .call(|connection| submit(arguments, connection, &record, author.as_ref(), key))
 }
 
 async fn submit(
     arguments: &Arguments,
+    connection: Connection,
     record: &EncodedRecord,
     author: Option<&SigningKey>,
     key: Option<VerifierKey>,
 ) -> anyhow::Result<Outcome> {
-    let ServerArguments { server, actor } = &arguments.server;
-    let connection = client::connection(server, actor.as_deref())?;
     let key = match key {
         Some(key) => key,
         None => key_of_server(connection.clone()).await?,
     };
     let request = pb::RecordRequest {
-        submission: Some(submission(record.bytes.clone(), author, key.name().as_str())),
+        submission: Some(submission(
+            record.bytes.clone(),
+            author,
+            key.name().as_str(),
+        )),
         validate_only: false,
     };
     let answer = match client::recording(connection).record(request).await {
@@ -86,7 +95,9 @@ async fn submit(
             return Ok(Outcome::No);
         }
     };
-    let receipt = answer.receipt.context("the server answered without a receipt")?;
+    let receipt = answer
+        .receipt
+        .context("the server answered without a receipt")?;
     let out = arguments.receipt.clone();
     let out = out.unwrap_or_else(|| PathBuf::from(format!("{}.tlog-proof", record.record_id)));
     keep(&receipt, record, &key, &out)
@@ -100,15 +111,19 @@ fn keep(
     out: &Path,
 ) -> anyhow::Result<Outcome> {
     let proof = proof_of(receipt)?;
-    let proved = receipt::check(&proof, &receipt.entry, key)
-        .context("the server's receipt proves nothing; keep it apart, and tell whoever audits the log")?;
+    let proved = receipt::check(&proof, &receipt.entry, key).context(
+        "the server's receipt proves nothing; keep it apart, and tell whoever audits the log",
+    )?;
     ensure!(
         proved.entry.record == record.bytes,
         "the server's receipt is for another record; tell whoever audits the log"
     );
     fs::write(out, proof.encode()).with_context(|| {
         let shown = out.display();
-        format!("recorded at index {}, but {shown} cannot be written; send the record again", receipt.index)
+        format!(
+            "recorded at index {}, but {shown} cannot be written; send the record again",
+            receipt.index
+        )
     })?;
     say!("recorded   index {}", proved.entry.index)?;
     say!("leaf hash  {}", proved.leaf)?;
@@ -120,29 +135,45 @@ fn keep(
 }
 
 /// A submission of exactly these bytes.
-pub(super) fn submission(record: Vec<u8>, author: Option<&SigningKey>, origin: &str) -> pb::Submission {
+pub(super) fn submission(
+    record: Vec<u8>,
+    author: Option<&SigningKey>,
+    origin: &str,
+) -> pb::Submission {
     let author = author.map(|key| pb::Author {
         key_id: author_key_id(&key.verifying_key()).to_vec(),
         signature: sign_record(key, origin, &record).to_vec(),
     });
-    pb::Submission { form: Some(Form::Encoded(record)), author }
+    pb::Submission {
+        form: Some(Form::Encoded(record)),
+        author,
+    }
 }
 
 /// The receipt as a proof that can be kept in a file.
 pub(super) fn proof_of(receipt: &pb::Receipt) -> anyhow::Result<TlogProof> {
-    let hashes = receipt.inclusion_proof.iter().map(|hash| Hash::from_slice(hash));
+    let hashes = receipt
+        .inclusion_proof
+        .iter()
+        .map(|hash| Hash::from_slice(hash));
     Ok(TlogProof {
         extra: Some(receipt.entry.to_vec()),
         index: Index::new(receipt.index),
-        hashes: hashes.collect::<Result<_, _>>().context("the server's proof is malformed")?,
+        hashes: hashes
+            .collect::<Result<_, _>>()
+            .context("the server's proof is malformed")?,
         checkpoint: receipt.checkpoint.clone(),
     })
 }
 
 /// The verifier key that a server says is its log's. It is believed: whoever knows better gives `--key`.
-pub(super) async fn key_of_server(connection: client::Connection) -> anyhow::Result<VerifierKey> {
-    let answer = client::ledger(connection).get_checkpoint(pb::GetCheckpointRequest {}).await;
-    let answer = answer.map_err(|status| client::failed(&status))?.into_inner();
+pub(super) async fn key_of_server(connection: Connection) -> anyhow::Result<VerifierKey> {
+    let answer = client::ledger(connection)
+        .get_checkpoint(pb::GetCheckpointRequest {})
+        .await;
+    let answer = answer
+        .map_err(|status| client::failed(&status))?
+        .into_inner();
     VerifierKey::parse(&answer.verifier_key).context("the server's verifier key is malformed")
 }
 
@@ -154,14 +185,21 @@ pub(super) fn shown(flag: &pb::Flag) -> String {
         pb::Severity::Deviation => "DEVIATION",
         pb::Severity::Critical => "CRITICAL",
     };
-    let pb::Flag { code, severity: _, field, text } = flag;
+    let pb::Flag {
+        code,
+        severity: _,
+        field,
+        text,
+    } = flag;
     format!("{severity} {code} {field}: {text}")
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
     if file == Path::new("-") {
         let mut json = String::new();
-        io::stdin().read_to_string(&mut json).context("cannot read standard input")?;
+        io::stdin()
+            .read_to_string(&mut json)
+            .context("cannot read standard input")?;
         return Ok(json);
     }
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))

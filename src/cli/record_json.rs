@@ -7,6 +7,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
 use super::random;
+use crate::pb;
 
 const RECORD_ID: &str = "record_id";
 
@@ -59,24 +60,30 @@ fn read(json: &str) -> anyhow::Result<DynamicMessage> {
 
 fn encode(record: &DynamicMessage) -> EncodedRecord {
     let record_id = record.get_field_by_name(RECORD_ID);
-    let record_id = record_id.and_then(|id| id.as_str().map(str::to_owned)).unwrap_or_default();
-    EncodedRecord { record_id, bytes: record.encode_to_vec() }
+    let record_id = record_id
+        .and_then(|id| id.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    EncodedRecord {
+        record_id,
+        bytes: record.encode_to_vec(),
+    }
 }
 
 fn descriptor() -> anyhow::Result<MessageDescriptor> {
     static RECORD: OnceLock<Option<MessageDescriptor>> = OnceLock::new();
     let load = || {
-        let descriptors = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-        let pool = DescriptorPool::decode(descriptors.as_slice()).ok()?;
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS).ok()?;
         pool.get_message_by_name("genetrail.v1.Record")
     };
-    RECORD.get_or_init(load).clone().context("this program was built without the records' names")
+    RECORD
+        .get_or_init(load)
+        .clone()
+        .context("this program was built without the records' names")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pb;
 
     const REVOKED: &str = r#"{
         "recordId": "11111111-1111-4111-8111-111111111111",
@@ -98,7 +105,10 @@ mod tests {
         };
         assert_eq!(parsed.bytes, record.encode_to_vec());
         assert_eq!(parsed.record_id, record.record_id);
-        assert_eq!(parse(&to_json(&parsed.bytes).unwrap()).unwrap().bytes, parsed.bytes);
+        assert_eq!(
+            parse(&to_json(&parsed.bytes).unwrap()).unwrap().bytes,
+            parsed.bytes
+        );
     }
 
     #[test]
@@ -120,7 +130,10 @@ mod tests {
     #[test]
     fn only_a_record_without_an_id_is_given_one() {
         let (named, nameless) = parse_or_name(REVOKED).unwrap();
-        assert_eq!((named.bytes, nameless), (parse(REVOKED).unwrap().bytes, false));
+        assert_eq!(
+            (named.bytes, nameless),
+            (parse(REVOKED).unwrap().bytes, false)
+        );
         let (one, nameless) = parse_or_name("{}").unwrap();
         assert!(nameless);
         assert_ne!(one.record_id, parse_or_name("{}").unwrap().0.record_id);

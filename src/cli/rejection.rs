@@ -4,7 +4,7 @@
 use std::fmt;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, RpcStatusExt as _, StatusExt as _};
+use tonic_types::{ErrorDetails, FieldViolation, RpcStatusExt as _, StatusExt as _};
 
 /// A gRPC error.
 #[derive(Debug)]
@@ -67,18 +67,28 @@ impl From<&tonic_types::Status> for Rejection {
     }
 }
 
-/// The message with its reason, and a line for each violation.
+/// The reason and the message, or a line for each field that is wrong: the field, the rule, the remedy.
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.details.error_info() {
-            Some(info) => write!(f, "{}: {}", info.reason, self.message)?,
-            None => write!(f, "{:?}: {}", self.code, self.message)?,
+            Some(info) => write!(f, "{}", info.reason)?,
+            None => write!(f, "{:?}", self.code)?,
         }
-        for violation in self.details.bad_request().into_iter().flat_map(|bad| &bad.field_violations) {
-            write!(f, "\n  {}: {}: {}", violation.field, violation.reason, violation.description)?;
-        }
-        for violation in self.details.precondition_failure().into_iter().flat_map(|bad| &bad.violations) {
-            write!(f, "\n  {}: {}", violation.subject, violation.r#type)?;
+        let Some(bad) = self
+            .details
+            .bad_request()
+            .filter(|bad| !bad.field_violations.is_empty())
+        else {
+            return write!(f, ": {}", self.message);
+        };
+        for FieldViolation {
+            field,
+            description,
+            reason,
+            localized_message: _,
+        } in &bad.field_violations
+        {
+            write!(f, "\n  {field}: {reason}: {description}")?;
         }
         Ok(())
     }
@@ -88,26 +98,39 @@ impl std::error::Error for Rejection {}
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::FieldViolation;
-
     use super::*;
 
     #[test]
-    fn a_rejection_shows_its_reason_and_every_violation_on_a_line() {
+    fn a_rejection_shows_every_field_that_is_wrong_on_a_line() {
         let mut details = ErrorDetails::new();
         details.set_error_info("RECORD_INVALID", "genetrail", []);
-        let mut lot = FieldViolation::new("administration.lot.lot", "write the lot as on the label");
+        let mut lot =
+            FieldViolation::new("administration.lot.lot", "write the lot as on the label");
         lot.reason = "LOT_CHARACTERS".to_owned();
         details.set_bad_request(vec![lot, FieldViolation::new("site", "is required")]);
-        let status = Status::with_error_details(Code::InvalidArgument, "2 fields are wrong", details);
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "2 fields are wrong", details);
         let rejection = Rejection::from(&status);
         assert_eq!(rejection.meaning(), Meaning::No);
         assert_eq!(
             rejection.to_string(),
-            "RECORD_INVALID: 2 fields are wrong\n  \
+            "RECORD_INVALID\n  \
              administration.lot.lot: LOT_CHARACTERS: write the lot as on the label\n  \
              site: : is required"
         );
+    }
+
+    #[test]
+    fn a_rejection_without_fields_shows_its_message() {
+        let mut details = ErrorDetails::new();
+        details.set_error_info("RECORD_ID_TAKEN", "genetrail", []);
+        let status = Status::with_error_details(Code::AlreadyExists, "entry 7 has it", details);
+        assert_eq!(
+            Rejection::from(&status).to_string(),
+            "RECORD_ID_TAKEN: entry 7 has it"
+        );
+        let bare = Rejection::from(&Status::unavailable("gone"));
+        assert_eq!(bare.to_string(), "Unavailable: gone");
     }
 
     #[test]

@@ -47,7 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             Ok(Outcome::Fine)
         }
         Err(VerifyError::Found(finding)) => {
-            say!("REFUSED {}: {:#}", dir.display(), anyhow::Error::from(finding))?;
+            say!(
+                "REFUSED {}: {:#}",
+                dir.display(),
+                anyhow::Error::from(finding)
+            )?;
             Ok(Outcome::No)
         }
         Err(error) => Err(error).context("could not tell"),

@@ -17,7 +17,10 @@ use crate::{
 
 /// Verifies the export, and prints what was checked.
 pub(super) fn verify(export: &Path, key: &VerifierKey) -> anyhow::Result<()> {
-    let options = Options { key: key.clone(), since: None };
+    let options = Options {
+        key: key.clone(),
+        since: None,
+    };
     let report = verify_directory(export, &options, &|_, _| {})?;
     for line in report.lines() {
         say!("     {line}")?;
@@ -27,7 +30,10 @@ pub(super) fn verify(export: &Path, key: &VerifierKey) -> anyhow::Result<()> {
 
 /// What the verification finds in a copy in which one byte is another.
 pub(super) fn verify_forgery(export: &Path, key: &VerifierKey) -> anyhow::Result<Finding> {
-    let options = Options { key: key.clone(), since: None };
+    let options = Options {
+        key: key.clone(),
+        since: None,
+    };
     match verify_directory(export, &options, &|_, _| {}) {
         Err(VerifyError::Found(finding)) => Ok(finding),
         Err(error) => Err(error.into()),
@@ -58,7 +64,9 @@ pub(super) fn forge(
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 fn copy_directory(from: &Path, to: &Path) -> anyhow::Result<()> {

@@ -16,7 +16,10 @@ pub(super) struct DemoClock {
 impl DemoClock {
     /// A clock in the history, at this time.
     pub(super) fn at(start: DateTime<Utc>) -> Self {
-        Self { history: SettableClock::new(start), is_over: AtomicBool::new(false) }
+        Self {
+            history: SettableClock::new(start),
+            is_over: AtomicBool::new(false),
+        }
     }
 
     /// Goes on to another time of the history.
@@ -32,6 +35,10 @@ impl DemoClock {
 
 impl Clock for DemoClock {
     fn now(&self) -> DateTime<Utc> {
-        if self.is_over.load(Ordering::SeqCst) { SystemClock.now() } else { self.history.now() }
+        if self.is_over.load(Ordering::SeqCst) {
+            SystemClock.now()
+        } else {
+            self.history.now()
+        }
     }
 }

@@ -27,8 +27,14 @@ pub(super) struct Event {
 impl Event {
     fn parse(line: &str) -> anyhow::Result<Self> {
         let json: Value = serde_json::from_str(line)?;
-        let at = json.get("clientTime").and_then(Value::as_str).context("without a clientTime")?;
-        Ok(Self { at: DateTime::parse_from_rfc3339(at)?.to_utc(), json })
+        let at = json
+            .get("clientTime")
+            .and_then(Value::as_str)
+            .context("without a clientTime")?;
+        Ok(Self {
+            at: DateTime::parse_from_rfc3339(at)?.to_utc(),
+            json,
+        })
     }
 
     /// Who submits it: the person who did what it tells of.
@@ -39,7 +45,10 @@ impl Event {
 
     /// The text at a JSON pointer; empty where there is none.
     pub(super) fn text(&self, pointer: &str) -> &str {
-        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        self.json
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Whether it is of this kind, by its name in JSON.
@@ -51,7 +60,9 @@ impl Event {
 /// All records, in the order in which they were recorded.
 pub(super) fn events() -> anyhow::Result<Vec<Event>> {
     let events = HISTORY.lines().map(Event::parse);
-    events.collect::<anyhow::Result<_>>().context("examples/car-t.ndjson")
+    events
+        .collect::<anyhow::Result<_>>()
+        .context("examples/car-t.ndjson")
 }
 
 /// Sends a record as the system of a hospital does.
@@ -103,7 +114,9 @@ pub(super) fn counts(events: &[Event]) -> String {
         ("recallOpened", "recall"),
     ];
     let count = |kind| events.iter().filter(|event| event.is(kind)).count();
-    kinds.map(|(kind, name)| format!("{} {name}", count(kind))).join(", ")
+    kinds
+        .map(|(kind, name)| format!("{} {name}", count(kind)))
+        .join(", ")
 }
 
 /// How often each flag was raised.

@@ -19,13 +19,12 @@ use tonic::transport::Channel;
 
 use self::{clock::DemoClock, history::Event};
 use super::{
-    Hex, Outcome, client, complain, export, init, keys,
+    Hex, Outcome, client, complain, export, init,
     local::{self, Apart},
     random, receipt, record, record_json, say, serve,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    ledger::Options,
     note::VerifierKey,
     pb,
     server::{self, Running, Settings},
@@ -52,7 +51,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     local::make_sled_sync();
     let workshop = Workshop::create()?;
-    let data = arguments.data.clone().unwrap_or_else(|| workshop.0.join("ledger"));
+    let data = arguments
+        .data
+        .clone()
+        .unwrap_or_else(|| workshop.0.join("ledger"));
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     runtime.block_on(async {
         let told = serve::told_to_stop()?;
@@ -64,8 +66,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         }
         demo.running.shut_down();
         demo.running.ended().await?;
-        if arguments.data.is_some() {
-            say!("\nThe ledger stays in {}.", data.display())?;
+        match &arguments.data {
+            Some(kept) => say!("\nThe ledger stays in {}.", kept.display())?,
+            None => say!("\nWhat this made is removed.")?,
         }
         Ok(Outcome::Fine)
     })
@@ -114,9 +117,12 @@ impl<'a> Demo<'a> {
         events: &[Event],
     ) -> anyhow::Result<Self> {
         say!("1. A new ledger")?;
-        let clock = Arc::new(DemoClock::at(events.first().context("the history is empty")?.at));
+        let clock = Arc::new(DemoClock::at(
+            events.first().context("the history is empty")?.at,
+        ));
         let options = arguments.apart.options(data);
-        let key = create(&options, clock.now())?;
+        let origin = init::parse_origin(ORIGIN)?;
+        let (_, key) = init::create_with_new_key(&options, origin, ADMINISTRATOR, clock.now())?;
         let port = if arguments.once { 0 } else { 7410 };
         let settings = Settings {
             listen: arguments.listen.unwrap_or(([127, 0, 0, 1], port).into()),
@@ -129,7 +135,13 @@ impl<'a> Demo<'a> {
         say!("     In {}, served at {}.", data.display(), running.addr)?;
         say!("     Its public key, with which anybody can check what it answers:")?;
         say!("     {key}")?;
-        Ok(Self { workshop, clock, key, running, channel })
+        Ok(Self {
+            workshop,
+            clock,
+            key,
+            running,
+            channel,
+        })
     }
 
     async fn show(&mut self, events: &[Event], once: bool) -> anyhow::Result<()> {
@@ -140,7 +152,7 @@ impl<'a> Demo<'a> {
         self.clock.go_on();
         self.show_audit(&administration).await?;
         if once {
-            return say!("\nThat was all of it; what it made is removed. Without --once, the server stays.");
+            return Ok(());
         }
         self.invite(&administration)?;
         self.running.ended().await?;
@@ -149,10 +161,16 @@ impl<'a> Demo<'a> {
 
     async fn play(&self, events: &[Event]) -> anyhow::Result<Vec<pb::Receipt>> {
         say!("\n2. Seven years of a CAR-T product")?;
-        say!("     Two hospitals and a maker record what happens, each record at the time at which it")?;
+        say!(
+            "     Two hospitals and a maker record what happens, each record at the time at which it"
+        )?;
         say!("     was sent. All people, lots and numbers are invented.")?;
         let receipts = history::play(&self.channel, &self.clock, events).await?;
-        say!("     {} records: {}.", receipts.len(), history::counts(events))?;
+        say!(
+            "     {} records: {}.",
+            receipts.len(),
+            history::counts(events)
+        )?;
         say!("     Nothing that happened was refused. What should not have happened was flagged:")?;
         for (code, times) in history::flags(&receipts) {
             say!("       {times:>3} x {code}")?;
@@ -172,7 +190,9 @@ impl<'a> Demo<'a> {
         let patient = event.text("/patient");
         let lot = event.text("/administration/lot/lot");
         say!("\n3. A receipt")?;
-        say!("     The hospital recorded that patient {patient} was given lot {lot}, and got a receipt, to be")?;
+        say!(
+            "     The hospital recorded that patient {patient} was given lot {lot}, and got a receipt, to be"
+        )?;
         say!("     kept for thirty years. It is checked here without the server:")?;
         let proof = record::proof_of(receipt)?;
         let proved = receipt::check(&proof, &receipt.entry, &self.key)?;
@@ -182,19 +202,36 @@ impl<'a> Demo<'a> {
         for line in record_json::to_json(proved.entry.record)?.lines() {
             say!("       {line}")?;
         }
+        say!(
+            "     It proves that this is entry {} of the log whose key is above, and that nobody, its",
+            receipt.index
+        )?;
+        say!("     keeper included, can change it or take it away unnoticed.")?;
         let file = self.workshop.join("administration.tlog-proof");
         fs::write(&file, proof.encode())?;
-        Ok(Administration { event, receipt, file })
+        Ok(Administration {
+            event,
+            receipt,
+            file,
+        })
     }
 
     async fn show_refusal(&self, administration: &Administration<'_>) -> anyhow::Result<()> {
         say!("\n5. A record that cannot be right")?;
-        say!("     The same administration, mistyped: a digit of the product's number is wrong, there is no")?;
-        say!("     dose, and it is dated ahead. Nothing is recorded; the sender is told what to do:")?;
+        say!(
+            "     The same administration, mistyped: a digit of the product's number is wrong, there is no"
+        )?;
+        say!(
+            "     dose, and it is dated ahead. Nothing is recorded; the sender is told what to do:"
+        )?;
         let mut json = administration.event.json.clone();
         set(&mut json, "/recordId", json!(record_json::new_record_id()?))?;
         set(&mut json, "/eventTime", json!("2119-03-15T09:00:00+08:00"))?;
-        set(&mut json, "/administration/lot/gtin", json!("09521123450012"))?;
+        set(
+            &mut json,
+            "/administration/lot/gtin",
+            json!("09521123450012"),
+        )?;
         set(&mut json, "/administration/doseActual", Value::Null)?;
         match history::submit(&self.channel, &json, administration.event.actor()).await? {
             Ok(receipt) => bail!("it was recorded at index {}", receipt.index),
@@ -214,9 +251,15 @@ impl<'a> Demo<'a> {
         let size = export::from_server(&export, connection).await?;
         audit::verify(&export, &self.key)?;
 
-        let Administration { event, receipt, file: _ } = administration;
+        let Administration {
+            event,
+            receipt,
+            file: _,
+        } = administration;
         let dose = event.text("/administration/doseActual/value");
-        say!("\n7. Somebody changes one digit in a copy: the first of the dose {dose} becomes a 9")?;
+        say!(
+            "\n7. Somebody changes one digit in a copy: the first of the dose {dose} becomes a 9"
+        )?;
         let copy = self.workshop.join("forged");
         let file = audit::forge(&export, &copy, size, receipt, dose)?;
         say!("     changed: {}", file.display())?;
@@ -225,7 +268,11 @@ impl<'a> Demo<'a> {
     }
 
     fn invite(&self, administration: &Administration<'_>) -> anyhow::Result<()> {
-        let Administration { event, receipt, file } = administration;
+        let Administration {
+            event,
+            receipt,
+            file,
+        } = administration;
         let (addr, key, actor) = (self.running.addr, &self.key, event.actor());
         let (index, receipt) = (receipt.index, file.display());
         let workshop = self.workshop.display();
@@ -233,7 +280,9 @@ impl<'a> Demo<'a> {
         say!("\n8. Yours to try; the server stays until Ctrl-C")?;
         say!("  grpcurl -plaintext {addr} list")?;
         say!("  grpcurl -plaintext {addr} genetrail.v1.LedgerService/GetCheckpoint")?;
-        say!("  grpcurl -plaintext -d '{{\"index\": {index}}}' {addr} genetrail.v1.LedgerService/GetEntry")?;
+        say!(
+            "  grpcurl -plaintext -d '{{\"index\": {index}}}' {addr} genetrail.v1.LedgerService/GetEntry"
+        )?;
         say!(
             "  grpcurl -plaintext -H 'genetrail-actor: {actor}' -d '{verification}' {addr} \
              genetrail.v1.RecordingService/Record"
@@ -244,12 +293,6 @@ impl<'a> Demo<'a> {
     }
 }
 
-/// Creates the ledger. The administrator's key is thrown away: nothing here is signed with it.
-fn create(options: &Options, now: DateTime<Utc>) -> anyhow::Result<VerifierKey> {
-    let origin = init::parse_origin(ORIGIN)?;
-    init::create(options, origin, ADMINISTRATOR, &keys::generate()?, now)
-}
-
 fn show_mismatch(events: &[Event], receipts: &[pb::Receipt]) -> anyhow::Result<()> {
     let mut recorded = events.iter().zip(receipts);
     let (event, receipt) = recorded
@@ -257,11 +300,15 @@ fn show_mismatch(events: &[Event], receipts: &[pb::Receipt]) -> anyhow::Result<(
         .context("nothing was mismatched")?;
     say!("\n4. The wrong patient")?;
     say!(
-        "     At the bedside the label said {}, and the wristband {}. The product was not given; the",
+        "     At the bedside of {} the label said {}, and the wristband {}. A mismatch is a fact: it is",
+        event.text("/patient"),
         event.text("/coiVerification/labelId/value"),
         event.text("/coiVerification/personId/value"),
     )?;
-    say!("     scan is on record at index {}, and whoever reads the receipt sees at once:", receipt.index)?;
+    say!(
+        "     recorded, as entry {}, and the receipt says at once what it means:",
+        receipt.index
+    )?;
     for flag in &receipt.flags {
         say!("       {}", record::shown(flag))?;
     }
@@ -294,7 +341,9 @@ fn verification(now: DateTime<Utc>) -> anyhow::Result<Value> {
 
 /// Sets a value that is there.
 fn set(json: &mut Value, pointer: &str, value: Value) -> anyhow::Result<()> {
-    *json.pointer_mut(pointer).with_context(|| format!("the record has no {pointer}"))? = value;
+    *json
+        .pointer_mut(pointer)
+        .with_context(|| format!("the record has no {pointer}"))? = value;
     Ok(())
 }
 
