@@ -42,9 +42,27 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 /// Acknowledges a batch.
 pub(crate) fn write(mut file: &File, acks: &[Ack]) -> Result<()> {
     let mut lines = String::new();
-    for Ack { index, record_id, leaf, size, root } in acks {
+    for Ack {
+        index,
+        record_id,
+        leaf,
+        size,
+        root,
+    } in acks
+    {
         let (id, leaf, root) = (hex(record_id), hex(leaf.as_bytes()), hex(root.as_bytes()));
-        lines.push_str(&format!("{index} {id} {leaf} {size} {root}\n"));
+        lines.extend([
+            &index.to_string(),
+            " ",
+            &id,
+            " ",
+            &leaf,
+            " ",
+            &size.to_string(),
+            " ",
+            &root,
+            "\n",
+        ]);
     }
     let written = file.write(lines.as_bytes())?;
     ensure!(written == lines.len(), "an acknowledgement was cut short");
@@ -60,10 +78,17 @@ impl Acks {
 
     fn parse(text: &str) -> Result<Self> {
         let mut acks = Self::default();
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+        {
             let ack = parse_line(line).with_context(|| format!("acknowledgement {line:?}"))?;
             let root = *acks.roots.entry(ack.size).or_insert(ack.root);
-            ensure!(root == ack.root, "two roots were acknowledged for size {}: a fork", ack.size);
+            ensure!(
+                root == ack.root,
+                "two roots were acknowledged for size {}: a fork",
+                ack.size
+            );
             if let Some(other) = acks.records.insert(ack.record_id, ack.clone()) {
                 let same = (other.index, other.leaf) == (ack.index, ack.leaf);
                 ensure!(same, "a record was acknowledged twice, differently: {line}");
@@ -74,7 +99,7 @@ impl Acks {
 
     /// The batches that were acknowledged.
     pub(crate) fn batches(&self) -> Vec<Batch> {
-        let mut batches: Vec<Batch> = self.records.keys().map(|id| Batch::of(id).0).collect();
+        let mut batches: Vec<Batch> = self.records.keys().map(Batch::of).collect();
         batches.sort();
         batches.dedup();
         batches

@@ -13,8 +13,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use genetrail::{
     clock::{Clock as _, SystemClock},
-    ledger::{Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options},
-    note::Origin,
+    ledger::{
+        Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options,
+        fsck::fsck,
+    },
+    note::{NoteSigner, Origin, VerifierKey},
     pb,
     rules::keys::sign_possession,
     tlog::{check_inclusion, leaf_hash},
@@ -97,15 +100,43 @@ impl Orders {
 
     /// As arguments of the process.
     pub(crate) fn to_args(&self) -> Vec<String> {
-        let Self { data, acks, run, submitters, batches, reserve, abrupt, repeat } = self;
+        let Self {
+            data,
+            acks,
+            run,
+            submitters,
+            batches,
+            reserve,
+            abrupt,
+            repeat,
+        } = self;
         let paths = [data, acks].map(|path| path.display().to_string());
-        let numbers = [u64::from(*run), u64::from(*submitters), u64::from(*batches), *reserve];
+        let numbers = [
+            u64::from(*run),
+            u64::from(*submitters),
+            u64::from(*batches),
+            *reserve,
+        ];
         let flags = [*abrupt, *repeat].map(|flag| flag.to_string());
-        paths.into_iter().chain(numbers.map(|number| number.to_string())).chain(flags).collect()
+        paths
+            .into_iter()
+            .chain(numbers.map(|number| number.to_string()))
+            .chain(flags)
+            .collect()
     }
 
     fn parse(args: &[String]) -> Result<Self> {
-        let [data, acks, run, submitters, batches, reserve, abrupt, repeat] = args else {
+        let [
+            data,
+            acks,
+            run,
+            submitters,
+            batches,
+            reserve,
+            abrupt,
+            repeat,
+        ] = args
+        else {
             bail!("a child takes 8 arguments");
         };
         Ok(Self {
@@ -121,7 +152,10 @@ impl Orders {
     }
 
     fn options(&self) -> Options {
-        Options { reserve_bytes: self.reserve, ..Options::new(&self.data) }
+        Options {
+            reserve_bytes: self.reserve,
+            ..Options::new(&self.data)
+        }
     }
 }
 
@@ -129,16 +163,25 @@ impl Orders {
 pub(crate) fn main(args: &[String]) -> Result<End> {
     let (role, args) = args.split_first().context("a child needs a role")?;
     let orders = Orders::parse(args)?;
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     match role.as_str() {
         "create" => create(&orders),
         "load" => load(&orders, &runtime),
         "check" => {
-            let Some(opened) = open(&orders) else { return Ok(End::Refused) };
+            let Some(opened) = open(&orders) else {
+                return Ok(End::Refused);
+            };
             check::run(&orders, opened, &runtime)?;
             Ok(End::Done)
         }
+        "fsck" => check_whole(&orders),
         _ => bail!("no child has the role {role}"),
     }
 }
@@ -153,10 +196,13 @@ fn entropy(seed: u64) -> Entropy {
 }
 
 fn create(orders: &Orders) -> Result<End> {
+    let origin = Origin::parse(ORIGIN).context("the origin")?;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let vkey = NoteSigner::new(origin.key_name().clone(), key.clone()).vkey();
     let new = NewLedger {
-        origin: Origin::parse(ORIGIN).context("the origin")?,
-        key: SigningKey::from_bytes(&[7; 32]),
-        genesis: genesis(),
+        origin,
+        key,
+        genesis: genesis(&vkey),
         actor: "crash-test".to_owned(),
     };
     match Ledger::create(&orders.options(), new, SystemClock.now(), entropy(0)) {
@@ -166,7 +212,7 @@ fn create(orders: &Orders) -> Result<End> {
 }
 
 /// The record of entry 0.
-fn genesis() -> pb::Record {
+fn genesis(vkey: &VerifierKey) -> pb::Record {
     let key = SigningKey::from_bytes(&[9; 32]);
     let offer = pb::KeyOffer {
         algorithm: pb::KeyAlgorithm::Ed25519.into(),
@@ -179,7 +225,7 @@ fn genesis() -> pb::Record {
         origin: ORIGIN.to_owned(),
         administrator: "crash-test".to_owned(),
         administrator_key: Some(offer),
-        ..pb::Genesis::default()
+        ledger_key: vkey.to_string(),
     };
     pb::Record {
         record_id: "ffffffff-ffff-8fff-8fff-ffffffffffff".to_owned(),
@@ -202,15 +248,31 @@ fn open(orders: &Orders) -> Option<Opened> {
     }
 }
 
+/// Runs the ledger's own check of everything: the log, the views, the journal against the store.
+fn check_whole(orders: &Orders) -> Result<End> {
+    let checked = fsck(
+        &orders.options(),
+        Arc::new(SystemClock),
+        entropy(2),
+        &|_, _| {},
+    )?;
+    println!("fsck mended {:?}", checked.recovered);
+    Ok(End::Done)
+}
+
 fn refused(error: &OpenError) -> End {
-    let variant: String =
-        format!("{error:?}").chars().take_while(|char| char.is_alphanumeric()).collect();
+    let variant: String = format!("{error:?}")
+        .chars()
+        .take_while(|char| char.is_alphanumeric())
+        .collect();
     println!("refused {variant}: {}", Chain(error));
     End::Refused
 }
 
 fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
-    let Some(opened) = open(orders) else { return Ok(End::Refused) };
+    let Some(opened) = open(orders) else {
+        return Ok(End::Refused);
+    };
     let ledger = Arc::new(opened.ledger);
     let acks = Arc::new(acks::open(&orders.acks)?);
     let stopped = runtime.block_on(async {
@@ -220,7 +282,11 @@ fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
                 let (run, batches) = (orders.run, orders.batches);
                 tokio::spawn(async move {
                     for number in 0..batches {
-                        let batch = Batch { run, submitter, number };
+                        let batch = Batch {
+                            run,
+                            submitter,
+                            number,
+                        };
                         if submit(&ledger, &acks, batch).await? == End::Stopped {
                             return Ok(true);
                         }
@@ -235,7 +301,10 @@ fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
         }
         anyhow::Ok(stopped)
     })?;
-    ensure!(stopped == ledger.has_stopped(), "the ledger and its answers disagree on a stop");
+    ensure!(
+        stopped == ledger.has_stopped(),
+        "the ledger and its answers disagree on a stop"
+    );
     let ledger = Arc::into_inner(ledger).context("somebody holds the ledger")?;
     ledger.close();
     Ok(if stopped { End::Stopped } else { End::Done })
@@ -265,12 +334,31 @@ async fn submit(ledger: &Ledger, acks: &File, batch: Batch) -> Result<End> {
 }
 
 /// Checks the answer to a batch, and says what it acknowledges.
-pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) -> Result<Vec<Ack>> {
+pub(crate) fn acknowledge(
+    ledger: &Ledger,
+    batch: Batch,
+    accepted: &[Accepted],
+) -> Result<Vec<Ack>> {
     let records = batch.records();
-    ensure!(records.len() == accepted.len(), "{batch:?} has {} answers", accepted.len());
+    ensure!(
+        records.len() == accepted.len(),
+        "{batch:?} has {} answers",
+        accepted.len()
+    );
     let mut acks = Vec::with_capacity(records.len());
-    for ((record_id, record), Accepted { index, entry, published }) in records.into_iter().zip(accepted) {
-        ensure!(check::record_of(entry, *index)? == record, "the entry at {index} is of another record");
+    for (
+        (record_id, record),
+        Accepted {
+            index,
+            entry,
+            published,
+        },
+    ) in records.into_iter().zip(accepted)
+    {
+        ensure!(
+            check::record_of(entry, *index)? == record,
+            "the entry at {index} is of another record"
+        );
         let checkpoint = published.checkpoint();
         let leaf = leaf_hash(entry);
         acks.push(Ack {
@@ -281,7 +369,15 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
             root: checkpoint.root,
         });
     }
-    if let (Some(ack), Some(Accepted { index, published, entry: _ })) = (acks.first(), accepted.first()) {
+    if let (
+        Some(ack),
+        Some(Accepted {
+            index,
+            published,
+            entry: _,
+        }),
+    ) = (acks.first(), accepted.first())
+    {
         let checkpoint = published.checkpoint();
         let proof = ledger.prove_inclusion(published, *index, checkpoint.size)?;
         check_inclusion(&proof, *index, checkpoint.size, ack.leaf, checkpoint.root)
@@ -289,4 +385,3 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
     }
     Ok(acks)
 }
-
