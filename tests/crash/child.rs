@@ -352,6 +352,7 @@ pub(crate) fn acknowledge(
             index,
             entry,
             published,
+            repeated: _,
         },
     ) in records.into_iter().zip(accepted)
     {
@@ -375,6 +376,7 @@ pub(crate) fn acknowledge(
             index,
             published,
             entry: _,
+            repeated: _,
         }),
     ) = (acks.first(), accepted.first())
     {
