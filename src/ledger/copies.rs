@@ -56,6 +56,9 @@ pub enum CommitFailed {
     /// The high-water checkpoint could not be written.
     #[error("the high-water checkpoint was not written")]
     HighWater(#[from] HighWaterError),
+    /// A read has shown damage; nothing more is written on top of it.
+    #[error("what is stored is damaged")]
+    Suspect,
     /// A view failed.
     #[error("a view could not be kept up")]
     View(#[source] ViewError),

@@ -2,7 +2,7 @@
 //! views against the entries, and the journal against the store. What can be mended is mended by
 //! opening it, which looks at everything here and says what it did; the checks themselves only read.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     AppendError, Entropy, Ledger, OpenError, Options, ReadError, Recovery, open,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Clock,
     store::{
-        FileError, Store,
+        Store,
         journal::{Damage, Journal, JournalError},
     },
     tlog::{HASH_BYTES, Index, TileId, TreeSize},
@@ -74,9 +74,6 @@ pub enum FsckError {
     /// A lookup failed.
     #[error("a record id cannot be looked up")]
     Lookup(#[from] AppendError),
-    /// A file cannot be written.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
 /// Checks the ledger in a data directory that no server has open.
@@ -89,12 +86,7 @@ pub fn fsck(
     entropy: Entropy,
     progress: verify::Progress<'_>,
 ) -> Result<Checked, FsckError> {
-    let suspect = options.suspect_path();
-    if options.dir.join(open::VKEY).is_file() {
-        // Makes opening look at everything.
-        fs::write(&suspect, "fsck").map_err(FileError::of("write", &suspect))?;
-    }
-    let opened = Ledger::open(options, clock, entropy)?;
+    let opened = Ledger::open_with(options, open::Trust::Nothing, clock, entropy)?;
     let (ledger, recovered) = (opened.ledger, opened.recovered);
     let checking = verify::Options {
         key: ledger.vkey().clone(),

@@ -239,9 +239,23 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
     }
 
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
+    }
+
+    /// Stops the ledger because something stored turned out damaged, and makes the next start look at
+    /// everything.
+    fn suspect(&self, error: &(dyn Error + 'static)) {
+        tracing::error!(error = %Chain(error), "what is stored cannot be read");
+        if let Err(error) = std::fs::write(&self.suspect, Chain(error).to_string()) {
+            tracing::error!(error = %error, "the suspicion could not be noted");
+        }
+        self.stop();
     }
 }
 
@@ -315,7 +329,7 @@ impl Ledger {
 
     /// Whether a commit or a read has failed, so that nothing more is written.
     pub fn has_stopped(&self) -> bool {
-        self.shared.stopped.load(Ordering::SeqCst)
+        self.shared.has_stopped()
     }
 
     /// Waits until the ledger stops writing because something failed.
@@ -470,14 +484,9 @@ impl Ledger {
         }
     }
 
-    /// Damage stops the ledger, and makes the next start check everything.
     fn watch<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
         if let Err(error) = &read {
-            tracing::error!(error = %Chain(error), "what is stored cannot be read");
-            if let Err(error) = std::fs::write(&self.shared.suspect, error.to_string()) {
-                tracing::error!(error = %error, "the suspicion could not be noted");
-            }
-            self.shared.stop();
+            self.shared.suspect(error);
         }
         read
     }

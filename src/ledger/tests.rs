@@ -19,6 +19,7 @@ use crate::{
     pb,
     record::entry::EntryView,
     rules::keys::sign_possession,
+    store::{Direction, Write},
     tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
 };
 
@@ -404,7 +405,7 @@ fn fsck_reads_everything_and_an_export_verifies() {
     Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
     let checked = super::fsck::fsck(&bench.options(), bench.clock.clone(), entropy(), &|_, _| {});
     let checked = checked.unwrap();
-    assert_eq!(checked.recovered, [Recovery::Unclean]);
+    assert_eq!(checked.recovered, []);
     assert!(checked.lines.len() > 5, "{:?}", checked.lines);
     bench.check(&[], 600);
 }
@@ -434,6 +435,42 @@ fn what_survives_in_two_damaged_copies_is_saved() {
     let length = usize::from(u16::from_be_bytes([kept[0], kept[1]]));
     let view = EntryView::parse(&kept[2..2 + length]).unwrap();
     assert_eq!(view.index, Index::new(first));
+}
+
+#[test]
+fn damage_that_a_read_finds_stops_the_ledger_and_the_next_start_mends_it() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for hundred in 0..3 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
+    let whole = ledger.entry(Index::new(40)).unwrap();
+    let store = &ledger.shared.store;
+    let blocks = super::layout::blocks_from(Index::new(1));
+    let (key, _) = store
+        .scan(&blocks, Direction::Forward, 1)
+        .unwrap()
+        .remove(0);
+    store.trail(&[Write::Remove { key }]).unwrap();
+
+    ledger.entry(Index::new(1)).unwrap_err();
+    assert!(ledger.has_stopped());
+    let outcome = record(&ledger, 300..301).remove(0);
+    assert!(matches!(outcome, Err(AppendError::Stopped)));
+    ledger.close();
+
+    let opened = bench.try_open().unwrap();
+    let expected = [
+        Recovery::Unclean,
+        Recovery::StoreRebuilt(301),
+        Recovery::ViewsRebuilt,
+    ];
+    assert_eq!(opened.recovered, expected);
+    assert_eq!(opened.ledger.entry(Index::new(40)).unwrap(), whole);
+    check_ledger(&opened.ledger, 300);
+    record_all(&opened.ledger, 300..310);
+    opened.ledger.close();
+    bench.check(&[], 310);
 }
 
 #[test]

@@ -146,6 +146,10 @@ impl Writer {
     /// Decides and commits the jobs, then answers them. An error means that the ledger has stopped;
     /// every job has been told.
     fn record(&mut self, jobs: Vec<Job>) -> Result<(), super::CommitFailed> {
+        if self.shared.has_stopped() {
+            answer_all(jobs, &AppendError::Stopped);
+            return Err(super::CommitFailed::Suspect);
+        }
         let now = match self.now() {
             Ok(now) => now,
             Err(refused) => return Ok(answer_all(jobs, &refused)),
@@ -162,6 +166,11 @@ impl Writer {
         } in jobs
         {
             let decision = self.decide(submissions, now, &mut draft);
+            if let Decision::Refused(error @ (AppendError::Read(_) | AppendError::View(_))) =
+                &decision
+            {
+                self.shared.suspect(error);
+            }
             decided.push((decision, answer, room));
         }
         let mut entries = Vec::new();

@@ -42,13 +42,7 @@ pub const VIOLATIONS_MAX: usize = 100;
 /// Everything that is wrong with a record, as far as the record itself shows it; nothing, and it may be
 /// recorded. `now` is the ledger's clock.
 pub fn check(record: &pb::Record, now: DateTime<Utc>) -> Vec<Violation> {
-    let mut checker = Checker {
-        record,
-        now,
-        zone: record.site_tz.parse().ok(),
-        path: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut checker = Checker::new(record, now);
     record.check(&mut checker);
     checker.violations
 }
@@ -61,6 +55,13 @@ pub fn check_encoded(
     let record = pb::Record::decode(encoded).map_err(DecodeError::Malformed)?;
     let violations = check(&record, now);
     Ok((record, violations))
+}
+
+/// The paths of the identifiers and lots whose labels could not be read with certainty.
+pub fn unverified_identifiers(record: &pb::Record) -> Vec<String> {
+    let mut checker = Checker::new(record, DateTime::<Utc>::MAX_UTC);
+    record.check(&mut checker);
+    checker.unverified
 }
 
 /// A message that can say what is wrong with it.
@@ -94,10 +95,22 @@ pub(super) struct Checker<'a> {
     zone: Option<Tz>,
     path: Vec<Step>,
     violations: Vec<Violation>,
+    unverified: Vec<String>,
 }
 
 /// What the rules between fields ask.
 impl<'a> Checker<'a> {
+    fn new(record: &'a pb::Record, now: DateTime<Utc>) -> Self {
+        Self {
+            record,
+            now,
+            zone: record.site_tz.parse().ok(),
+            path: Vec::new(),
+            violations: Vec::new(),
+            unverified: Vec::new(),
+        }
+    }
+
     /// The whole record.
     pub(super) const fn record(&self) -> &'a pb::Record {
         self.record
@@ -164,6 +177,11 @@ impl<'a> Checker<'a> {
             rule,
             remedy,
         );
+    }
+
+    /// Notes that the message at hand is a label that could not be read with certainty.
+    pub(super) fn note_unverified(&mut self) {
+        self.unverified.push(path(self.path.iter()));
     }
 
     /// Whether a time is surely before the record's event.
@@ -425,6 +443,15 @@ impl Checker<'_> {
             remedy: remedy.to_owned(),
         });
     }
+}
+
+/// Steps as people write them: `items[2].lot.gtin`.
+fn path<'s>(steps: impl Iterator<Item = &'s Step>) -> String {
+    let steps = steps.map(|Step { name, item }| match item {
+        Some(item) => format!("{name}[{item}]"),
+        None => (*name).to_owned(),
+    });
+    steps.collect::<Vec<_>>().join(".")
 }
 
 type Format = fn(&str) -> Result<(), FormatError>;

@@ -19,9 +19,10 @@ mod own;
 mod time;
 
 #[cfg(all(test, feature = "server"))]
-mod tests;
+pub(crate) mod tests;
 
 pub use check::{
     DecodeError, VIOLATIONS_MAX, Violation, check, check_encoded, kind_name, kind_rule,
+    unverified_identifiers,
 };
-pub use time::{SKEW_MAX, Span, event_span};
+pub use time::{SKEW_MAX, Span, event_precision, event_span};

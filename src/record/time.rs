@@ -82,9 +82,15 @@ pub(super) fn is_before(earlier: &str, later: &str, zone: Option<Tz>) -> bool {
     }
 }
 
-/// How precise the record says that its time is, as far as it says.
-pub(super) const fn precision(stated: pb::EventPrecision) -> Option<Precision> {
-    match stated {
+/// How precisely the record's `event_time` is known: as it says, or else as it is written.
+pub fn event_precision(record: &pb::Record) -> Option<Precision> {
+    let written = EventTime::parse(&record.event_time).ok()?.precision();
+    Some(stated_precision(record).unwrap_or(written))
+}
+
+/// How precise the record says that its time is, if it says so.
+pub(super) fn stated_precision(record: &pb::Record) -> Option<Precision> {
+    match record.event_precision() {
         pb::EventPrecision::Unspecified => None,
         pb::EventPrecision::Year => Some(Precision::Year),
         pb::EventPrecision::Month => Some(Precision::Month),

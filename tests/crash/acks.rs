@@ -42,7 +42,14 @@ pub(crate) fn open(path: &Path) -> Result<File> {
 /// Acknowledges a batch.
 pub(crate) fn write(mut file: &File, acks: &[Ack]) -> Result<()> {
     let mut lines = String::new();
-    for Ack { index, record_id, leaf, size, root } in acks {
+    for Ack {
+        index,
+        record_id,
+        leaf,
+        size,
+        root,
+    } in acks
+    {
         let (id, leaf, root) = (hex(record_id), hex(leaf.as_bytes()), hex(root.as_bytes()));
         lines.push_str(&format!("{index} {id} {leaf} {size} {root}\n"));
     }
@@ -60,10 +67,17 @@ impl Acks {
 
     fn parse(text: &str) -> Result<Self> {
         let mut acks = Self::default();
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+        {
             let ack = parse_line(line).with_context(|| format!("acknowledgement {line:?}"))?;
             let root = *acks.roots.entry(ack.size).or_insert(ack.root);
-            ensure!(root == ack.root, "two roots were acknowledged for size {}: a fork", ack.size);
+            ensure!(
+                root == ack.root,
+                "two roots were acknowledged for size {}: a fork",
+                ack.size
+            );
             if let Some(other) = acks.records.insert(ack.record_id, ack.clone()) {
                 let same = (other.index, other.leaf) == (ack.index, ack.leaf);
                 ensure!(same, "a record was acknowledged twice, differently: {line}");

@@ -40,7 +40,9 @@ impl Bench {
     /// A bench with a seed, or with one that nobody has chosen.
     pub(crate) fn new(full: bool, seed: Option<u64>, rounds: Option<usize>) -> Result<Self> {
         let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32);
-        let dir = tempfile::Builder::new().prefix("genetrail-crash-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("genetrail-crash-")
+            .tempdir()?;
         let recorder = recorder::compile(dir.path())?;
         let form = if full { "full" } else { "short" };
         println!("crash tests, {form} form, seed {seed}");
@@ -87,7 +89,9 @@ impl Bench {
                 let (kind, seed) = (self.kind, self.seed);
                 let form = if self.full { " --full" } else { "" };
                 println!("FAILED {kind}, {case}: {error:#}");
-                println!("    again: cargo test --release --test crash -- {kind}{form} --seed {seed}");
+                println!(
+                    "    again: cargo test --release --test crash -- {kind}{form} --seed {seed}"
+                );
                 None
             }
         }
@@ -95,7 +99,11 @@ impl Bench {
 
     /// Says what a kind of test came to.
     pub(crate) fn summarize(&self, summary: &str) {
-        println!("{:<10} {summary} ({:.1} s)", self.kind, self.begun.elapsed().as_secs_f64());
+        println!(
+            "{:<10} {summary} ({:.1} s)",
+            self.kind,
+            self.begun.elapsed().as_secs_f64()
+        );
     }
 
     /// Leaves out a kind of test, loudly.
@@ -115,7 +123,10 @@ impl Bench {
     /// An empty directory of its own.
     pub(crate) fn place(&mut self) -> Result<Place> {
         self.places += 1;
-        let dir = self.dir.path().join(format!("{}-{}", self.kind, self.places));
+        let dir = self
+            .dir
+            .path()
+            .join(format!("{}-{}", self.kind, self.places));
         fs::create_dir(&dir)?;
         // Paths are compared with what the kernel calls the files.
         Place::new(&fs::canonicalize(dir)?)
@@ -125,13 +136,20 @@ impl Bench {
     pub(crate) fn place_with_ledger(&mut self) -> Result<Place> {
         let place = self.place()?;
         let created = process::run("create", &place.orders(), &Environment::new())?;
-        anyhow::ensure!(created.end == Some(End::Done), "creating a ledger {}", created.describe());
+        anyhow::ensure!(
+            created.end == Some(End::Done),
+            "creating a ledger {}",
+            created.describe()
+        );
         Ok(place)
     }
 
     /// Prints the score; true if nothing failed.
     pub(crate) fn finish(self) -> bool {
-        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        println!(
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        );
         if self.failed != 0 {
             println!("left for a look: {}", self.dir.keep().display());
         }
@@ -149,7 +167,9 @@ pub(crate) struct Place {
 impl Place {
     /// A place in an existing directory.
     pub(crate) fn new(dir: &Path) -> Result<Self> {
-        let place = Self { dir: dir.to_path_buf() };
+        let place = Self {
+            dir: dir.to_path_buf(),
+        };
         fs::create_dir_all(place.disk()).context("making a place")?;
         Ok(place)
     }

@@ -13,7 +13,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ed25519_dalek::SigningKey;
 use genetrail::{
     clock::{Clock as _, SystemClock},
-    ledger::{Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options},
+    ledger::{
+        Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options,
+    },
     note::Origin,
     pb,
     rules::keys::sign_possession,
@@ -97,15 +99,43 @@ impl Orders {
 
     /// As arguments of the process.
     pub(crate) fn to_args(&self) -> Vec<String> {
-        let Self { data, acks, run, submitters, batches, reserve, abrupt, repeat } = self;
+        let Self {
+            data,
+            acks,
+            run,
+            submitters,
+            batches,
+            reserve,
+            abrupt,
+            repeat,
+        } = self;
         let paths = [data, acks].map(|path| path.display().to_string());
-        let numbers = [u64::from(*run), u64::from(*submitters), u64::from(*batches), *reserve];
+        let numbers = [
+            u64::from(*run),
+            u64::from(*submitters),
+            u64::from(*batches),
+            *reserve,
+        ];
         let flags = [*abrupt, *repeat].map(|flag| flag.to_string());
-        paths.into_iter().chain(numbers.map(|number| number.to_string())).chain(flags).collect()
+        paths
+            .into_iter()
+            .chain(numbers.map(|number| number.to_string()))
+            .chain(flags)
+            .collect()
     }
 
     fn parse(args: &[String]) -> Result<Self> {
-        let [data, acks, run, submitters, batches, reserve, abrupt, repeat] = args else {
+        let [
+            data,
+            acks,
+            run,
+            submitters,
+            batches,
+            reserve,
+            abrupt,
+            repeat,
+        ] = args
+        else {
             bail!("a child takes 8 arguments");
         };
         Ok(Self {
@@ -121,7 +151,10 @@ impl Orders {
     }
 
     fn options(&self) -> Options {
-        Options { reserve_bytes: self.reserve, ..Options::new(&self.data) }
+        Options {
+            reserve_bytes: self.reserve,
+            ..Options::new(&self.data)
+        }
     }
 }
 
@@ -129,13 +162,21 @@ impl Orders {
 pub(crate) fn main(args: &[String]) -> Result<End> {
     let (role, args) = args.split_first().context("a child needs a role")?;
     let orders = Orders::parse(args)?;
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     match role.as_str() {
         "create" => create(&orders),
         "load" => load(&orders, &runtime),
         "check" => {
-            let Some(opened) = open(&orders) else { return Ok(End::Refused) };
+            let Some(opened) = open(&orders) else {
+                return Ok(End::Refused);
+            };
             check::run(&orders, opened, &runtime)?;
             Ok(End::Done)
         }
@@ -182,7 +223,7 @@ fn genesis() -> pb::Record {
         ..pb::Genesis::default()
     };
     pb::Record {
-        record_id: "00000000-0000-8000-8000-000000000000".to_owned(),
+        record_id: "ffffffff-ffff-8fff-8fff-ffffffffffff".to_owned(),
         kind: Some(pb::record::Kind::Genesis(genesis)),
         ..pb::Record::default()
     }
@@ -203,14 +244,18 @@ fn open(orders: &Orders) -> Option<Opened> {
 }
 
 fn refused(error: &OpenError) -> End {
-    let variant: String =
-        format!("{error:?}").chars().take_while(|char| char.is_alphanumeric()).collect();
+    let variant: String = format!("{error:?}")
+        .chars()
+        .take_while(|char| char.is_alphanumeric())
+        .collect();
     println!("refused {variant}: {}", Chain(error));
     End::Refused
 }
 
 fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
-    let Some(opened) = open(orders) else { return Ok(End::Refused) };
+    let Some(opened) = open(orders) else {
+        return Ok(End::Refused);
+    };
     let ledger = Arc::new(opened.ledger);
     let acks = Arc::new(acks::open(&orders.acks)?);
     let stopped = runtime.block_on(async {
@@ -220,7 +265,11 @@ fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
                 let (run, batches) = (orders.run, orders.batches);
                 tokio::spawn(async move {
                     for number in 0..batches {
-                        let batch = Batch { run, submitter, number };
+                        let batch = Batch {
+                            run,
+                            submitter,
+                            number,
+                        };
                         if submit(&ledger, &acks, batch).await? == End::Stopped {
                             return Ok(true);
                         }
@@ -235,7 +284,10 @@ fn load(orders: &Orders, runtime: &tokio::runtime::Runtime) -> Result<End> {
         }
         anyhow::Ok(stopped)
     })?;
-    ensure!(stopped == ledger.has_stopped(), "the ledger and its answers disagree on a stop");
+    ensure!(
+        stopped == ledger.has_stopped(),
+        "the ledger and its answers disagree on a stop"
+    );
     let ledger = Arc::into_inner(ledger).context("somebody holds the ledger")?;
     ledger.close();
     Ok(if stopped { End::Stopped } else { End::Done })
@@ -265,12 +317,31 @@ async fn submit(ledger: &Ledger, acks: &File, batch: Batch) -> Result<End> {
 }
 
 /// Checks the answer to a batch, and says what it acknowledges.
-pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) -> Result<Vec<Ack>> {
+pub(crate) fn acknowledge(
+    ledger: &Ledger,
+    batch: Batch,
+    accepted: &[Accepted],
+) -> Result<Vec<Ack>> {
     let records = batch.records();
-    ensure!(records.len() == accepted.len(), "{batch:?} has {} answers", accepted.len());
+    ensure!(
+        records.len() == accepted.len(),
+        "{batch:?} has {} answers",
+        accepted.len()
+    );
     let mut acks = Vec::with_capacity(records.len());
-    for ((record_id, record), Accepted { index, entry, published }) in records.into_iter().zip(accepted) {
-        ensure!(check::record_of(entry, *index)? == record, "the entry at {index} is of another record");
+    for (
+        (record_id, record),
+        Accepted {
+            index,
+            entry,
+            published,
+        },
+    ) in records.into_iter().zip(accepted)
+    {
+        ensure!(
+            check::record_of(entry, *index)? == record,
+            "the entry at {index} is of another record"
+        );
         let checkpoint = published.checkpoint();
         let leaf = leaf_hash(entry);
         acks.push(Ack {
@@ -281,7 +352,15 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
             root: checkpoint.root,
         });
     }
-    if let (Some(ack), Some(Accepted { index, published, entry: _ })) = (acks.first(), accepted.first()) {
+    if let (
+        Some(ack),
+        Some(Accepted {
+            index,
+            published,
+            entry: _,
+        }),
+    ) = (acks.first(), accepted.first())
+    {
         let checkpoint = published.checkpoint();
         let proof = ledger.prove_inclusion(published, *index, checkpoint.size)?;
         check_inclusion(&proof, *index, checkpoint.size, ack.leaf, checkpoint.root)
@@ -289,4 +368,3 @@ pub(crate) fn acknowledge(ledger: &Ledger, batch: Batch, accepted: &[Accepted]) 
     }
     Ok(acks)
 }
-

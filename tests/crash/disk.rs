@@ -65,13 +65,18 @@ pub(crate) fn read_trace(path: &Path) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     while let Some((head, after)) = rest.split_first_chunk::<25>() {
         let number = |range: std::ops::Range<usize>| {
-            head[range].iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+            head[range]
+                .iter()
+                .rev()
+                .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
         };
         let [path, other, data] = [1..3, 3..5, 5..9].map(|range| number(range));
         let mut after = after;
         let mut take = |length: u64| -> Result<Vec<u8>> {
             let length = usize::try_from(length)?;
-            let (taken, left) = after.split_at_checked(length).context("a trace is cut short")?;
+            let (taken, left) = after
+                .split_at_checked(length)
+                .context("a trace is cut short")?;
             after = left;
             Ok(taken.to_vec())
         };
@@ -104,8 +109,16 @@ enum NameChange {
 /// A file or a directory. Moments count the events of the trace.
 #[derive(Debug, Clone)]
 enum Node {
-    File { mode: u32, durable: Vec<u8>, pending: Vec<(u64, Change)> },
-    Directory { base: BTreeMap<String, usize>, changes: Vec<(u64, NameChange)>, durable_to: u64 },
+    File {
+        mode: u32,
+        durable: Vec<u8>,
+        pending: Vec<(u64, Change)>,
+    },
+    Directory {
+        base: BTreeMap<String, usize>,
+        changes: Vec<(u64, NameChange)>,
+        durable_to: u64,
+    },
 }
 
 /// The disk. Node 0 is its root.
@@ -136,11 +149,14 @@ impl Disk {
     }
 
     fn scan_directory(&mut self, path: &Path) -> Result<usize> {
-        let node = self.add(fs::metadata(path)?.ino(), Node::Directory {
-            base: BTreeMap::new(),
-            changes: Vec::new(),
-            durable_to: 0,
-        });
+        let node = self.add(
+            fs::metadata(path)?.ino(),
+            Node::Directory {
+                base: BTreeMap::new(),
+                changes: Vec::new(),
+                durable_to: 0,
+            },
+        );
         let mut names = BTreeMap::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
@@ -150,7 +166,14 @@ impl Disk {
             } else {
                 let durable = fs::read(entry.path())?;
                 let mode = metadata.permissions().mode();
-                self.add(metadata.ino(), Node::File { mode, durable, pending: Vec::new() })
+                self.add(
+                    metadata.ino(),
+                    Node::File {
+                        mode,
+                        durable,
+                        pending: Vec::new(),
+                    },
+                )
             };
             names.insert(entry.file_name().to_string_lossy().into_owned(), below);
         }
@@ -172,7 +195,13 @@ impl Disk {
         let offset = usize::try_from(event.number)?;
         match event.kind {
             b'C' | b'M' => self.create(event),
-            b'W' => self.change(event, Change::Write { offset, data: event.data.clone() }),
+            b'W' => self.change(
+                event,
+                Change::Write {
+                    offset,
+                    data: event.data.clone(),
+                },
+            ),
             b'T' => self.change(event, Change::Length(offset)),
             b'U' => {
                 let (above, name) = self.split(&event.path)?;
@@ -181,7 +210,10 @@ impl Disk {
             b'R' => {
                 let (from, old) = self.split(&event.path)?;
                 let (to, new) = self.split(&event.other)?;
-                ensure!(from == to, "a rename from one directory to another is not modelled");
+                ensure!(
+                    from == to,
+                    "a rename from one directory to another is not modelled"
+                );
                 self.rename(from, NameChange::Rename(old, new))
             }
             b'B' => {
@@ -197,9 +229,17 @@ impl Disk {
     fn create(&mut self, event: &Event) -> Result<()> {
         let (above, name) = self.split(&event.path)?;
         let node = if event.kind == b'M' {
-            Node::Directory { base: BTreeMap::new(), changes: Vec::new(), durable_to: 0 }
+            Node::Directory {
+                base: BTreeMap::new(),
+                changes: Vec::new(),
+                durable_to: 0,
+            }
         } else {
-            Node::File { mode: 0o600, durable: Vec::new(), pending: Vec::new() }
+            Node::File {
+                mode: 0o600,
+                durable: Vec::new(),
+                pending: Vec::new(),
+            }
         };
         let node = self.add(event.inode, node);
         self.rename(above, NameChange::Add(name, node))
@@ -225,10 +265,15 @@ impl Disk {
 
     /// A sync has ended: what was done before it began is durable.
     fn synced(&mut self, event: &Event) -> Result<()> {
-        let begun = self.syncs.remove(&event.number).context("a sync ended that never began")?;
+        let begun = self
+            .syncs
+            .remove(&event.number)
+            .context("a sync ended that never began")?;
         self.journaled_to = self.journaled_to.max(begun);
         match self.node_mut(event.inode)? {
-            Node::File { durable, pending, .. } => {
+            Node::File {
+                durable, pending, ..
+            } => {
                 let later = pending.partition_point(|(moment, _)| *moment < begun);
                 for (_, change) in pending.drain(..later) {
                     apply(durable, &change);
@@ -240,19 +285,26 @@ impl Disk {
     }
 
     fn node_mut(&mut self, inode: u64) -> Result<&mut Node> {
-        let node = self.inodes.get(&inode).context("a file that the recorder never saw created")?;
+        let node = self
+            .inodes
+            .get(&inode)
+            .context("a file that the recorder never saw created")?;
         self.nodes.get_mut(*node).context("a node")
     }
 
     /// The directory of a path as it is now, and the name in it.
     fn split(&self, path: &str) -> Result<(usize, String)> {
-        let inside = path.strip_prefix(&self.root).context("a path outside of the disk")?;
+        let inside = path
+            .strip_prefix(&self.root)
+            .context("a path outside of the disk")?;
         let mut names: Vec<&str> = inside.split('/').filter(|name| !name.is_empty()).collect();
         let name = names.pop().context("the root itself")?;
         let mut at = 0;
         for above in names {
             let entries = self.names(at, u64::MAX)?;
-            at = *entries.get(above).with_context(|| format!("{path} lies in no directory"))?;
+            at = *entries
+                .get(above)
+                .with_context(|| format!("{path} lies in no directory"))?;
         }
         Ok((at, name.to_owned()))
     }
@@ -293,7 +345,11 @@ impl Disk {
     /// A moment from `from` up to now: half of the time `from` itself.
     fn some_moment(&self, from: u64, rng: &mut Rng) -> u64 {
         let later = usize::try_from(self.now + 1 - from).unwrap_or(usize::MAX);
-        if rng.one_in(2) { from } else { from + u64::try_from(rng.below(later)).unwrap_or(0) }
+        if rng.one_in(2) {
+            from
+        } else {
+            from + u64::try_from(rng.below(later)).unwrap_or(0)
+        }
     }
 
     fn build_directory(
@@ -318,7 +374,11 @@ impl Disk {
                 Node::Directory { .. } => {
                     self.build_directory(below, &path, data, names, journaled, rng)?;
                 }
-                Node::File { mode, durable, pending } => {
+                Node::File {
+                    mode,
+                    durable,
+                    pending,
+                } => {
                     fs::write(&path, content(durable, pending, data, rng))?;
                     fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
                 }
@@ -340,15 +400,25 @@ impl Disk {
         }
         real.sort();
         let modelled: Vec<&String> = names.keys().collect();
-        ensure!(modelled == real.iter().collect::<Vec<_>>(), "{with:?} has {real:?}, not {modelled:?}");
+        ensure!(
+            modelled == real.iter().collect::<Vec<_>>(),
+            "{with:?} has {real:?}, not {modelled:?}"
+        );
         for (name, below) in &names {
             let path = with.join(name);
             match self.nodes.get(*below).context("a node")? {
                 Node::Directory { .. } => self.compare_directory(*below, &path)?,
-                Node::File { durable, pending, .. } => {
+                Node::File {
+                    durable, pending, ..
+                } => {
                     let mut bytes = durable.clone();
-                    pending.iter().for_each(|(_, change)| apply(&mut bytes, change));
-                    ensure!(fs::read(&path)? == bytes, "something wrote to {path:?} unseen");
+                    pending
+                        .iter()
+                        .for_each(|(_, change)| apply(&mut bytes, change));
+                    ensure!(
+                        fs::read(&path)? == bytes,
+                        "something wrote to {path:?} unseen"
+                    );
                 }
             }
         }
@@ -378,7 +448,9 @@ fn content(durable: &[u8], pending: &[(u64, Change)], data: Data, rng: &mut Rng)
         Data::Kept => changes().for_each(|change| apply(&mut bytes, change)),
         Data::Newest => {
             let lost = rng.below(pending.len() + 1);
-            changes().skip(lost).for_each(|change| apply(&mut bytes, change));
+            changes()
+                .skip(lost)
+                .for_each(|change| apply(&mut bytes, change));
         }
         Data::Pages if pending.is_empty() => {}
         Data::Pages => return some_pages(durable, pending, rng),
@@ -398,10 +470,15 @@ fn some_pages(durable: &[u8], pending: &[(u64, Change)], rng: &mut Rng) -> Vec<u
     let mut pages: Vec<Vec<u8>> = Vec::new();
     for start in (0..longest).step_by(PAGE) {
         let mut page = vec![0; PAGE];
-        let old = durable.get(start..durable.len().min(start + PAGE)).unwrap_or_default();
+        let old = durable
+            .get(start..durable.len().min(start + PAGE))
+            .unwrap_or_default();
         page[..old.len()].copy_from_slice(old);
-        let touches: Vec<&Change> =
-            pending.iter().map(|(_, change)| change).filter(|change| touches(change, start)).collect();
+        let touches: Vec<&Change> = pending
+            .iter()
+            .map(|(_, change)| change)
+            .filter(|change| touches(change, start))
+            .collect();
         let kept = rng.below(touches.len() + 1);
         for change in touches.into_iter().take(kept) {
             apply_to_page(&mut page, start, change);
@@ -409,7 +486,11 @@ fn some_pages(durable: &[u8], pending: &[(u64, Change)], rng: &mut Rng) -> Vec<u
         pages.push(page);
     }
     let mut bytes = pages.concat();
-    let length = if rng.one_in(2) { final_state.len() } else { lengths[rng.below(lengths.len())] };
+    let length = if rng.one_in(2) {
+        final_state.len()
+    } else {
+        lengths[rng.below(lengths.len())]
+    };
     bytes.resize(length, 0);
     bytes
 }

@@ -15,8 +15,12 @@ use crate::{
 };
 
 /// What a fault is: the error's number, and whether it lasts.
-const FAULTS: [(&str, &str); 4] =
-    [("EIO", "5 once"), ("ENOSPC", "28 on"), ("EIO", "5 on"), ("ENOSPC", "28 once")];
+const FAULTS: [(&str, &str); 4] = [
+    ("EIO", "5 once"),
+    ("ENOSPC", "28 on"),
+    ("EIO", "5 on"),
+    ("ENOSPC", "28 once"),
+];
 
 /// What a child does while a call fails, and the disk that it does it on.
 struct Scene {
@@ -29,7 +33,9 @@ struct Scene {
 
 /// Runs the sweep over the calls of each scene.
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let Some(recorder) = bench.recorder() else { return Ok(()) };
+    let Some(recorder) = bench.recorder() else {
+        return Ok(());
+    };
     let mut ends = [0_usize; 4];
     let mut calls_of_all = 0;
     for scene in scenes(bench)? {
@@ -39,7 +45,11 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         // Where a sweep with gaps begins is left to chance.
         let first = 1 + bench.rng(4).below(step);
         for (number, call) in (first..=calls).step_by(step).enumerate() {
-            let faults = if bench.full && !scene.reads { &FAULTS[..] } else { &FAULTS[number % 4..][..1] };
+            let faults = if bench.full && !scene.reads {
+                &FAULTS[..]
+            } else {
+                &FAULTS[number % 4..][..1]
+            };
             for (error, fault) in faults {
                 let case = format!("{}, call {call} of {calls}, {error} ({fault})", scene.name);
                 let outcome = fail_call(bench, &scene, call, fault, &recorder);
@@ -62,17 +72,37 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
 /// Commits on a whole disk; and openings on disks where one copy is behind or gone.
 fn scenes(bench: &mut Bench) -> Result<Vec<Scene>> {
     let whole = loaded(bench)?;
-    let mut scenes = vec![Scene { name: "create", place: bench.place()?, role: "create", reads: false }];
+    let mut scenes = vec![Scene {
+        name: "create",
+        place: bench.place()?,
+        role: "create",
+        reads: false,
+    }];
     for (name, gone) in [("store gone", "store"), ("journal gone", "journal")] {
         let place = bench.place()?;
         whole.copy_to(&place)?;
         fs::remove_dir_all(place.data().join(gone))?;
-        scenes.push(Scene { name, place, role: "load", reads: false });
+        scenes.push(Scene {
+            name,
+            place,
+            role: "load",
+            reads: false,
+        });
     }
     let reads = bench.place()?;
     whole.copy_to(&reads)?;
-    scenes.push(Scene { name: "reads", place: reads, role: "load", reads: true });
-    scenes.push(Scene { name: "load", place: whole, role: "load", reads: false });
+    scenes.push(Scene {
+        name: "reads",
+        place: reads,
+        role: "load",
+        reads: true,
+    });
+    scenes.push(Scene {
+        name: "load",
+        place: whole,
+        role: "load",
+        reads: false,
+    });
     Ok(scenes)
 }
 
@@ -83,7 +113,11 @@ fn loaded(bench: &mut Bench) -> Result<Place> {
     orders.run = run_of(Shape::Mixed, 0);
     orders.batches = 6;
     let outcome = process::run("load", &orders, &Environment::new())?;
-    ensure!(outcome.end == Some(End::Done), "the first load {}", outcome.describe());
+    ensure!(
+        outcome.end == Some(End::Done),
+        "the first load {}",
+        outcome.describe()
+    );
     Ok(place)
 }
 
@@ -108,7 +142,12 @@ fn count_calls(bench: &mut Bench, scene: &Scene, recorder: &Path) -> Result<usiz
     let place = bench.place()?;
     scene.place.copy_to(&place)?;
     let outcome = play(scene, &place, &environment(scene, &place, recorder))?;
-    ensure!(outcome.end == Some(End::Done), "without a fault, {} {}", scene.name, outcome.describe());
+    ensure!(
+        outcome.end == Some(End::Done),
+        "without a fault, {} {}",
+        scene.name,
+        outcome.describe()
+    );
     let calls = fs::read_to_string(place.beside("calls"))?.lines().count();
     place.remove()?;
     Ok(calls)
@@ -128,17 +167,28 @@ fn fail_call(
     environment.push(("CRASH_FAULT", format!("{call} {fault}")));
     let outcome = play(scene, &place, &environment)?;
     let calls = fs::read_to_string(place.beside("calls"))?;
-    let failed = calls.lines().find(|line| line.ends_with(" FAILED")).unwrap_or("no call");
+    let failed = calls
+        .lines()
+        .find(|line| line.ends_with(" FAILED"))
+        .unwrap_or("no call");
     let end = outcome.end.filter(|end| *end != End::Broken);
-    let end = end.with_context(|| format!("{failed}: the {} {}", scene.role, outcome.describe()))?;
+    let end =
+        end.with_context(|| format!("{failed}: the {} {}", scene.role, outcome.describe()))?;
 
     let mut orders = place.orders();
     orders.run = run_of(Shape::Mixed, 1);
     let mut checked = process::run("check", &orders, &Environment::new())?;
-    if scene.role == "create" && end != End::Done && checked.last_line().starts_with("refused NotALedger") {
+    if scene.role == "create"
+        && end != End::Done
+        && checked.last_line().starts_with("refused NotALedger")
+    {
         // Nothing was promised; but it must not stand in its own way.
         let created = process::run("create", &orders, &Environment::new())?;
-        ensure!(created.end == Some(End::Done), "{failed}: creating it again {}", created.describe());
+        ensure!(
+            created.end == Some(End::Done),
+            "{failed}: creating it again {}",
+            created.describe()
+        );
         checked = process::run("check", &orders, &Environment::new())?;
     }
     ensure!(

@@ -47,7 +47,11 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         }
     }
     seen.acknowledged += Acks::read(&place.acks())?.records.len();
-    let Seen { while_opening, acknowledged, recoveries } = seen;
+    let Seen {
+        while_opening,
+        acknowledged,
+        recoveries,
+    } = seen;
     let recoveries: Vec<String> = recoveries.into_iter().collect();
     bench.summarize(&format!(
         "{rounds} kills, {while_opening} of them while opening; {acknowledged} records acknowledged, \
@@ -71,14 +75,20 @@ fn kill_once(
     rng: &mut Rng,
     seen: &mut Seen,
 ) -> Result<()> {
-    let shape = if round % 4 == 3 { Shape::Huge } else { Shape::Mixed };
+    let shape = if round % 4 == 3 {
+        Shape::Huge
+    } else {
+        Shape::Mixed
+    };
     let mut orders = place.orders();
     orders.run = run_of(shape, u32::try_from(round)?);
     orders.submitters = 8;
     orders.batches = 150;
     // Mostly under load, sometimes before anything is appended.
     let longest = opening + Duration::from_millis(300);
-    let delay = Duration::from_micros(u64::try_from(rng.below(usize::try_from(longest.as_micros())?))?);
+    let delay = Duration::from_micros(u64::try_from(
+        rng.below(usize::try_from(longest.as_micros())?),
+    )?);
     let before = fs::metadata(place.acks()).map_or(0, |file| file.len());
     let killed = process::start("load", &orders, &Environment::new())?.kill_after(delay)?;
     note_recoveries(&killed.output, seen);
@@ -98,8 +108,13 @@ fn kill_once(
 
 /// Collects what opening said that it had to do.
 fn note_recoveries(output: &str, seen: &mut Seen) {
-    let Some(line) = output.lines().find_map(|line| line.strip_prefix("open [")) else { return };
-    for word in line.split(|char: char| !char.is_alphabetic()).filter(|word| !word.is_empty()) {
+    let Some(line) = output.lines().find_map(|line| line.strip_prefix("open [")) else {
+        return;
+    };
+    for word in line
+        .split(|char: char| !char.is_alphabetic())
+        .filter(|word| !word.is_empty())
+    {
         seen.recoveries.insert(word.to_owned());
     }
 }

@@ -55,7 +55,9 @@ impl Batch {
             2 if self.number % 3 == 1 => vec![6_900; rng.between(540, 600)],
             1 | 2 if kind < 4 => vec![6_000; rng.between(2, 20)],
             1 | 2 if kind < 10 => vec![rng.between(6_900, 65_000)],
-            1 | 2 if kind < 25 => (0..rng.between(2, 40)).map(|_| rng.between(1, 300)).collect(),
+            1 | 2 if kind < 25 => (0..rng.between(2, 40))
+                .map(|_| rng.between(1, 300))
+                .collect(),
             _ => vec![rng.between(1, 900)],
         }
     }
@@ -119,7 +121,9 @@ impl Batch {
 
 /// The id at the beginning of a record's bytes.
 pub(crate) fn id_of_record(record: &[u8]) -> Result<[u8; 16]> {
-    let text = record.strip_prefix(&[0x0a, 36]).and_then(|rest| rest.get(..36));
+    let text = record
+        .strip_prefix(&[0x0a, 36])
+        .and_then(|rest| rest.get(..36));
     let text = text.context("a record does not begin with its id")?;
     let hex: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'-').collect();
     parse_hex(std::str::from_utf8(&hex)?)
@@ -144,7 +148,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 fn uuid(id: &[u8; 16]) -> String {
     let hex = hex(id);
-    let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let groups = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     groups.join("-")
 }
 

@@ -75,8 +75,17 @@ struct Image {
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place: _, run: _, event, data, names } = self;
-        write!(f, "power lost after event {event}, unsynced data {data:?}, names {names:?}")
+        let Self {
+            place: _,
+            run: _,
+            event,
+            data,
+            names,
+        } = self;
+        write!(
+            f,
+            "power lost after event {event}, unsynced data {data:?}, names {names:?}"
+        )
     }
 }
 
@@ -99,22 +108,35 @@ fn record(
     (orders.submitters, orders.batches) = sizes;
     orders.run = run;
     let outcome = process::run(role, &orders, &environment)?;
-    ensure!(outcome.end == Some(End::Done), "the recorded {role} {}", outcome.describe());
+    ensure!(
+        outcome.end == Some(End::Done),
+        "the recorded {role} {}",
+        outcome.describe()
+    );
     let events = read_trace(&trace)?;
     fs::remove_file(&trace)?;
     let mut after = before.clone();
     for event in &events {
         after.play(event)?;
     }
-    after.compare(&place.disk()).context("the record is not what happened")?;
-    Ok(Recording { before, events, acks })
+    after
+        .compare(&place.disk())
+        .context("the record is not what happened")?;
+    Ok(Recording {
+        before,
+        events,
+        acks,
+    })
 }
 
 impl Recording {
     /// Picks events after which the power fails: at random, and right after acknowledgements.
     fn points(&self, images: usize, within: usize, rng: &mut Rng) -> Vec<usize> {
-        let acknowledged: Vec<usize> =
-            (1..).zip(&self.events).filter(|(_, e)| e.kind == ACKNOWLEDGED).map(|(at, _)| at).collect();
+        let acknowledged: Vec<usize> = (1..)
+            .zip(&self.events)
+            .filter(|(_, e)| e.kind == ACKNOWLEDGED)
+            .map(|(at, _)| at)
+            .collect();
         let mut points: Vec<usize> = (0..images)
             .map(|image| match image % 2 {
                 0 if !acknowledged.is_empty() => acknowledged[rng.below(acknowledged.len())],
@@ -127,7 +149,10 @@ impl Recording {
 
     /// The event with which the ledger had finished opening, as far as anybody can tell from outside.
     fn first_acknowledged(&self) -> usize {
-        self.events.iter().position(|e| e.kind == ACKNOWLEDGED).unwrap_or(self.events.len())
+        self.events
+            .iter()
+            .position(|e| e.kind == ACKNOWLEDGED)
+            .unwrap_or(self.events.len())
     }
 
     /// Builds an image at each point and hands it on.
@@ -152,11 +177,21 @@ impl Recording {
             }
             played = point;
             let data = modes[number % modes.len()];
-            let names = if number % 3 == 0 { Names::Journaled } else { Names::Separate };
+            let names = if number % 3 == 0 {
+                Names::Journaled
+            } else {
+                Names::Separate
+            };
             let place = bench.place()?;
             disk.build(&place.disk(), data, names, rng)?;
             File::create(place.acks())?.write_all(&acks)?;
-            with(Image { place, run, event: point, data, names })?;
+            with(Image {
+                place,
+                run,
+                event: point,
+                data,
+                names,
+            })?;
         }
         Ok(())
     }
@@ -191,7 +226,9 @@ fn check_images(
         built
     });
     built?;
-    Ok(outcomes.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(outcomes
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner))
 }
 
 fn work(take: &Mutex<Receiver<Image>>, name: &str, outcomes: &Mutex<Vec<(String, Result<()>)>>) {
@@ -203,7 +240,10 @@ fn work(take: &Mutex<Receiver<Image>>, name: &str, outcomes: &Mutex<Vec<(String,
             outcome = image.place.clone().remove();
         }
         let case = format!("{name}, {image}");
-        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((case, outcome));
+        outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((case, outcome));
     }
 }
 
@@ -236,7 +276,9 @@ fn workload(number: usize) -> (Shape, (u16, u32)) {
 
 /// Loads, recoveries and rebuilds under loss of power.
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let Some(recorder) = bench.recorder() else { return Ok(()) };
+    let Some(recorder) = bench.recorder() else {
+        return Ok(());
+    };
     let workloads = bench.rounds(1, 50);
     let (loaded, opened) = if bench.full { (12, 6) } else { (15, 6) };
     let mut rng = bench.rng(2);
@@ -244,7 +286,8 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     for number in 0..workloads {
         images += lose_power(bench, number, (loaded, opened), &recorder, &mut rng)?;
     }
-    let created = lose_power_while_creating(bench, if bench.full { 40 } else { 8 }, &recorder, &mut rng)?;
+    let created =
+        lose_power_while_creating(bench, if bench.full { 40 } else { 8 }, &recorder, &mut rng)?;
     bench.summarize(&format!(
         "{workloads} recorded loads, each with opening, recovery and rebuilds; {images} images, and \
          {created} of a ledger being created; everything acknowledged found"
@@ -264,7 +307,14 @@ fn lose_power(
     let place = bench.place_with_ledger()?;
     let recording = record(&place, "load", run, sizes, Lies::None, recorder)?;
     let points = recording.points(loaded, recording.events.len(), rng);
-    let mut images = demand_images(bench, &format!("load {number}"), &recording, &points, run, rng)?;
+    let mut images = demand_images(
+        bench,
+        &format!("load {number}"),
+        &recording,
+        &points,
+        run,
+        rng,
+    )?;
 
     // The same disk again: as the power left it, or with one copy gone. Opened, it is made whole; the
     // power fails meanwhile.
@@ -291,7 +341,9 @@ fn lose_power(
         }
         let case = format!("load {number}, {way}");
         let recovery = record(&again, "load", run, (1, 1), Lies::None, recorder);
-        let Some(recovery) = bench.score(&case, recovery) else { continue };
+        let Some(recovery) = bench.score(&case, recovery) else {
+            continue;
+        };
         let within = recovery.first_acknowledged();
         let points = recovery.points(opened, within, rng);
         images += demand_images(bench, &case, &recovery, &points, run, rng)?;
@@ -332,16 +384,26 @@ fn check_created(image: &Image, must_open: bool) -> Result<()> {
     if absent && !must_open {
         // Then it can be created after all.
         let created = process::run("create", &orders, &Environment::new())?;
-        ensure!(created.end == Some(End::Done), "creating it again {}", created.describe());
+        ensure!(
+            created.end == Some(End::Done),
+            "creating it again {}",
+            created.describe()
+        );
         return check(image);
     }
-    ensure!(outcome.end == Some(End::Done), "the check {}", outcome.describe());
+    ensure!(
+        outcome.end == Some(End::Done),
+        "the check {}",
+        outcome.describe()
+    );
     Ok(())
 }
 
 /// The negative control and its opposite.
 pub(crate) fn run_controls(bench: &mut Bench) -> Result<()> {
-    let Some(recorder) = bench.recorder() else { return Ok(()) };
+    let Some(recorder) = bench.recorder() else {
+        return Ok(());
+    };
     let rounds = if bench.full { 4 } else { 1 };
     let images = if bench.full { 20 } else { 6 };
     let mut rng = bench.rng(3);
@@ -357,7 +419,10 @@ pub(crate) fn run_controls(bench: &mut Bench) -> Result<()> {
             if lies == Lies::Both {
                 let outcomes = check_images(bench, &case, &recording, &points, run, &mut rng)?;
                 both += outcomes.len();
-                found += outcomes.iter().filter(|(_, outcome)| outcome.is_err()).count();
+                found += outcomes
+                    .iter()
+                    .filter(|(_, outcome)| outcome.is_err())
+                    .count();
             } else {
                 one_copy += demand_images(bench, &case, &recording, &points, run, &mut rng)?;
             }
@@ -365,7 +430,10 @@ pub(crate) fn run_controls(bench: &mut Bench) -> Result<()> {
         }
     }
     let caught = || -> Result<()> {
-        ensure!(both <= 4 * found, "without syncs, a loss was found in only {found} of {both} images");
+        ensure!(
+            both <= 4 * found,
+            "without syncs, a loss was found in only {found} of {both} images"
+        );
         Ok(())
     };
     bench.score("the negative control", caught());

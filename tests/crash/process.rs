@@ -40,13 +40,20 @@ impl Outcome {
     /// All that is known, for a report.
     pub(crate) fn describe(&self) -> String {
         let lines: Vec<&str> = self.log.lines().rev().take(12).collect();
-        let log: String = lines.into_iter().rev().map(|line| format!("\n      {line}")).collect();
+        let log: String = lines
+            .into_iter()
+            .rev()
+            .map(|line| format!("\n      {line}"))
+            .collect();
         format!("ended {:?}, said {:?}, logged{log}", self.end, self.output)
     }
 
     /// Whether opening had to do this.
     pub(crate) fn recovered(&self, what: &str) -> bool {
-        self.output.lines().next().is_some_and(|line| line.starts_with("open") && line.contains(what))
+        self.output
+            .lines()
+            .next()
+            .is_some_and(|line| line.starts_with("open") && line.contains(what))
     }
 }
 
@@ -83,7 +90,11 @@ pub(crate) fn run(role: &str, orders: &Orders, environment: &Environment) -> Res
 /// Runs a check, which must find everything in place.
 pub(crate) fn check(orders: &Orders, environment: &Environment) -> Result<Outcome> {
     let outcome = run("check", orders, environment)?;
-    ensure!(outcome.end == Some(End::Done), "the check {}", outcome.describe());
+    ensure!(
+        outcome.end == Some(End::Done),
+        "the check {}",
+        outcome.describe()
+    );
     Ok(outcome)
 }
 
@@ -96,7 +107,9 @@ impl Running {
                 let end = status.code().and_then(End::of);
                 let mut outcome = self.read(end)?;
                 if end.is_none() {
-                    outcome.log.push_str(&format!("\n{status}, signal {:?}", status.signal()));
+                    outcome
+                        .log
+                        .push_str(&format!("\n{status}, signal {:?}", status.signal()));
                 }
                 return Ok(outcome);
             }
@@ -123,9 +136,15 @@ impl Running {
     /// Waits until it has printed a line that begins like this.
     pub(crate) fn wait_for(&mut self, word: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while !read(&self.output)?.lines().any(|line| line.starts_with(word)) {
+        while !read(&self.output)?
+            .lines()
+            .any(|line| line.starts_with(word))
+        {
             if self.child.try_wait()?.is_some() || deadline < Instant::now() {
-                bail!("a child never said {word:?}: {}", self.read(None)?.describe());
+                bail!(
+                    "a child never said {word:?}: {}",
+                    self.read(None)?.describe()
+                );
             }
             thread::sleep(Duration::from_millis(2));
         }
@@ -133,7 +152,11 @@ impl Running {
     }
 
     fn read(&self, end: Option<End>) -> Result<Outcome> {
-        Ok(Outcome { end, output: read(&self.output)?, log: read(&self.log)? })
+        Ok(Outcome {
+            end,
+            output: read(&self.output)?,
+            log: read(&self.log)?,
+        })
     }
 }
 

@@ -17,10 +17,17 @@ pub(crate) fn compile(dir: &Path) -> Result<Option<PathBuf>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/recorder.c");
     let library = dir.join("recorder.so");
     let mut cc = Command::new("cc");
-    cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
-    let Ok(output) = cc.args(["-ldl", "-lpthread"]).output() else { return Ok(None) };
+    cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source);
+    let Ok(output) = cc.args(["-ldl", "-lpthread"]).output() else {
+        return Ok(None);
+    };
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "recorder.c does not compile: {said}");
+    ensure!(
+        output.status.success(),
+        "recorder.c does not compile: {said}"
+    );
     Ok(Some(library))
 }
 

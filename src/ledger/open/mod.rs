@@ -292,6 +292,15 @@ pub struct Opened {
     pub recovered: Vec<Recovery>,
 }
 
+/// How far what lies in the data directory is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// After a clean stop, nothing is read again.
+    CleanStops,
+    /// Everything is read.
+    Nothing,
+}
+
 impl Ledger {
     /// Opens the ledger in a data directory, and makes it whole if it is not.
     ///
@@ -299,6 +308,15 @@ impl Ledger {
     /// See [`OpenError`].
     pub fn open(
         options: &Options,
+        clock: Arc<dyn Clock>,
+        entropy: Entropy,
+    ) -> Result<Opened, OpenError> {
+        Self::open_with(options, Trust::CleanStops, clock, entropy)
+    }
+
+    pub(super) fn open_with(
+        options: &Options,
+        trust: Trust,
         clock: Arc<dyn Clock>,
         mut entropy: Entropy,
     ) -> Result<Opened, OpenError> {
@@ -315,10 +333,10 @@ impl Ledger {
         if !clean {
             recovered.push(Recovery::Unclean);
         }
-        let care = match (clean, suspect) {
-            (true, _) => state::Care::Heads,
+        let care = match (clean, suspect || trust == Trust::Nothing) {
+            (_, true) => state::Care::Everything,
+            (true, false) => state::Care::Heads,
             (false, false) => state::Care::Tail,
-            (false, true) => state::Care::Everything,
         };
         let (store, journal, state) =
             recover::recover(options, &vkey, care, &mut entropy, &mut recovered)?;
@@ -327,7 +345,7 @@ impl Ledger {
             fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
         }
 
-        let ids = open_views(&store, state.head.size, &mut recovered)?;
+        let ids = open_views(&store, state.head.size, suspect, &mut recovered)?;
         let keys = Arc::new(keys_on_record(&store, &vkey, &state)?);
         let high_water = check_high_water(options, &store, &vkey, &state, &keys, &mut recovered)?;
 
@@ -452,12 +470,14 @@ pub(super) fn read_vkey(dir: &Path) -> Result<VerifierKey, OpenError> {
 fn open_views(
     store: &Arc<dyn Store>,
     size: u64,
+    suspect: bool,
     recovered: &mut Vec<Recovery>,
 ) -> Result<RecordIds, OpenError> {
     let opened = RecordIds::open(store.as_ref());
-    let whole = opened
-        .as_ref()
-        .is_ok_and(|ids| ids.watermark().value() <= size);
+    let whole = !suspect
+        && opened
+            .as_ref()
+            .is_ok_and(|ids| ids.watermark().value() <= size);
     let ids = match opened {
         Err(ViewError::Store(error)) => return Err(error.into()),
         Ok(ids) if whole => ids,

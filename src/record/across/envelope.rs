@@ -104,8 +104,7 @@ fn precision_is_as_written(record: &pb::Record, c: &mut Checker<'_>) {
     let Ok(written) = EventTime::parse(&record.event_time) else {
         return;
     };
-    let finer =
-        time::precision(record.event_precision()).is_some_and(|said| written.precision() < said);
+    let finer = time::stated_precision(record).is_some_and(|said| written.precision() < said);
     c.demand(
         !finer,
         "event_precision",

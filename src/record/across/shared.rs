@@ -12,6 +12,7 @@ use crate::{
 impl Across for pb::Identifier {
     fn across(&self, c: &mut Checker<'_>) {
         if self.quality() == pb::IdentifierQuality::Unreadable {
+            c.note_unverified();
             as_read(&self.as_read, c);
             if !self.value.is_empty() {
                 // What could be made of it need not be right, but must not be a person's own number.
@@ -55,6 +56,7 @@ impl Across for pb::Identifier {
 impl Across for pb::LotKey {
     fn across(&self, c: &mut Checker<'_>) {
         if self.quality() == pb::IdentifierQuality::Unreadable {
+            c.note_unverified();
             as_read(&self.as_read, c);
             return;
         }

@@ -47,7 +47,7 @@ fn refuse(kind: &str, rows: &[Row]) {
     let good = example(kind);
     for row in rows {
         let mut record = good.clone();
-        spoil(&mut record, kind, row);
+        spoil(&mut record, kind, &row.spoils);
         assert_eq!(
             violations(&record),
             [row.refusal],
@@ -70,7 +70,7 @@ fn refuse(kind: &str, rows: &[Row]) {
             .enumerate()
             .filter(|(number, _)| Some(*number) != mended)
         {
-            spoil(&mut record, kind, row);
+            spoil(&mut record, kind, &row.spoils);
             expected.push((number, row.refusal));
         }
         let found = violations(&record);
@@ -100,8 +100,15 @@ fn overlap(one: &Row, other: &Row) -> bool {
     })
 }
 
-fn spoil(record: &mut Value, kind: &str, row: &Row) {
-    for (place, value) in &row.spoils {
+/// An example with some of its places changed; see [`row`].
+pub(crate) fn spoilt(kind: &str, spoils: &[(&'static str, Value)]) -> pb::Record {
+    let mut record = example(kind);
+    spoil(&mut record, kind, spoils);
+    parse(&record)
+}
+
+fn spoil(record: &mut Value, kind: &str, spoils: &[(&'static str, Value)]) {
+    for (place, value) in spoils {
         let pointer = match place.strip_prefix('/') {
             Some(envelope) => format!("/{envelope}"),
             None if place.is_empty() => format!("/{}", camel(kind)),
@@ -119,7 +126,7 @@ fn spoil(record: &mut Value, kind: &str, row: &Row) {
     }
 }
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
@@ -156,7 +163,7 @@ fn violations(record: &Value) -> Vec<String> {
     check(&parse(record), now()).into_iter().map(told).collect()
 }
 
-fn kinds() -> Vec<String> {
+pub(crate) fn kinds() -> Vec<String> {
     let kind = record_descriptor().oneofs().next().unwrap();
     kind.fields().map(|field| field.name().to_owned()).collect()
 }

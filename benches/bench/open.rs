@@ -22,7 +22,10 @@ pub(crate) fn measure(effort: Effort) -> Row {
             large * 1e3,
             small * 1e3
         ),
-        ratios: rounds.into_iter().map(|(small, large)| large / small).collect(),
+        ratios: rounds
+            .into_iter()
+            .map(|(small, large)| large / small)
+            .collect(),
         aim: Aim::AtMost(3.0),
     }
 }

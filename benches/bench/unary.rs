@@ -70,7 +70,10 @@ pub(crate) fn measure(effort: Effort) -> Row {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("ledger");
     ledgers::create(&dir);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let settings = Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -78,11 +81,16 @@ pub(crate) fn measure(effort: Effort) -> Row {
             ..Settings::default()
         };
         let ledger = ledgers::open(&dir);
-        let mut product = server::start(ledger, Arc::new(SystemClock), settings).await.unwrap();
+        let mut product = server::start(ledger, Arc::new(SystemClock), settings)
+            .await
+            .unwrap();
         let numbers = Arc::new(AtomicU64::new(0));
         let channels = connect(product.addr).await;
         let one = request(numbers.fetch_add(1, Ordering::Relaxed));
-        let answer = RecordingServiceClient::new(channels[0].clone()).record(one).await.unwrap();
+        let answer = RecordingServiceClient::new(channels[0].clone())
+            .record(one)
+            .await
+            .unwrap();
         let receipt = answer.into_inner().receipt.unwrap();
         let no_op = connect(serve_no_op(receipt).await).await;
 
@@ -98,19 +106,26 @@ pub(crate) fn measure(effort: Effort) -> Row {
         Row {
             name: "unary",
             what: format!("{CALLERS} callers: {reached:.0}/s, no-op handler {ceiling:.0}/s"),
-            ratios: rounds.into_iter().map(|(ceiling, reached)| reached / ceiling).collect(),
+            ratios: rounds
+                .into_iter()
+                .map(|(ceiling, reached)| reached / ceiling)
+                .collect(),
             aim: Aim::AtLeast(0.4),
         }
     })
 }
 
 async fn serve_no_op(receipt: pb::Receipt) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     let addr = listener.local_addr().unwrap();
     let service = RecordingServiceServer::new(NoOp { receipt });
     let serving = Server::builder().add_service(service);
     // It ends with the runtime.
-    drop(tokio::spawn(serving.serve_with_incoming(TcpListenerStream::new(listener))));
+    drop(tokio::spawn(
+        serving.serve_with_incoming(TcpListenerStream::new(listener)),
+    ));
     addr
 }
 
@@ -139,7 +154,10 @@ fn request(number: u64) -> Request<pb::RecordRequest> {
 
 /// Answers a second, over `duration`, with every caller waiting for its answer before the next.
 async fn load(channels: &[Channel], numbers: &Arc<AtomicU64>, duration: Duration) -> f64 {
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, answered) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let mut callers = Vec::new();
     for (_, channel) in (0..CALLERS).zip(channels.iter().cycle()) {
         let mut client = RecordingServiceClient::new(channel.clone());

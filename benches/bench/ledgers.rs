@@ -22,7 +22,13 @@ const FILL: u64 = 500;
 pub(crate) fn uuid(number: u64) -> String {
     let hash = genetrail::tlog::leaf_hash(&number.to_be_bytes()).to_string();
     let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default();
-    let parts = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)];
+    let parts = [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ];
     parts.join("-")
 }
 
@@ -96,7 +102,10 @@ pub(crate) fn entropy() -> Entropy {
 
 /// Creates a ledger in a directory that is not there yet.
 pub(crate) fn create(dir: &Path) {
-    let (key, admin) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
+    let (key, admin) = (
+        SigningKey::from_bytes(&[7; 32]),
+        SigningKey::from_bytes(&[8; 32]),
+    );
     let origin = Origin::parse(ORIGIN).unwrap();
     let signer = NoteSigner::new(KeyName::parse(ORIGIN).unwrap(), key.clone());
     let genesis = pb::Genesis {
@@ -118,7 +127,12 @@ pub(crate) fn create(dir: &Path) {
         ..pb::Record::default()
     };
     let actor = "admin".to_owned();
-    let new = NewLedger { origin, key, genesis, actor };
+    let new = NewLedger {
+        origin,
+        key,
+        genesis,
+        actor,
+    };
     Ledger::create(&Options::new(dir), new, SystemClock.now(), entropy()).unwrap();
 }
 
@@ -132,7 +146,9 @@ pub(crate) fn open(dir: &Path) -> Ledger {
 pub(crate) fn filled(dir: &Path, entries: u64) {
     create(dir);
     let ledger = open(dir);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut waiting = std::collections::VecDeque::new();
         for first in (0..entries).step_by(usize::try_from(FILL).unwrap()) {
