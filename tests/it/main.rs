@@ -5,3 +5,7 @@
 
 mod history;
 mod interop;
+mod ledger_service;
+mod recording_service;
+mod server;
+mod support;
