@@ -4,3 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod history;
+mod ledger_service;
+mod recording_service;
+mod server;
+mod support;
