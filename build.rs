@@ -1,11 +1,23 @@
-//! Compiles the protos in pure Rust (no protoc), and hands the descriptors to reflection and to JSON.
+//! Compiles the protos in pure Rust (no protoc), writes the checks of the records from the rules in them,
+//! and hands the descriptors to reflection and to JSON.
+
+#![expect(
+    clippy::expect_used,
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::unwrap_in_result,
+    clippy::wildcard_enum_match_arm,
+    reason = "what is wrong with a proto stops the build, and says where; and it runs once"
+)]
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost::Message as _;
+#[path = "build/checks.rs"]
+mod checks;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build");
     let server = env::var_os("CARGO_FEATURE_SERVER").is_some();
     let mut protos: Vec<PathBuf> = fs::read_dir("proto/genetrail/v1")?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -14,14 +26,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     protos.retain(|path| server || !path.to_string_lossy().ends_with("_service.proto"));
     protos.sort();
 
-    let descriptors = protox::compile(&protos, ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&protos)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    // The rules beside the fields are extensions: only the compiler's own encoding keeps them.
+    fs::write(
+        out.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+    fs::write(
+        out.join("checks.rs"),
+        checks::generate(&compiler.descriptor_pool()),
+    )?;
     tonic_prost_build::configure()
         .build_client(server)
         .build_server(server)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .bytes(".genetrail.v1.Receipt.entry")
-        .compile_fds(descriptors)?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

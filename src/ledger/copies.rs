@@ -15,10 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    AppendError,
-    open::{Options, clean},
-};
+use super::{AppendError, open::Options};
 use crate::{
     store::{
         CommitError, FileError, Head, HighWater, HighWaterError, Store, StoreError, Write, files,
@@ -59,12 +56,12 @@ pub enum CommitFailed {
     /// The high-water checkpoint could not be written.
     #[error("the high-water checkpoint was not written")]
     HighWater(#[from] HighWaterError),
+    /// A read has shown damage; nothing more is written on top of it.
+    #[error("what is stored is damaged")]
+    Suspect,
     /// A view failed.
     #[error("a view could not be kept up")]
     View(#[source] ViewError),
-    /// A file could not be written.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
 /// What must stay free on the disks, and where they are.
@@ -80,8 +77,6 @@ pub(super) struct Copies {
     journal: JournalThread,
     high_water: Arc<Mutex<HighWater>>,
     room: Room,
-    dir: PathBuf,
-    journal_dir: PathBuf,
 }
 
 struct JournalThread {
@@ -112,15 +107,12 @@ impl Copies {
             outcomes,
             thread,
         };
-        let (dir, journal_dir) = (options.dir.clone(), options.journal_dir());
         Ok(Self {
             store,
             head,
             journal,
             high_water,
             room,
-            dir,
-            journal_dir,
         })
     }
 
@@ -175,7 +167,7 @@ impl Copies {
         )
     }
 
-    /// Syncs everything, and notes that the ledger was closed cleanly.
+    /// Syncs everything.
     pub(super) fn close(self) -> Result<(), CommitFailed> {
         let Self {
             store,
@@ -183,8 +175,6 @@ impl Copies {
             journal,
             high_water,
             room: _,
-            dir,
-            journal_dir,
         } = self;
         drop(journal.groups);
         let journal = journal
@@ -195,9 +185,8 @@ impl Copies {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .sync()?;
-        store.sync()?;
         drop(journal);
-        Ok(clean::mark(&dir, &journal_dir)?)
+        Ok(store.sync()?)
     }
 
     /// Leaves everything as it is, after a failure.

@@ -8,6 +8,8 @@
 //! Deliberately absent: update and delete.
 
 mod copies;
+pub mod export;
+pub mod fsck;
 mod layout;
 mod open;
 mod published;
@@ -32,6 +34,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use copies::CommitFailed;
+pub use export::{ExportFailed, Survivors, export_directory, export_survivors};
+pub use fsck::{Checked, FsckError, fsck};
 pub use open::{NewLedger, OpenError, Opened, Options, Recovery, write_secret_key};
 pub use published::Published;
 pub use reader::{Entries, ReadError};
@@ -40,7 +44,7 @@ pub use writer::Entropy;
 use crate::{
     note::VerifierKey,
     pb,
-    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused, KeyRegistry},
+    rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused},
     store::{Direction, Store},
     tlog::{self, Hash, Index, TreeSize},
     views::{RecordIds, ViewError},
@@ -90,6 +94,8 @@ pub struct Accepted {
     pub entry: Vec<u8>,
     /// The tree that it can be proved in.
     pub published: Arc<Published>,
+    /// Whether it was recorded before, so that its proof may have to be read from the store.
+    pub repeated: bool,
 }
 
 /// Why a submission was not recorded.
@@ -133,10 +139,12 @@ pub enum AppendError {
         index: u64,
     },
     /// A batch of which a part was recorded before.
-    #[error("submission {item} was recorded before, and others of the batch were not")]
+    #[error("submission {item} was recorded before, at {index}, and others of the batch were not")]
     PartlyRecorded {
         /// The first of the submissions that was.
         item: usize,
+        /// Its entry.
+        index: u64,
     },
     /// The author's signature does not count.
     #[error("the author's signature on submission {item} is refused")]
@@ -237,9 +245,23 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
     }
 
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
+    }
+
+    /// Stops the ledger because something stored turned out damaged, and makes the next start look at
+    /// everything.
+    fn suspect(&self, error: &(dyn Error + 'static)) {
+        tracing::error!(error = %Chain(error), "what is stored cannot be read");
+        if let Err(error) = std::fs::write(&self.suspect, Chain(error).to_string()) {
+            tracing::error!(error = %error, "the suspicion could not be noted");
+        }
+        self.stop();
     }
 }
 
@@ -249,8 +271,10 @@ pub struct Ledger {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<writer::Job>,
     room: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<Closed>>,
     vkey: VerifierKey,
+    /// Dropped after `shared`, so that the store is closed by then.
+    settle: open::Settle,
     /// Held for as long as the ledger is open.
     _lock: crate::store::DirectoryLock,
 }
@@ -300,6 +324,11 @@ impl Ledger {
         Ok(answered)
     }
 
+    /// How much waits to be recorded, in KiB of records.
+    pub fn queued_kib(&self) -> usize {
+        QUEUE_KIB_MAX.saturating_sub(self.room.available_permits())
+    }
+
     /// Why nothing more is taken.
     pub fn closed(&self) -> AppendError {
         if self.has_stopped() {
@@ -311,7 +340,7 @@ impl Ledger {
 
     /// Whether a commit or a read has failed, so that nothing more is written.
     pub fn has_stopped(&self) -> bool {
-        self.shared.stopped.load(Ordering::SeqCst)
+        self.shared.has_stopped()
     }
 
     /// Waits until the ledger stops writing because something failed.
@@ -337,7 +366,8 @@ impl Ledger {
     /// # Errors
     /// Where the store fails, or the entry is not there.
     pub fn entry(&self, index: Index) -> Result<Vec<u8>, ReadError> {
-        self.watch(reader::entry(self.shared.store.as_ref(), index))
+        let entry = reader::entry(self.shared.store.as_ref(), index);
+        entry.inspect_err(|error| self.suspect(error))
     }
 
     /// The entry whose record has this id.
@@ -380,7 +410,8 @@ impl Ledger {
         index: Index,
         size: TreeSize,
     ) -> Result<Vec<Hash>, tlog::ReadError<ReadError>> {
-        tlog::prove_inclusion(&self.nodes(published), index, size)
+        let made = tlog::prove_inclusion(&self.nodes(published), index, size);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     /// The proof that the tree of `old` is a prefix of the tree of `new`.
@@ -393,7 +424,8 @@ impl Ledger {
         old: TreeSize,
         new: TreeSize,
     ) -> Result<Vec<Hash>, tlog::ReadError<ReadError>> {
-        tlog::prove_consistency(&self.nodes(published), old, new)
+        let made = tlog::prove_consistency(&self.nodes(published), old, new);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     /// The root of the published tree's prefix of `size`.
@@ -405,7 +437,8 @@ impl Ledger {
         published: &Published,
         size: TreeSize,
     ) -> Result<Hash, tlog::ReadError<ReadError>> {
-        tlog::root_at(&self.nodes(published), size)
+        let made = tlog::root_at(&self.nodes(published), size);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     fn nodes<'a>(&'a self, published: &'a Published) -> reader::Nodes<'a> {
@@ -413,6 +446,11 @@ impl Ledger {
             published,
             store: self.shared.store.as_ref(),
         }
+    }
+
+    /// The stored log, for the checks of the offline verifier.
+    pub fn source(&self) -> fsck::StoredLog {
+        fsck::StoredLog::new(Arc::clone(&self.shared.store), self.published())
     }
 
     /// Keeps the note that a witness has cosigned, in place of its last.
@@ -445,31 +483,31 @@ impl Ledger {
     }
 
     /// Writes what the queue holds, and closes both copies cleanly.
-    pub fn close(mut self) {
-        self.shut();
+    pub fn close(self) {
+        drop(self);
     }
 
     fn shut(&mut self) {
         // The writer ends when the last sender is gone; this is the last one.
         let (gone, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut self.jobs, gone));
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer panicked");
+        if let Some(writer) = self.writer.take() {
+            match writer.join() {
+                Ok(closed) => self.settle.closed(closed),
+                Err(_) => tracing::error!("the writer panicked"),
+            }
         }
     }
 
-    /// Damage stops the ledger, and makes the next start check everything.
-    fn watch<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
-        if let Err(error) = &read {
-            tracing::error!(error = %Chain(error), "what is stored cannot be read");
-            if let Err(error) = std::fs::write(&self.shared.suspect, error.to_string()) {
-                tracing::error!(error = %error, "the suspicion could not be noted");
-            }
-            self.shared.stop();
+    /// Something stored could not be read: stops the ledger, and makes the next start check everything.
+    pub fn suspect(&self, error: &ReadError) {
+        self.shared.suspect(error);
+    }
+
+    fn suspect_proof(&self, error: &tlog::ReadError<ReadError>) {
+        if let tlog::ReadError::Read(error) = error {
+            self.suspect(error);
         }
-        read
     }
 }
 
@@ -477,6 +515,15 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.shut();
     }
+}
+
+/// How the writer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Everything is in both copies, and synced.
+    Cleanly,
+    /// Something failed; the next start looks at everything.
+    Not,
 }
 
 /// A job's share of the queue.

@@ -57,6 +57,12 @@ impl Published {
         &self.keys
     }
 
+    /// A tile of the right edge that is not full.
+    pub(crate) fn partial_tile(&self, tile: TileId) -> Option<&TileNodes> {
+        let mut partial = self.edge.partial_tiles();
+        partial.find_map(|(have, nodes)| (have == tile).then_some(nodes))
+    }
+
     /// A node of the right edge, or of a tile completed by the last commit.
     pub(crate) fn node(&self, id: NodeId) -> Option<Hash> {
         self.edge.node(id).or_else(|| {

@@ -15,10 +15,11 @@ use tempfile::TempDir;
 use super::{AppendError, Ledger, NewLedger, OpenError, Opened, Options, Recovery, Submission};
 use crate::{
     clock::SettableClock,
-    note::{Origin, open_checkpoint},
+    note::{KeyName, NoteSigner, Origin, open_checkpoint},
     pb,
     record::entry::EntryView,
     rules::keys::sign_possession,
+    store::{Direction, Write},
     tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
 };
 
@@ -44,6 +45,9 @@ impl Bench {
         let admin = SigningKey::from_bytes(&[8; 32]);
         let genesis = pb::Genesis {
             origin: ORIGIN.to_owned(),
+            ledger_key: NoteSigner::new(KeyName::parse(ORIGIN).unwrap(), key.clone())
+                .vkey()
+                .to_string(),
             administrator: "admin".to_owned(),
             administrator_key: Some(pb::KeyOffer {
                 algorithm: pb::KeyAlgorithm::Ed25519.into(),
@@ -109,6 +113,9 @@ fn uuid(number: u32) -> String {
 fn submission(number: u32) -> Submission {
     let record = pb::Record {
         record_id: uuid(number),
+        kind: Some(pb::record::Kind::Administration(
+            pb::Administration::default(),
+        )),
         ..pb::Record::default()
     };
     Submission {
@@ -265,7 +272,7 @@ fn a_record_id_is_answered_with_its_first_entry_for_ever() {
         .block_on(ledger.append(vec![submission(90), submission(7)]))
         .unwrap_err();
     assert!(
-        matches!(partly, AppendError::PartlyRecorded { item: 1 }),
+        matches!(partly, AppendError::PartlyRecorded { item: 1, index: _ }),
         "{partly}"
     );
     check_ledger(&ledger, 25);
@@ -273,7 +280,7 @@ fn a_record_id_is_answered_with_its_first_entry_for_ever() {
 
 #[test]
 fn either_copy_is_enough() {
-    let damages: [(&str, fn(&Path), Recovery); 5] = [
+    let damages: [(&str, fn(&Path), Recovery); 6] = [
         (
             "no store",
             |dir| fs::remove_dir_all(dir.join("store")).unwrap(),
@@ -305,6 +312,16 @@ fn either_copy_is_enough() {
         (
             "no journal",
             |dir| fs::remove_dir_all(dir.join("journal")).unwrap(),
+            Recovery::JournalRewritten(0),
+        ),
+        (
+            "a journal without its beginning",
+            |dir| {
+                let mut segments = files_below(&dir.join("journal"));
+                segments.retain(|path| path.extension().is_some_and(|end| end == "gtj"));
+                segments.sort();
+                fs::remove_file(&segments[0]).unwrap();
+            },
             Recovery::JournalRewritten(0),
         ),
         (
@@ -374,6 +391,96 @@ fn an_older_copy_of_the_directory_is_refused() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn fsck_reads_everything_and_an_export_verifies() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..600);
+    let out = bench.home.path().join("export");
+    assert_eq!(ledger.export(&out, &|_, _| {}).unwrap(), TreeSize::new(601));
+    let verifying = crate::verify::Options {
+        key: ledger.vkey().clone(),
+        since: None,
+    };
+    crate::verify::verify_directory(&out, &verifying, &|_, _| {}).unwrap();
+
+    // Beside the open ledger, from the journal.
+    let beside = bench.home.path().join("beside");
+    super::export::export_directory(&bench.options(), &beside, &|_, _| {}).unwrap();
+    crate::verify::verify_directory(&beside, &verifying, &|_, _| {}).unwrap();
+    ledger.close();
+
+    Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
+    let checked = super::fsck::fsck(&bench.options(), bench.clock.clone(), entropy(), &|_, _| {});
+    let checked = checked.unwrap();
+    assert_eq!(checked.recovered, []);
+    assert!(checked.lines.len() > 5, "{:?}", checked.lines);
+    bench.check(&[], 600);
+}
+
+#[test]
+fn what_survives_in_two_damaged_copies_is_saved() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for hundred in 0..5 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
+    let vkey = ledger.vkey().clone();
+    ledger.close();
+    fs::remove_dir_all(bench.dir().join("store")).unwrap();
+    flip_a_bit_of_the_journal(&bench.dir());
+    let out = bench.home.path().join("survivors");
+    let saved = super::export::export_survivors(&bench.options(), &out).unwrap();
+    let verifying = crate::verify::Options {
+        key: vkey,
+        since: None,
+    };
+    crate::verify::verify_directory(&out, &verifying, &|_, _| {}).unwrap();
+    assert!(TreeSize::new(1) <= saved.proved && saved.proved < TreeSize::new(501));
+    let (first, next) = saved.loose[0];
+    assert!(saved.proved.value() < first && next == 501);
+    let kept = fs::read(out.join(format!("survivors/{first}-{next}.entries"))).unwrap();
+    let length = usize::from(u16::from_be_bytes([kept[0], kept[1]]));
+    let view = EntryView::parse(&kept[2..2 + length]).unwrap();
+    assert_eq!(view.index, Index::new(first));
+}
+
+#[test]
+fn damage_that_a_read_finds_stops_the_ledger_and_the_next_start_mends_it() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for hundred in 0..3 {
+        record_all(&ledger, hundred * 100..(hundred + 1) * 100);
+    }
+    let whole = ledger.entry(Index::new(40)).unwrap();
+    let store = &ledger.shared.store;
+    let blocks = super::layout::blocks_from(Index::new(1));
+    let (key, _) = store
+        .scan(&blocks, Direction::Forward, 1)
+        .unwrap()
+        .remove(0);
+    store.trail(&[Write::Remove { key }]).unwrap();
+
+    ledger.entry(Index::new(1)).unwrap_err();
+    assert!(ledger.has_stopped());
+    let outcome = record(&ledger, 300..301).remove(0);
+    assert!(matches!(outcome, Err(AppendError::Stopped)));
+    ledger.close();
+
+    let opened = bench.try_open().unwrap();
+    let expected = [
+        Recovery::Unclean,
+        Recovery::StoreRebuilt(301),
+        Recovery::ViewsRebuilt,
+    ];
+    assert_eq!(opened.recovered, expected);
+    assert_eq!(opened.ledger.entry(Index::new(40)).unwrap(), whole);
+    check_ledger(&opened.ledger, 300);
+    record_all(&opened.ledger, 300..310);
+    opened.ledger.close();
+    bench.check(&[], 310);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    Accepted, AppendError, Author, Shared, Submission,
+    Accepted, AppendError, Author, Closed, Shared, Submission,
     copies::{Copies, Group},
     layout,
     published::Published,
@@ -99,7 +99,7 @@ struct Draft {
 
 impl Writer {
     /// Works until every sender is gone or a commit fails; then closes the copies.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self) -> Closed {
         while let Some(first) = self.jobs.blocking_recv() {
             let jobs = self.gather(first);
             if let Err(error) = self.record(jobs) {
@@ -110,7 +110,7 @@ impl Writer {
                     answer(job.answer, Err(AppendError::Stopped));
                 }
                 self.copies.abandon();
-                return;
+                return Closed::Not;
             }
         }
         if let Err(error) = self.shared.ids.close(self.shared.store.as_ref()) {
@@ -118,7 +118,9 @@ impl Writer {
         }
         if let Err(error) = self.copies.close() {
             tracing::error!(error = %super::Chain(&error), "the ledger did not close cleanly");
+            return Closed::Not;
         }
+        Closed::Cleanly
     }
 
     /// The first job and what else waits, up to a commit's bounds.
@@ -144,6 +146,10 @@ impl Writer {
     /// Decides and commits the jobs, then answers them. An error means that the ledger has stopped;
     /// every job has been told.
     fn record(&mut self, jobs: Vec<Job>) -> Result<(), super::CommitFailed> {
+        if self.shared.has_stopped() {
+            answer_all(jobs, &AppendError::Stopped);
+            return Err(super::CommitFailed::Suspect);
+        }
         let now = match self.now() {
             Ok(now) => now,
             Err(refused) => return Ok(answer_all(jobs, &refused)),
@@ -160,6 +166,11 @@ impl Writer {
         } in jobs
         {
             let decision = self.decide(submissions, now, &mut draft);
+            if let Decision::Refused(error @ (AppendError::Read(_) | AppendError::View(_))) =
+                &decision
+            {
+                self.shared.suspect(error);
+            }
             decided.push((decision, answer, room));
         }
         let mut entries = Vec::new();
@@ -167,6 +178,8 @@ impl Writer {
             match self.commit(draft, now) {
                 Ok(committed) => entries = committed,
                 Err(error) => {
+                    // Who hears of it must not find the ledger running.
+                    self.shared.stop();
                     for (_, reply, _) in decided {
                         answer(reply, Err(AppendError::Stopped));
                     }
@@ -231,13 +244,23 @@ impl Writer {
                 Err(refused) => return Decision::Refused(refused),
             }
         }
-        let recorded = places.iter().position(Option::is_some);
+        let recorded = places
+            .iter()
+            .enumerate()
+            .find_map(|(item, place)| place.as_ref().map(|place| (item, place)));
         match recorded {
             None => {}
             Some(_) if places.iter().all(Option::is_some) => {
                 return Decision::Accepted(places.into_iter().flatten().collect());
             }
-            Some(item) => return Decision::Refused(AppendError::PartlyRecorded { item }),
+            Some((item, place)) => {
+                let index = match place {
+                    Place::New(position) => index_at(self.signer.size().value(), *position),
+                    Place::Old(index, _) => *index,
+                };
+                let index = index.value();
+                return Decision::Refused(AppendError::PartlyRecorded { item, index });
+            }
         }
 
         let mark = draft.entries.len();
@@ -453,11 +476,13 @@ fn accepted(
             index: index_at(first, position),
             entry: entries.get(position).cloned().unwrap_or_default(),
             published,
+            repeated: false,
         },
         Place::Old(index, entry) => Accepted {
             index,
             entry,
             published,
+            repeated: true,
         },
     }
 }

@@ -65,11 +65,11 @@ pub fn create_dir(dir: &Path) -> Result<(), FileError> {
         create_dir(above)?;
     }
     match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(FileError::of("create", dir)(error))
-        }
-        Err(_) | Ok(()) => sync_dir(above),
+        // Somebody else has created it in the meantime.
+        Err(_) if dir.is_dir() => {}
+        other => other.map_err(FileError::of("create", dir))?,
     }
+    sync_dir(above)
 }
 
 /// Renames, durably, within one directory.
@@ -160,14 +160,15 @@ mod tests {
 
         let file = dir.path().join("file");
         fs::write(&file, b"").unwrap();
-        let error = create_dir(&file.join("below")).unwrap_err();
-        assert_eq!(error.action, "create");
+        for taken in [&file, &file.join("below")] {
+            assert_eq!(create_dir(taken).unwrap_err().action, "create");
+        }
     }
 
     #[test]
     fn free_space_is_known_where_the_path_exists() {
         let dir = tempfile::tempdir().unwrap();
         assert!(0 < free_bytes(dir.path()).unwrap());
-        assert!(free_bytes(&dir.path().join("absent")).is_err());
+        free_bytes(&dir.path().join("absent")).unwrap_err();
     }
 }

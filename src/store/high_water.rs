@@ -224,17 +224,40 @@ mod tests {
     }
 
     #[test]
-    fn whichever_byte_is_flipped_an_older_text_is_read_and_never_a_wrong_one() {
-        let (_dir, path) = written(&[b"older", b"newer"]);
-        let whole = fs::read(&path).unwrap();
+    fn a_slot_is_refused_at_every_truncation_and_with_every_flipped_byte() {
+        let slot = Slot {
+            counter: 7,
+            text: b"a checkpoint".to_vec(),
+        };
+        let whole = slot.encode();
+        assert_eq!(whole.len(), SLOT_BYTES);
+        assert_eq!(Slot::decode(&whole).unwrap().text, slot.text);
         for at in 0..whole.len() {
+            assert!(Slot::decode(&whole[..at]).is_none(), "{at} bytes");
             let mut flipped = whole.clone();
             flipped[at] ^= 0x10;
+            assert!(Slot::decode(&flipped).is_none(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn with_a_damaged_slot_the_other_text_is_read() {
+        let (_dir, path) = written(&[b"older", b"newer"]);
+        let whole = fs::read(&path).unwrap();
+        // The second write went to the slot in front.
+        for (at, expected) in [
+            (0, &b"older"[..]),
+            (SLOT_BYTES - 1, b"older"),
+            (SLOT_BYTES, b"newer"),
+            (2 * SLOT_BYTES - 1, b"newer"),
+        ] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
             fs::write(&path, &flipped).unwrap();
-            // The second write went to the slot in front.
-            let expected: &[u8] = if at < SLOT_BYTES { b"older" } else { b"newer" };
-            let read = HighWater::open(&path).unwrap().read().unwrap();
-            assert_eq!(read.as_deref(), Some(expected), "byte {at}");
+            let mut mark = HighWater::open(&path).unwrap();
+            assert_eq!(mark.read().unwrap().unwrap(), expected, "byte {at}");
+            mark.write(b"newest").unwrap();
+            assert_eq!(mark.read().unwrap().unwrap(), b"newest");
         }
     }
 
@@ -268,7 +291,7 @@ mod tests {
     #[test]
     fn an_existing_file_is_not_created_again_and_an_absent_one_not_opened() {
         let (dir, path) = written(&[]);
-        assert!(HighWater::create(&path).is_err());
-        assert!(HighWater::open(&dir.path().join("absent")).is_err());
+        HighWater::create(&path).unwrap_err();
+        HighWater::open(&dir.path().join("absent")).unwrap_err();
     }
 }

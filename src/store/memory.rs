@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Store, StoreError, Write,
+    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, Store, StoreError, Write,
     check_heads, check_writes,
 };
 
@@ -112,6 +112,7 @@ impl MemoryStore {
 
     /// What a crash at this moment leaves: everything durable, and of the atomic batches that trail
     /// behind it the first `trailing_kept`.
+    #[must_use]
     pub fn crash_image(&self, trailing_kept: usize) -> MemoryStore {
         let state = self.state();
         let mut pairs = state.pairs.clone();
@@ -258,7 +259,7 @@ impl Store for MemoryStore {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         let Some((start, end)) = range.clamped() else {
             return Ok(Vec::new());
         };

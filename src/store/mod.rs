@@ -82,7 +82,7 @@ pub trait Store: Send + Sync + 'static {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// The sizes that the engine takes.
     fn limits(&self) -> Limits;
@@ -214,6 +214,9 @@ impl KeyRange {
 /// Keys that begin with this byte are the engine's own.
 const RESERVED: u8 = 0xff;
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// From which end a range is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -225,6 +228,10 @@ pub enum Direction {
 
 /// The sizes that an engine takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "each is a maximum, and says so where it is used"
+)]
 pub struct Limits {
     /// The longest key.
     pub key_bytes_max: usize,

@@ -11,6 +11,7 @@ use std::any::Any;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,8 +21,8 @@ use std::time::Duration;
 use super::files::{self, FileError};
 use super::lock::DirectoryLock;
 use super::{
-    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, RESERVED, Store, StoreError,
-    Write, check_heads, check_writes, sync_range,
+    Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, RESERVED, Store,
+    StoreError, Write, check_heads, check_writes, sync_range,
 };
 
 /// What this engine takes.
@@ -60,7 +61,7 @@ impl Default for SledOptions {
 
 /// A [`Store`] in a directory, by sled.
 pub struct SledStore {
-    db: sled::Db,
+    db: OpenSled,
     dir: PathBuf,
     reserve_bytes: u64,
     sync_proved: bool,
@@ -80,6 +81,32 @@ impl fmt::Debug for SledStore {
             .field("head", &*self.head())
             .field("health", &self.health())
             .finish_non_exhaustive()
+    }
+}
+
+/// sled, until it is dropped. It syncs its file once more then, and panics where that fails: what was
+/// committed is durable without it, so that this is logged and no more.
+struct OpenSled(Option<sled::Db>);
+
+impl Deref for OpenSled {
+    type Target = sled::Db;
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes it")]
+    fn deref(&self) -> &sled::Db {
+        self.0.as_ref().expect("sled is open until it is dropped")
+    }
+}
+
+impl Drop for OpenSled {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        let closed = caught(|| {
+            drop(db);
+            Ok(())
+        });
+        if let Err(cause) = closed {
+            tracing::error!(error = %cause, "sled did not close cleanly");
+        }
     }
 }
 
@@ -325,7 +352,7 @@ impl Store for SledStore {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<Pair>, StoreError> {
         let Some((start, end)) = range.clamped() else {
             return Ok(Vec::new());
         };
@@ -365,7 +392,7 @@ fn caught<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Cause> {
     }
 }
 
-fn open_sled(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreError> {
+fn open_sled(dir: &Path, options: &SledOptions) -> Result<OpenSled, StoreError> {
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(options.cache_bytes)
@@ -377,19 +404,19 @@ fn open_sled(dir: &Path, options: &SledOptions) -> Result<sled::Db, StoreError> 
     let mut attempts = 200;
     loop {
         let cause: Cause = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => return Ok(db),
-            Ok(Err(sled::Error::Io(source))) => match source.kind() {
-                io::ErrorKind::Other if 0 < attempts => {
+            Ok(Ok(db)) => return Ok(OpenSled(Some(db))),
+            Ok(Err(sled::Error::Io(source))) => {
+                if source.kind() == io::ErrorKind::Other && 0 < attempts {
                     attempts -= 1;
                     thread::sleep(Duration::from_millis(10));
                     continue;
                 }
-                // The system refused, and the files may be fine: no reason to rebuild.
-                _ if source.raw_os_error().is_some() => {
+                if source.raw_os_error().is_some() {
+                    // The system refused, and the files may be fine: no reason to rebuild.
                     return Err(FileError::of("open the store in", dir)(source).into());
                 }
-                _ => Arc::new(source),
-            },
+                Arc::new(source)
+            }
             Ok(Err(error)) => Arc::new(error),
             Err(payload) => Arc::new(Panicked::new(payload.as_ref())),
         };

@@ -41,6 +41,14 @@ pub fn listed(store: &dyn Store, end: Index) -> Result<Vec<Index>, StoreError> {
     }
 }
 
+/// What is listed at `end` or later: left there by a commit that was interrupted.
+pub fn beyond(end: Index) -> KeyRange {
+    KeyRange {
+        start: key(end),
+        end: vec![AUTHORITY + 1],
+    }
+}
+
 fn key(index: Index) -> Vec<u8> {
     let mut key = vec![AUTHORITY];
     key.extend_from_slice(&index.value().to_be_bytes());

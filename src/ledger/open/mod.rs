@@ -30,11 +30,11 @@ use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use create::{NewLedger, write_secret_key};
-pub(super) use state::record_id_of;
+pub(super) use state::{names_authority, record_id_of};
 
 use self::state::{JournalDamage, StoreDamage, StoreState};
 use super::{
-    CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
+    Closed, CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
     copies::{Copies, Room},
     published::Published,
     reader,
@@ -48,8 +48,8 @@ use crate::{
     record::entry::EntryView,
     rules::keys::{KeyRefused, KeyRegistry},
     store::{
-        DirectoryLock, FileError, HighWater, HighWaterError, LockError, SledOptions, Store,
-        StoreError, files,
+        DirectoryLock, FileError, HighWater, HighWaterError, LockError, SledOptions, SledStore,
+        Store, StoreError, files,
         journal::{JournalError, JournalOptions},
     },
     tlog::{self, Index, TreeSize},
@@ -97,16 +97,16 @@ impl Options {
         })
     }
 
-    fn store_dir(&self) -> PathBuf {
+    pub(super) fn store_dir(&self) -> PathBuf {
         self.dir.join("store")
     }
 
-    fn suspect_path(&self) -> PathBuf {
+    pub(super) fn suspect_path(&self) -> PathBuf {
         self.dir.join("suspect")
     }
 
     /// The copies keep half of the reserve for themselves: the writer refuses before they would.
-    fn sled(&self) -> SledOptions {
+    pub(super) fn sled(&self) -> SledOptions {
         SledOptions {
             reserve_bytes: self.reserve_bytes / 2,
             ..SledOptions::default()
@@ -292,6 +292,15 @@ pub struct Opened {
     pub recovered: Vec<Recovery>,
 }
 
+/// How far what lies in the data directory is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// After a clean stop, nothing is read again.
+    CleanStops,
+    /// Everything is read.
+    Nothing,
+}
+
 impl Ledger {
     /// Opens the ledger in a data directory, and makes it whole if it is not.
     ///
@@ -299,6 +308,15 @@ impl Ledger {
     /// See [`OpenError`].
     pub fn open(
         options: &Options,
+        clock: Arc<dyn Clock>,
+        entropy: Entropy,
+    ) -> Result<Opened, OpenError> {
+        Self::open_with(options, Trust::CleanStops, clock, entropy)
+    }
+
+    pub(super) fn open_with(
+        options: &Options,
+        trust: Trust,
         clock: Arc<dyn Clock>,
         mut entropy: Entropy,
     ) -> Result<Opened, OpenError> {
@@ -315,10 +333,10 @@ impl Ledger {
         if !clean {
             recovered.push(Recovery::Unclean);
         }
-        let care = match (clean, suspect) {
-            (true, _) => state::Care::Heads,
+        let care = match (clean, suspect || trust == Trust::Nothing) {
+            (_, true) => state::Care::Everything,
+            (true, false) => state::Care::Heads,
             (false, false) => state::Care::Tail,
-            (false, true) => state::Care::Everything,
         };
         let (store, journal, state) =
             recover::recover(options, &vkey, care, &mut entropy, &mut recovered)?;
@@ -327,7 +345,7 @@ impl Ledger {
             fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
         }
 
-        let ids = open_views(&store, state.head.size, &mut recovered)?;
+        let ids = open_views(&store, state.head.size, suspect, &mut recovered)?;
         let keys = Arc::new(keys_on_record(&store, &vkey, &state)?);
         let high_water = check_high_water(options, &store, &vkey, &state, &keys, &mut recovered)?;
 
@@ -365,15 +383,59 @@ impl Ledger {
             .spawn(move || writer.run())
             .map_err(FileError::of("start a thread for", dir))?;
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
+        let settle = Settle::new(options.clone());
         let ledger = Ledger {
             shared,
             jobs,
             room,
             writer: Some(writer),
             vkey,
+            settle,
             _lock: lock,
         };
         Ok(Opened { ledger, recovered })
+    }
+}
+
+/// The last step of closing a ledger, taken when the store has been closed.
+#[derive(Debug)]
+pub(super) struct Settle {
+    options: Options,
+    closed: Closed,
+}
+
+impl Settle {
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            closed: Closed::Not,
+        }
+    }
+
+    pub(super) fn closed(&mut self, closed: Closed) {
+        self.closed = closed;
+    }
+
+    fn settle(&self) -> Result<(), OpenError> {
+        // sled writes a snapshot only when it opens: without this, the next start would read again
+        // all that was written since the last.
+        drop(SledStore::open(
+            &self.options.store_dir(),
+            &self.options.sled(),
+        )?);
+        clean::mark(&self.options.dir, &self.options.journal_dir())?;
+        Ok(())
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        if self.closed == Closed::Cleanly
+            && let Err(error) = self.settle()
+        {
+            let error = super::Chain(&error).to_string();
+            tracing::warn!(error, "the next start will look at everything");
+        }
     }
 }
 
@@ -408,12 +470,14 @@ pub(super) fn read_vkey(dir: &Path) -> Result<VerifierKey, OpenError> {
 fn open_views(
     store: &Arc<dyn Store>,
     size: u64,
+    suspect: bool,
     recovered: &mut Vec<Recovery>,
 ) -> Result<RecordIds, OpenError> {
     let opened = RecordIds::open(store.as_ref());
-    let whole = opened
-        .as_ref()
-        .is_ok_and(|ids| ids.watermark().value() <= size);
+    let whole = !suspect
+        && opened
+            .as_ref()
+            .is_ok_and(|ids| ids.watermark().value() <= size);
     let ids = match opened {
         Err(ViewError::Store(error)) => return Err(error.into()),
         Ok(ids) if whole => ids,
@@ -426,17 +490,37 @@ fn open_views(
     Ok(ids)
 }
 
+impl Ledger {
+    /// Drops the views of the ledger in a data directory and makes them again from entry 0. Returns
+    /// how many entries were read.
+    ///
+    /// # Errors
+    /// Where the ledger does not open.
+    pub fn rebuild_views(options: &Options, mut entropy: Entropy) -> Result<TreeSize, OpenError> {
+        let lock = DirectoryLock::acquire(&options.dir)?;
+        let vkey = read_vkey(&options.dir)?;
+        let mut settle = Settle::new(options.clone());
+        clean::take(&options.dir, &options.journal_dir())?;
+        let care = state::Care::Tail;
+        let recovered = recover::recover(options, &vkey, care, &mut entropy, &mut Vec::new())?;
+        let (store, journal, state) = recovered;
+        rebuild_views(&store, state.head.size)?;
+        drop((store, journal));
+        settle.closed(Closed::Cleanly);
+        drop(settle);
+        drop(lock);
+        Ok(TreeSize::new(state.head.size))
+    }
+}
+
 /// Drops the views and makes them again from entry 0.
-///
-/// # Errors
-/// Where an entry cannot be read.
-pub(super) fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenError> {
+fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenError> {
     views::drop_all(store.as_ref())?;
     let ids = RecordIds::open(store.as_ref())?;
     let mut listed = Vec::new();
     for entry in Entries::new(Arc::clone(store), Index::new(0), TreeSize::new(size)) {
         let (index, entry) = entry?;
-        if state::names_authority(index, &entry)? {
+        if names_authority(index, &entry)? {
             listed.push(authority::list(index));
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     note::VerifierKey,
     record::entry::EntryView,
     store::{
-        Direction, FileError, Head, SledStore, Store, StoreError, Write, files,
+        Direction, FileError, Head, KeyRange, SledStore, Store, StoreError, Write, files,
         journal::{Frame, FrameRef, Journal, JournalError},
     },
     tlog::{Edge, Hash, Index, TreeSize, leaf_hash},
@@ -135,19 +135,26 @@ fn fence(store: &Arc<dyn Store>, care: Care) -> Result<Head, StoreError> {
     if care == Care::Heads {
         return Ok(head);
     }
-    // A commit of several steps that was interrupted leaves blocks that no head speaks of.
+    // A commit of several steps that was interrupted leaves keys that no head speaks of.
+    let end = Index::new(head.size);
+    for range in [layout::blocks_from(end), authority::beyond(end)] {
+        remove_all(store, &range)?;
+    }
+    store.sync()?;
+    Ok(head)
+}
+
+fn remove_all(store: &Arc<dyn Store>, range: &KeyRange) -> Result<(), StoreError> {
     loop {
-        let range = layout::blocks_from(Index::new(head.size));
-        let beyond = store.scan(&range, Direction::Forward, 256)?;
-        if beyond.is_empty() {
-            return Ok(head);
+        let found = store.scan(range, Direction::Forward, 256)?;
+        if found.is_empty() {
+            return Ok(());
         }
-        let removes: Vec<Write> = beyond
+        let removes: Vec<Write> = found
             .into_iter()
             .map(|(key, _)| Write::Remove { key })
             .collect();
         store.trail(&removes)?;
-        store.sync()?;
     }
 }
 

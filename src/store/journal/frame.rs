@@ -163,7 +163,7 @@ pub(super) fn frame_bytes(marker: &Marker, prefix: &[u8; PREFIX_BYTES]) -> Optio
 }
 
 /// The length of the frame that ends so.
-pub(super) fn frame_bytes_from_end(trailer: &[u8; TRAILER_BYTES]) -> Option<usize> {
+pub(super) fn frame_bytes_from_end(trailer: [u8; TRAILER_BYTES]) -> Option<usize> {
     let mut rest = trailer.strip_suffix(TRAILER_MAGIC)?;
     let bytes = take_length(&mut rest)?;
     (bytes <= FRAME_BYTES_MAX).then_some(bytes)
@@ -173,7 +173,7 @@ pub(super) fn frame_bytes_from_end(trailer: &[u8; TRAILER_BYTES]) -> Option<usiz
 pub(super) fn decode(marker: &Marker, bytes: &[u8]) -> Option<Frame> {
     let (body, trailer) = bytes.split_last_chunk::<TRAILER_BYTES>()?;
     let (body, digest) = body.split_last_chunk::<DIGEST_BYTES>()?;
-    if frame_bytes_from_end(trailer)? != bytes.len() || Sha256::digest(body)[..] != digest[..] {
+    if frame_bytes_from_end(*trailer)? != bytes.len() || Sha256::digest(body)[..] != digest[..] {
         return None;
     }
     let mut rest = body.strip_prefix(marker)?;
@@ -321,7 +321,7 @@ mod tests {
             let bytes = encoded(first, &refs, &checkpoint);
             let prefix = bytes.first_chunk().unwrap();
             prop_assert_eq!(frame_bytes(&MARKER, prefix), Some(bytes.len()));
-            prop_assert_eq!(frame_bytes_from_end(bytes.last_chunk().unwrap()), Some(bytes.len()));
+            prop_assert_eq!(frame_bytes_from_end(*bytes.last_chunk().unwrap()), Some(bytes.len()));
             prop_assert_eq!(decode(&MARKER, &bytes), Some(Frame { first, entries, checkpoint }));
         }
     }

@@ -164,8 +164,9 @@ impl Journal {
         label: &[u8],
         options: JournalOptions,
     ) -> Result<Journal, JournalError> {
-        finish_rewrite(dir)?;
-        Journal::open_in(dir, label, options)
+        let dir = resolved(dir);
+        finish_rewrite(&dir)?;
+        Journal::open_in(&dir, label, options)
     }
 
     /// Opens the journal in `dir` for reading only; takes no lock and writes nothing.
@@ -403,17 +404,18 @@ impl Journal {
         label: &[u8],
         options: JournalOptions,
     ) -> Result<Rewrite, JournalError> {
-        finish_rewrite(dir)?;
+        let dir = resolved(dir);
+        finish_rewrite(&dir)?;
         let old = if dir.is_dir() {
-            Some(DirectoryLock::acquire(dir)?)
+            Some(DirectoryLock::acquire(&dir)?)
         } else {
             None
         };
-        let building = beside(dir, "rewriting");
+        let building = beside(&dir, "rewriting");
         remove_dir(&building)?;
         Ok(Rewrite {
             journal: Journal::open_in(&building, label, options)?,
-            dir: dir.to_path_buf(),
+            dir,
             _old: old,
         })
     }
@@ -480,6 +482,14 @@ fn remove_dir(dir: &Path) -> Result<(), FileError> {
         }
         Err(_) | Ok(()) => Ok(()),
     }
+}
+
+/// Where the directory is, if the path is a link to it, perhaps on another disk: there it is renamed,
+/// and the link stays. A crash while it is renamed leaves the link without an aim.
+fn resolved(dir: &Path) -> PathBuf {
+    fs::canonicalize(dir)
+        .or_else(|_absent| fs::read_link(dir).map(|target| files::parent(dir).join(target)))
+        .unwrap_or_else(|_no_link| dir.to_path_buf())
 }
 
 /// `journal` -> `journal.rewriting`.

@@ -187,7 +187,7 @@ impl Segment {
         let mut trailer = [0; TRAILER_BYTES];
         let at = self.bytes - TRAILER_BYTES as u64;
         self.file.read_exact_at(&mut trailer, at)?;
-        let Some(bytes) = frame::frame_bytes_from_end(&trailer) else {
+        let Some(bytes) = frame::frame_bytes_from_end(trailer) else {
             return Ok(None);
         };
         match self.bytes.checked_sub(bytes as u64) {

@@ -1,3 +1,5 @@
+//! The journal as a whole: what is written, what a crash or a bad disk makes of it, what is read.
+
 use std::fs;
 
 use super::*;
@@ -25,6 +27,14 @@ fn frame(first: u64, count: u64) -> Frame {
             .collect(),
         checkpoint: format!("checkpoint {}", first + count).into_bytes(),
     }
+}
+
+fn bytes(first: u64, count: u64) -> usize {
+    let mut bytes = Vec::new();
+    with_ref(&frame(first, count), |frame| {
+        frame.encode(&Marker::default(), &mut bytes).unwrap();
+    });
+    bytes.len()
 }
 
 fn with_ref<T>(frame: &Frame, use_it: impl FnOnce(&FrameRef<'_>) -> T) -> T {
@@ -88,8 +98,7 @@ fn three_frames() -> (tempfile::TempDir, PathBuf) {
 /// Where the frames of `three_frames` begin, and where the last one ends.
 fn offsets() -> [usize; 4] {
     let mut offset = usize::try_from(FRAMES_START).unwrap();
-    let [one, two, three] = [(0, 3), (3, 1), (4, 2)]
-        .map(|(first, count)| with_ref(&frame(first, count), |frame| frame.bytes()));
+    let [one, two, three] = [bytes(0, 3), bytes(3, 1), bytes(4, 2)];
     [0, one, two, three].map(|bytes| {
         offset += bytes;
         offset
@@ -352,7 +361,7 @@ fn the_last_frame_can_be_written_again_and_counts_once_its_copy_is_whole() {
     assert_eq!(script(&path), "0+3, 3+1, 4+2, 6+1");
     let second = segments(&path).remove(1);
     let whole = fs::read(&second).unwrap();
-    let frame_bytes = with_ref(&frame(4, 2), |frame| frame.bytes());
+    let frame_bytes = bytes(4, 2);
 
     // A crash while the copy is written: the first writing counts.
     for length in offsets()[0]..offsets()[0] + frame_bytes {
@@ -447,9 +456,8 @@ fn after_a_failed_write_nothing_more_is_written() {
     let (_dir, path) = three_frames();
     let mut journal = open(&path, 2);
     append(&mut journal, 6, 1).unwrap();
-    // As the system would answer on a file that may not be written.
-    let active = journal.active.as_mut().unwrap();
-    active.file = File::open(&active.path).unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    journal.active.as_mut().unwrap().file = full;
 
     for _ in 0..2 {
         let error = append(&mut journal, 7, 1).unwrap_err();
@@ -463,6 +471,23 @@ fn after_a_failed_write_nothing_more_is_written() {
     drop(journal);
     append(&mut open(&path, 3), 7, 1).unwrap();
     assert_eq!(script(&path), "0+3, 3+1, 4+2, 6+1, 7+1");
+}
+
+#[test]
+fn after_a_failed_sync_nothing_more_is_written() {
+    let (_dir, path) = three_frames();
+    let mut journal = open(&path, 2);
+    append(&mut journal, 6, 1).unwrap();
+    // It takes the bytes, and cannot be synced.
+    let unsyncable = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    journal.active.as_mut().unwrap().file = unsyncable;
+
+    for _ in 0..2 {
+        let error = append(&mut journal, 7, 1).unwrap_err();
+        assert!(matches!(error, JournalError::Failed { .. }), "{error:?}");
+    }
+    drop(journal);
+    assert_eq!(script(&path), "0+3, 3+1, 4+2, 6+1");
 }
 
 fn rewrite_of_two(path: &Path, life: u8) -> Rewrite {
@@ -524,6 +549,22 @@ fn a_crash_while_rewriting_leaves_the_old_journal_or_the_new_one_in_place() {
     fs::rename(&path, dir.path().join("journal.damaged.1")).unwrap();
     drop(open(&path, 5));
     assert_eq!(script(&path), "0+4, 4+4");
+}
+
+#[test]
+fn a_journal_behind_a_link_is_rewritten_where_it_is() {
+    let (dir, path) = three_frames();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink("journal", &link).unwrap();
+    rewrite_of_two(&link, 2).put_in_place().unwrap();
+    assert_eq!(script(&link), "0+4, 4+4");
+    assert_eq!(script(&path), "0+4, 4+4");
+    assert!(link.is_symlink());
+
+    // A crash between the two renames.
+    fs::rename(&path, dir.path().join("journal.rewritten")).unwrap();
+    append(&mut open(&link, 3), 8, 1).unwrap();
+    assert_eq!(script(&path), "0+4, 4+4, 8+1");
 }
 
 #[test]

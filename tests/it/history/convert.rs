@@ -1,0 +1,445 @@
+//! Turns a history into records: each event into one or several, after the registrations that a history
+//! takes for granted. An event of an unknown kind, an unknown field or an unknown word is an error.
+//!
+//! A history is terser than a record. What it is silent about and a record requires is supplied here, always
+//! the same way: each supplied value stands at its place with a comment that begins with "Supplied". What is
+//! not known and not required stays missing, and is the rules' to flag.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::{DateTime, NaiveDate, Utc};
+use genetrail::{
+    pb::{self, ActorRole, record::Kind},
+    record::format::{check_din, parse_civil_date},
+};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    fields::Fields,
+    follow_up,
+    parties::{PARTIES, Party, SPONSOR},
+};
+
+/// All records of a history, in the order of `seq`, after the registrations.
+pub(crate) fn convert(history: &Value) -> Result<Vec<pb::Record>> {
+    let events = history["events"]
+        .as_array()
+        .context("a history has events")?;
+    let mut converter = Converter::new(history)?;
+    let first = events.first().context("a history has at least one event")?;
+    let mut records = converter.registrations(&Happening::of(&mut Fields::of(first)?)?);
+    for event in events {
+        records.extend(converter.event(event)?);
+    }
+    Ok(records)
+}
+
+/// What is known of a history while its events are converted.
+pub(crate) struct Converter<'h> {
+    pub(crate) scenario: &'h str,
+    pub(crate) time_zone: &'h str,
+    /// Every lot that is ever registered, by its number: a transformation names its output before that.
+    pub(crate) lots: BTreeMap<&'h str, KnownLot<'h>>,
+    /// Every donation with its check character.
+    pub(crate) dins: BTreeMap<&'h str, &'h str>,
+    pub(crate) products: BTreeMap<&'h str, Vec<&'h str>>,
+    /// The first family of consent documents that has a version: a plan names the version alone.
+    pub(crate) families: BTreeMap<&'h str, &'h str>,
+    /// The site of each patient.
+    pub(crate) sites: BTreeMap<&'h str, &'static Party>,
+    /// The consent versions so far, by family and in their order.
+    pub(crate) consent_versions: BTreeMap<&'h str, Vec<KnownConsentVersion<'h>>>,
+    /// How many versions a plan has so far.
+    pub(crate) plan_versions: BTreeMap<&'h str, u32>,
+    /// The latest record of a kind: of consent by patient, of a match at the bedside by lot, of a regulator's
+    /// communication by plan and version.
+    pub(crate) consents: BTreeMap<&'h str, String>,
+    pub(crate) matches: BTreeMap<&'h str, String>,
+    pub(crate) communications: BTreeMap<(&'h str, &'h str), String>,
+    pub(crate) latest_communication: String,
+    /// How many doses a patient has had.
+    pub(crate) doses: BTreeMap<&'h str, u32>,
+}
+
+/// What the Lot event of a lot says.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownLot<'h> {
+    pub(crate) gtin: &'h str,
+    pub(crate) coi: Option<&'h str>,
+    pub(crate) patient: Option<&'h str>,
+}
+
+pub(crate) struct KnownConsentVersion<'h> {
+    pub(crate) version: &'h str,
+    pub(crate) sha256: Vec<u8>,
+    pub(crate) language: &'h str,
+}
+
+/// What every event has: when, and the number it is told by.
+pub(crate) struct Happening<'h> {
+    pub(crate) seq: u64,
+    pub(crate) kind: &'h str,
+    pub(crate) date: NaiveDate,
+    pub(crate) time: &'h str,
+    pub(crate) recorded_at: &'h str,
+    pub(crate) reason: &'h str,
+}
+
+impl<'h> Happening<'h> {
+    fn of(fields: &mut Fields<'h>) -> Result<Self> {
+        fields.value("note");
+        let seq = fields
+            .maybe("seq", Value::as_u64)?
+            .context("seq is missing")?;
+        let date = fields.text("event_date")?;
+        let recorded_at = fields.text("recorded_at")?;
+        recorded_at
+            .parse::<DateTime<Utc>>()
+            .context("recorded_at is no instant")?;
+        Ok(Self {
+            seq,
+            kind: fields.text("kind")?,
+            date: parse_civil_date(date)?,
+            time: fields.maybe_text("event_time")?.unwrap_or(date),
+            recorded_at,
+            reason: fields.maybe_text("reason")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// A record without its envelope: where and as what the party's actor says it.
+pub(crate) struct Draft {
+    party: &'static Party,
+    role: ActorRole,
+    patient: String,
+    is_decision: bool,
+    kind: Kind,
+}
+
+impl Draft {
+    pub(crate) fn new(party: &'static Party, role: ActorRole, kind: Kind) -> Self {
+        Self {
+            party,
+            role,
+            patient: String::new(),
+            is_decision: false,
+            kind,
+        }
+    }
+
+    pub(crate) fn of_patient(self, patient: &str) -> Self {
+        Self {
+            patient: patient.to_owned(),
+            ..self
+        }
+    }
+
+    /// A decision is signed as one.
+    pub(crate) fn decided(self) -> Self {
+        Self {
+            is_decision: true,
+            ..self
+        }
+    }
+}
+
+impl<'h> Converter<'h> {
+    pub(crate) fn new(history: &'h Value) -> Result<Self> {
+        let mut fields = Fields::of(history)?;
+        let mut converter = Self {
+            scenario: fields.text("scenario")?,
+            time_zone: fields.text("time_zone")?,
+            lots: BTreeMap::new(),
+            dins: BTreeMap::new(),
+            products: BTreeMap::new(),
+            families: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            consent_versions: BTreeMap::new(),
+            plan_versions: BTreeMap::new(),
+            consents: BTreeMap::new(),
+            matches: BTreeMap::new(),
+            communications: BTreeMap::new(),
+            latest_communication: String::new(),
+            doses: BTreeMap::new(),
+        };
+        check_parties(&history["parties"]["gln"])?;
+        for event in history["events"].as_array().into_iter().flatten() {
+            converter.look_ahead(event)?;
+        }
+        converter.assign_gtins();
+        Ok(converter)
+    }
+
+    /// Lots, donations, products and consent versions are named before the event that registers them.
+    fn look_ahead(&mut self, event: &'h Value) -> Result<()> {
+        let mut fields = Fields::of(event)?;
+        match fields.text("kind")? {
+            "Lot" => {
+                let lot = KnownLot {
+                    gtin: fields.text("gtin")?,
+                    coi: fields.maybe_text("coi")?,
+                    patient: fields.maybe_text("intended_patient")?,
+                };
+                self.lots.insert(fields.text("lot")?, lot);
+            }
+            "Apheresis" => {
+                let (din, check) = (fields.text("din")?, fields.text("din_check")?);
+                check_din(din, check).with_context(|| format!("DIN {din}"))?;
+                self.dins.insert(din, check);
+            }
+            "Product" => {
+                let gtins = vec![fields.text("gtin")?];
+                self.products.insert(fields.text("product_id")?, gtins);
+            }
+            "ConsentVersion" => {
+                let family = fields.text("family")?;
+                self.families
+                    .entry(fields.text("version")?)
+                    .or_insert(family);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Supplied: the GTINs of vectors and materials belong to the history's first product.
+    fn assign_gtins(&mut self) {
+        for lot in self.lots.values() {
+            if self
+                .products
+                .values()
+                .flatten()
+                .all(|gtin| *gtin != lot.gtin)
+                && let Some(gtins) = self.products.values_mut().next()
+            {
+                gtins.push(lot.gtin);
+            }
+        }
+    }
+
+    /// The organisations, the sites and their actors, registered when the history begins.
+    fn registrations(&self, first: &Happening<'h>) -> Vec<pb::Record> {
+        let organisations = PARTIES.iter().map(|party| {
+            Kind::OrganisationRegistered(pb::OrganisationRegistered {
+                gln: party.gln.to_owned(),
+                name: party.name.to_owned(),
+                roles: party.roles.iter().map(|role| i32::from(*role)).collect(),
+                // Supplied: a history does not say the country, and tells of China.
+                country: "CN".to_owned(),
+                time_zone: self.time_zone.to_owned(),
+                ..Default::default()
+            })
+        });
+        let actors = PARTIES.iter().map(|party| {
+            Kind::ActorRegistered(pb::ActorRegistered {
+                actor_id: party.actor.to_owned(),
+                roles: party
+                    .actor_roles
+                    .iter()
+                    .map(|role| i32::from(*role))
+                    .collect(),
+                organisation: party.gln.to_owned(),
+                ..Default::default()
+            })
+        });
+        let kinds = organisations.chain(actors).enumerate();
+        kinds
+            .map(|(part, kind)| pb::Record {
+                record_id: self.record_id(0, part),
+                schema_version: 1,
+                event_time: first.time.to_owned(),
+                client_time: first.recorded_at.to_owned(),
+                kind: Some(kind),
+                ..Default::default()
+            })
+            .collect()
+    }
+
+    /// The records of one event.
+    pub(crate) fn event(&mut self, event: &'h Value) -> Result<Vec<pb::Record>> {
+        let mut fields = Fields::of(event)?;
+        let happening = Happening::of(&mut fields)?;
+        let told = || format!("event {}, {}", happening.seq, happening.kind);
+        let drafts = self.drafts(&happening, &mut fields).with_context(told)?;
+        fields.finish().with_context(told)?;
+        let records = drafts.into_iter().enumerate();
+        Ok(records
+            .map(|(part, draft)| self.envelope(&happening, part, draft))
+            .collect())
+    }
+
+    fn drafts(&mut self, at: &Happening<'h>, fields: &mut Fields<'h>) -> Result<Vec<Draft>> {
+        match at.kind {
+            "Product" => self.product(fields).map(one),
+            "Lot" => self.lot(at, fields),
+            "LotQuarantined" => self
+                .lot_disposition(fields, pb::Disposition::Quarantined)
+                .map(one),
+            "LotDestroyed" => self
+                .lot_disposition(fields, pb::Disposition::Destroyed)
+                .map(one),
+            "Apheresis" => self.apheresis(fields).map(one),
+            "Transformation" => self.transformation(at, fields).map(one),
+            "CoiVerification" => self.coi_verification(at, fields).map(one),
+            "Shipment" => self.shipment(fields).map(one),
+            "Receipt" => self.receipt(fields).map(one),
+            "Administration" => self.administration(fields).map(one),
+            "PatientRegistered" => self.patient_registered(at, fields).map(one),
+            "Death" => self.death(fields).map(one),
+            "LostToFollowUp" => self.lost(fields).map(one),
+            "Found" => self.found(fields).map(one),
+            "ConsentVersion" => self.consent_version(at, fields),
+            "ConsentSigned" => self.consent_signed(at, fields).map(one),
+            "ConsentDeclined" => self.consent_declined(fields).map(one),
+            "Withdrawal" => self.withdrawal(fields).map(one),
+            "RiskNotification" => self.risk_notification(fields).map(one),
+            "PlanVersion" => self.plan_version(at, fields),
+            "LtfuEnrolment" => self.enrolment(fields).map(one),
+            "Visit" => self.visit(fields).map(one),
+            "Contact" => self.contact(fields).map(one),
+            "MonitoringDecision" => self.monitoring_decision(fields).map(one),
+            "SampleCollected" => self.sample_collected(fields).map(one),
+            "SampleRejected" => follow_up::sample_rejected(fields).map(one),
+            "AssayResult" => follow_up::assay_result(at, fields).map(one),
+            "AdverseEvent" => self.adverse_event(at, fields).map(one),
+            "RiskSignal" => self.risk_signal(fields).map(one),
+            "RegulatorCommunication" => self.regulator_communication(at, fields).map(one),
+            "Recall" => self.recall(fields).map(one),
+            "Correction" => self.correction(fields).map(one),
+            other => bail!("no kind of event is called {other}"),
+        }
+    }
+
+    fn envelope(&self, at: &Happening<'h>, part: usize, draft: Draft) -> pb::Record {
+        let Draft {
+            party,
+            role,
+            patient,
+            is_decision,
+            kind,
+        } = draft;
+        let meaning = if is_decision {
+            pb::SignatureMeaning::Approval
+        } else {
+            pb::SignatureMeaning::Authorship
+        };
+        // Supplied: the commitment to the name that an approval shows.
+        let printed_name = is_decision.then(|| self.digest(&["printed name", party.actor]));
+        pb::Record {
+            record_id: self.record_id(at.seq, part),
+            schema_version: 1,
+            event_time: at.time.to_owned(),
+            client_time: at.recorded_at.to_owned(),
+            site: party.gln.to_owned(),
+            site_tz: self.time_zone.to_owned(),
+            actor_person: party.actor.to_owned(),
+            actor_role: role.into(),
+            signature_meaning: meaning.into(),
+            printed_name_commitment: printed_name.unwrap_or_default(),
+            // Supplied: a history is played as if recorded where and when it happened.
+            source_kind: pb::SourceKind::Direct.into(),
+            patient,
+            reason: at.reason.to_owned(),
+            kind: Some(kind),
+            ..Default::default()
+        }
+    }
+
+    /// The id of a record of an event: the same for the same history, a UUID of version 8.
+    pub(crate) fn record_id(&self, seq: u64, part: usize) -> String {
+        let digest = self.digest(&["record", &seq.to_string(), &part.to_string()]);
+        let mut id: [u8; 16] = std::array::from_fn(|at| digest[at]);
+        id[6] = id[6] & 0x0f | 0x80;
+        id[8] = id[8] & 0x3f | 0x80;
+        let hex = format!("{:032x}", u128::from_be_bytes(id));
+        let (first, rest) = hex.split_at(8);
+        let (second, rest) = rest.split_at(4);
+        let (third, rest) = rest.split_at(4);
+        let (fourth, last) = rest.split_at(4);
+        [first, second, third, fourth, last].join("-")
+    }
+
+    /// 32 bytes that stand for something a history does not tell.
+    pub(crate) fn digest(&self, of: &[&str]) -> Vec<u8> {
+        let mut hasher = Sha256::new();
+        for word in ["genetrail history", self.scenario].iter().chain(of) {
+            hasher.update(word);
+            hasher.update(b"\n");
+        }
+        hasher.finalize().to_vec()
+    }
+
+    /// The site of an event: its own, or else its patient's.
+    pub(crate) fn site(&self, fields: &mut Fields<'h>, patient: &str) -> Result<&'static Party> {
+        match fields.maybe_text("site")? {
+            Some(code) => Party::by_code(code),
+            // Supplied: for somebody whom the history has not registered, the sponsor speaks.
+            None => Ok(self.sites.get(patient).copied().unwrap_or(SPONSOR)),
+        }
+    }
+
+    /// A lot by the number that a history names it with.
+    pub(crate) fn lot_key(&self, lot: &str, gtin: Option<&str>) -> pb::LotKey {
+        let known = self.lots.get(lot).map(|known| known.gtin);
+        // Supplied: a lot that nobody registered bears the GTIN of the history's first product.
+        let first = self.products.values().flatten().next().copied();
+        pb::LotKey {
+            gtin: gtin.or(known).or(first).unwrap_or_default().to_owned(),
+            lot: lot.to_owned(),
+            ..Default::default()
+        }
+    }
+}
+
+/// A code of a history's own: it names no code system that it would have to be right in.
+pub(crate) fn own_code(system: &str, words: &str) -> pb::Code {
+    let slug = words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    pb::Code {
+        system: format!("https://genetrail.example/{system}"),
+        code: slug.collect::<Vec<_>>().join("-").to_lowercase(),
+        display: words.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn quantity(value: impl Into<String>, unit: &str) -> pb::Quantity {
+    pb::Quantity {
+        value: value.into(),
+        unit: unit.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn document(sha256: Vec<u8>) -> pb::DocHash {
+    pb::DocHash {
+        sha256,
+        ..Default::default()
+    }
+}
+
+/// 32 bytes from 64 hexadecimal digits.
+pub(crate) fn sha256_of_hex(hex: &str) -> Result<Vec<u8>> {
+    ensure!(hex.len() == 64, "a SHA-256 is 64 hexadecimal digits");
+    let pairs = hex.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?));
+    bytes.collect()
+}
+
+/// A code that a history names must be one of the table; a history need not have the table.
+fn check_parties(glns: &Value) -> Result<()> {
+    for (code, gln) in glns.as_object().into_iter().flatten() {
+        ensure!(
+            Party::by_code(code)?.gln == gln,
+            "{code} has another GLN than in the table"
+        );
+    }
+    Ok(())
+}
+
+fn one(draft: Draft) -> Vec<Draft> {
+    vec![draft]
+}

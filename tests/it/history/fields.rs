@@ -1,0 +1,129 @@
+//! The fields of one event of a history. Each is taken once; what nobody took is an error, so that no word of
+//! a history is lost in silence.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::NaiveDate;
+use genetrail::record::format::parse_civil_date;
+use serde_json::{Map, Value};
+
+/// The fields of an object that have not been taken yet.
+pub(crate) struct Fields<'h> {
+    object: &'h Map<String, Value>,
+    left: BTreeSet<&'h str>,
+}
+
+impl<'h> Fields<'h> {
+    pub(crate) fn of(value: &'h Value) -> Result<Self> {
+        let object = value.as_object().context("not an object")?;
+        Ok(Self {
+            object,
+            left: object.keys().map(String::as_str).collect(),
+        })
+    }
+
+    /// Refuses what nobody took.
+    pub(crate) fn finish(&self) -> Result<()> {
+        ensure!(self.left.is_empty(), "unknown fields {:?}", self.left);
+        Ok(())
+    }
+
+    pub(crate) fn value(&mut self, name: &str) -> Option<&'h Value> {
+        self.left.remove(name);
+        self.object.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn maybe<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&'h Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        read(value)
+            .map(Some)
+            .with_context(|| format!("{name} cannot be {value}"))
+    }
+
+    pub(crate) fn maybe_text(&mut self, name: &str) -> Result<Option<&'h str>> {
+        self.maybe(name, Value::as_str)
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Result<&'h str> {
+        self.maybe_text(name)?
+            .with_context(|| format!("{name} is missing"))
+    }
+
+    pub(crate) fn maybe_string(&mut self, name: &str) -> Result<String> {
+        Ok(self.maybe_text(name)?.unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn string(&mut self, name: &str) -> Result<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    pub(crate) fn maybe_flag(&mut self, name: &str) -> Result<Option<bool>> {
+        self.maybe(name, Value::as_bool)
+    }
+
+    pub(crate) fn maybe_count(&mut self, name: &str) -> Result<Option<u32>> {
+        self.maybe(name, |value| {
+            value.as_u64().and_then(|count| count.try_into().ok())
+        })
+    }
+
+    pub(crate) fn maybe_date(&mut self, name: &str) -> Result<Option<NaiveDate>> {
+        self.maybe(name, |value| parse_civil_date(value.as_str()?).ok())
+    }
+
+    /// A number as the decimal it was written as, without an empty fraction.
+    pub(crate) fn maybe_decimal(&mut self, name: &str) -> Result<Option<String>> {
+        self.maybe(name, |value| {
+            let whole = value.as_i64().map(|number| number.to_string());
+            // `f64` is displayed in the fewest digits that read back the same, never with an exponent.
+            whole.or_else(|| value.as_f64().map(|number| number.to_string()))
+        })
+    }
+
+    /// A list of texts; a single text is a list of one.
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<&'h str>> {
+        let texts = self.maybe(name, |value| match value {
+            Value::Array(items) => items.iter().map(Value::as_str).collect(),
+            Value::String(text) => Some(vec![text.as_str()]),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        })?;
+        Ok(texts.unwrap_or_default())
+    }
+
+    /// The fields of an object inside this one.
+    pub(crate) fn maybe_fields(&mut self, name: &str) -> Result<Option<Fields<'h>>> {
+        self.value(name).map(Fields::of).transpose()
+    }
+
+    /// The names that are left, taken.
+    pub(crate) fn names(&mut self) -> Vec<&'h str> {
+        std::mem::take(&mut self.left).into_iter().collect()
+    }
+}
+
+/// The value of an enum by the history's word for it: the prefix is the enum's own.
+pub(crate) fn named<E: Into<i32>>(
+    from_str_name: fn(&str) -> Option<E>,
+    prefix: &str,
+    word: &str,
+) -> Result<i32> {
+    // The history's words that are not the dictionary's.
+    let word = match word {
+        "LENTIVIRAL" => "LENTI",
+        "VECTOR_PERSISTENCE" => "PERSISTENCE",
+        "PROCEDURES" => "ALL_PROCEDURES",
+        "ENTERED_ON_WRONG_PATIENT" => "WRONG_PATIENT",
+        other => other,
+    };
+    match from_str_name(&format!("{prefix}_{word}")) {
+        Some(value) => Ok(value.into()),
+        None => bail!("no {prefix} is called {word}"),
+    }
+}

@@ -1,0 +1,232 @@
+//! Histories: what happened to a product and its patients over years, told tersely in JSON, with the answers
+//! that are expected. Here they become records.
+
+pub(crate) mod convert;
+mod fields;
+mod follow_up;
+mod parties;
+mod people;
+mod safety;
+mod supply;
+
+use std::{env, fs, path::Path, slice};
+
+use genetrail::{
+    pb::{self, record::Kind},
+    record,
+};
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde_json::{Value, json};
+
+use self::convert::{Converter, convert};
+
+/// A history of `tests/histories`.
+fn history(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/histories")
+        .join(name);
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// What the protos say of a record.
+fn descriptor() -> MessageDescriptor {
+    let descriptors = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+    let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
+    pool.get_message_by_name("genetrail.v1.Record").unwrap()
+}
+
+/// A record as a line of proto3 JSON.
+fn to_json(descriptor: MessageDescriptor, record: &pb::Record) -> String {
+    let message = DynamicMessage::decode(descriptor, record.encode_to_vec().as_slice()).unwrap();
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::new(&mut json);
+    message
+        .serialize_with_options(&mut serializer, &SerializeOptions::new())
+        .unwrap();
+    String::from_utf8(json).unwrap()
+}
+
+#[test]
+fn the_car_t_example_is_the_history_converted() {
+    let records = convert(&history("car-t.json")).unwrap();
+    let descriptor = descriptor();
+    let converted: String = records
+        .iter()
+        .map(|record| to_json(descriptor.clone(), record) + "\n")
+        .collect();
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/car-t.ndjson");
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &converted).unwrap();
+    }
+    let example = fs::read_to_string(&path).unwrap();
+    for (number, (line, converted)) in example.lines().zip(converted.lines()).enumerate() {
+        assert_eq!(
+            line,
+            converted,
+            "line {}; UPDATE_EXPECT=1 rewrites the example",
+            number + 1
+        );
+    }
+    assert_eq!(
+        example.len(),
+        converted.len(),
+        "UPDATE_EXPECT=1 rewrites the example"
+    );
+}
+
+#[test]
+fn every_record_of_the_car_t_history_is_in_order() {
+    for record in convert(&history("car-t.json")).unwrap() {
+        let now = record.client_time.parse().unwrap();
+        assert_eq!(record::check(&record, now), [], "{}", record.record_id);
+    }
+}
+
+/// A history of a few events, each with what every event has.
+fn history_of(events: &[Value]) -> Value {
+    let events = events.iter().enumerate().map(|(at, event)| {
+        let mut common = json!({
+            "seq": at + 1,
+            "event_date": "2026-03-01",
+            "event_time": "2026-03-01T09:00:00+08:00",
+            "recorded_at": "2026-03-01T10:00:00Z",
+        });
+        common
+            .as_object_mut()
+            .unwrap()
+            .append(&mut event.as_object().unwrap().clone());
+        common
+    });
+    let events: Vec<Value> = events.collect();
+    json!({"scenario": "small", "title": "", "time_zone": "Asia/Shanghai", "events": events})
+}
+
+#[test]
+fn what_the_car_t_history_does_not_tell_converts_as_well() {
+    let of_patient = |mut event: Value| {
+        event["patient"] = json!("X1");
+        event["site"] = json!("H01");
+        event
+    };
+    let history = history_of(&[
+        json!({"kind": "Product", "product_id": "A", "gtin": "09521123450011", "name": "an AAV",
+               "vector_class": "AAV", "integrating": false, "ltfu_years": 5}),
+        json!({"kind": "ConsentVersion", "family": "ICF", "version": "1", "change_class": "INITIAL",
+               "site_effective": {"H01": "2026-03-01"}}),
+        json!({"kind": "RegulatorCommunication", "authority": "NMPA", "subject": "a longer follow-up",
+               "justification": "late signals", "plan": "P", "version": "2"}),
+        json!({"kind": "PlanVersion", "plan_id": "P", "version": "2", "linked_consent": "1",
+               "site_effective": {"H01": "2026-03-01"},
+               "params": {"ltfu_months": 120, "visit_interval_months": 12, "visit_window_days": 30,
+                          "majority_months": 216, "assent_months": 96, "requirement_days": 60}}),
+        of_patient(json!({"kind": "PatientRegistered", "birth_date": "2018-02-28"})),
+        of_patient(
+            json!({"kind": "ConsentSigned", "family": "ICF", "version": "1", "signatory": "LAR"}),
+        ),
+        of_patient(
+            json!({"kind": "ConsentSigned", "family": "ICF", "version": "1", "signatory": "ASSENT"}),
+        ),
+        of_patient(
+            json!({"kind": "ConsentDeclined", "family": "ICF", "version": "1", "signatory": "LAR"}),
+        ),
+        of_patient(json!({"kind": "Visit", "mode": "ON_SITE"})),
+        of_patient(
+            json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE"}}),
+        ),
+        of_patient(json!({"kind": "Contact", "mode": "PHONE", "purpose": "RECONTACT"})),
+        of_patient(json!({"kind": "LostToFollowUp", "last_contact": "2026-02"})),
+        of_patient(json!({"kind": "Found"})),
+        json!({"kind": "MonitoringDecision", "patient": "X1", "decision": "EXTEND",
+               "justification": "persistence", "communication": 3}),
+        json!({"kind": "Correction", "target_seq": 9, "reason": "wrong chart",
+               "correction_kind": "ENTERED_ON_WRONG_PATIENT"}),
+    ]);
+
+    let records = convert(&history).unwrap();
+    for record in &records {
+        let now = record.client_time.parse().unwrap();
+        assert_eq!(record::check(record, now), [], "{record:?}");
+    }
+
+    let minor = records.iter().find_map(|record| match &record.kind {
+        Some(Kind::PatientRegistered(patient)) => Some(patient),
+        _ => None,
+    });
+    let minor = minor.unwrap();
+    assert_eq!(
+        (minor.majority_on.as_str(), minor.assent_on.as_str()),
+        ("2036-02-28", "2026-02-28")
+    );
+}
+
+#[test]
+fn a_history_with_a_word_that_nobody_knows_is_refused() {
+    let visit = json!({"kind": "Visit", "patient": "X1", "site": "H01", "mode": "ON_SITE"});
+    convert(&history_of(slice::from_ref(&visit))).unwrap();
+    for (field, value) in [
+        ("kind", json!("Visitation")),
+        ("mode", json!("TELEPATHY")),
+        ("mode", json!(1)),
+        ("mode", json!(null)),
+        ("site", json!("H99")),
+        ("blocks", json!({"g": "DONE"})),
+        ("blocks", json!({"a": "MAYBE"})),
+        ("weather", json!("fine")),
+        ("event_date", json!("2026-02-30")),
+        ("recorded_at", json!("yesterday")),
+        ("seq", json!(-1)),
+    ] {
+        let mut wrong = visit.clone();
+        wrong[field] = value;
+        assert!(convert(&history_of(&[wrong.clone()])).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
+    let history = history("car-t.json");
+    let events = history["events"].as_array().unwrap();
+    let mut refused = Vec::new();
+    for malformed in history["malformed"].as_array().unwrap() {
+        // That a record does not exist, only the ledger knows.
+        if malformed["expect"] != "REFUSE" || malformed["target_seq"] == 999_999 {
+            continue;
+        }
+        // What a malformed event does not tell is as in the first event of its kind, or else of all.
+        let template = events
+            .iter()
+            .find(|event| event["kind"] == malformed["kind"]);
+        let mut event = template.unwrap_or(&events[0]).as_object().unwrap().clone();
+        if template.is_none() {
+            event.retain(|name, _| ["seq", "event_date", "recorded_at"].contains(&name.as_str()));
+        }
+        event.remove("event_time");
+        event.insert("seq".to_owned(), json!(1000));
+        event.append(&mut malformed.as_object().unwrap().clone());
+        event.retain(|name, _| name != "why" && name != "expect");
+
+        let event = Value::Object(event);
+        let record = Converter::new(&history)
+            .unwrap()
+            .event(&event)
+            .unwrap()
+            .remove(0);
+        let violations = record::check(&record, record.client_time.parse().unwrap());
+        refused.extend(violations.iter().map(|violation| violation.field.clone()));
+    }
+    assert_eq!(
+        refused,
+        [
+            "lot_registered.gtin",
+            "lot_registered.expiry",
+            "lot_registered.lot",
+            "material_collected.coi",
+            "material_collected.coi",
+            "material_collected.din.number",
+            "event_time",
+            "reason",
+        ]
+    );
+}

@@ -1,0 +1,337 @@
+//! Products, lots, what they are made from, and the way to the patient.
+
+use anyhow::{Context as _, Result};
+use genetrail::pb::{self, ActorRole, record::Kind};
+
+use super::{
+    convert::{Converter, Draft, Happening, document, own_code, quantity, sha256_of_hex},
+    fields::{Fields, named},
+    parties::{Party, SPONSOR},
+};
+
+impl<'h> Converter<'h> {
+    pub(crate) fn product(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let product_id = fields.text("product_id")?;
+        fields.text("gtin")?;
+        // The holder is named by a code of its own; here it is the sponsor.
+        fields.maybe_text("mah")?;
+        let class = fields.text("vector_class")?;
+        let class = named(pb::ProductClass::from_str_name, "PRODUCT_CLASS", class)?;
+        let integrates = [
+            pb::ProductClass::Lenti,
+            pb::ProductClass::Gammaretro,
+            pb::ProductClass::OtherRetro,
+            pb::ProductClass::Transposon,
+        ];
+        let autologous = fields.maybe_flag("autologous")?.unwrap_or(false);
+        let cells = autologous.then_some(pb::ProductClass::CellExVivo.into());
+        let delivery = if autologous {
+            pb::Delivery::ExVivo
+        } else {
+            pb::Delivery::Systemic
+        };
+        let years = fields
+            .maybe_count("ltfu_years")?
+            .context("ltfu_years is missing")?;
+        let unknown = |factor| pb::RiskFactorState {
+            factor,
+            state: pb::RiskState::Unknown.into(),
+            evidence: None,
+        };
+        let kind = Kind::ProductRegistered(pb::ProductRegistered {
+            product_id: product_id.to_owned(),
+            version: 1,
+            gtins: self.products[product_id]
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            name: fields.string("name")?,
+            authorisation_holder: SPONSOR.gln.to_owned(),
+            // Supplied: a trial of phase 2, one dose, a vector that cannot replicate, and, unless the product
+            // is autologous, into the circulation.
+            phase: pb::ProductPhase::Phase2.into(),
+            single_dose: Some(true),
+            replication_competent: Some(false),
+            delivery: delivery.into(),
+            product_classes: [class].into_iter().chain(cells).collect(),
+            integrating: Some(
+                fields
+                    .maybe_flag("integrating")?
+                    .unwrap_or(integrates.map(i32::from).contains(&class)),
+            ),
+            autologous: Some(autologous),
+            // Supplied: the history does not say which risks it has.
+            risk_profile: (1..=10).map(unknown).collect(),
+            follow_up_default_months: Some(years * 12),
+            ..Default::default()
+        });
+        Ok(Draft::new(SPONSOR, ActorRole::SponsorMed, kind))
+    }
+
+    pub(crate) fn lot(
+        &mut self,
+        at: &Happening<'h>,
+        fields: &mut Fields<'h>,
+    ) -> Result<Vec<Draft>> {
+        let lot = fields.text("lot")?;
+        let gtin = fields.text("gtin")?;
+        let maker = Party::by_gln(fields.text("manufacturer_gln")?)?;
+        let role = named(pb::LotRole::from_str_name, "LOT_ROLE", fields.text("role")?)?;
+        // Supplied: cells are kept in the vapour of nitrogen, everything else in a deep freezer.
+        let of_cells = [
+            pb::LotRole::DrugProduct,
+            pb::LotRole::DrugSubstance,
+            pb::LotRole::CellBank,
+            pb::LotRole::StartingMaterial,
+        ];
+        let has_coi = self.lots.get(lot).is_some_and(|known| known.coi.is_some());
+        let is_frozen = has_coi && of_cells.map(i32::from).contains(&role);
+        let (min, max) = if is_frozen {
+            ("-196", "-130")
+        } else {
+            ("-80", "-60")
+        };
+        let own = pb::DonorRelation::Autologous;
+        let product = self
+            .products
+            .iter()
+            .find(|(_, gtins)| gtins.contains(&gtin));
+        let registered = Kind::LotRegistered(pb::LotRegistered {
+            gtin: gtin.to_owned(),
+            lot: lot.to_owned(),
+            role,
+            manufacturer: maker.gln.to_owned(),
+            // Supplied: made on the day it is told, one unit of it.
+            made_at: at.date.to_string(),
+            quantity: Some(quantity("1", "{unit}")),
+            expiry: fields.string("expiry")?,
+            coi: fields.maybe_string("coi")?,
+            intended_patient: fields.maybe_string("intended_patient")?,
+            donor_relation: if has_coi { own.into() } else { 0 },
+            storage_range: Some(pb::TemperatureRange {
+                min: Some(quantity(min, "Cel")),
+                max: Some(quantity(max, "Cel")),
+            }),
+            product_id: product
+                .map(|(product, _)| (*product).to_owned())
+                .unwrap_or_default(),
+            ..Default::default()
+        });
+        let released = Kind::LotDisposition(pb::LotDisposition {
+            lot: Some(self.lot_key(lot, Some(gtin))),
+            disposition: pb::Disposition::Released.into(),
+            ..Default::default()
+        });
+        let mut drafts = vec![Draft::new(maker, ActorRole::Qp, registered)];
+        if fields.maybe_flag("released")? == Some(true) {
+            drafts.push(Draft::new(maker, ActorRole::Qp, released).decided());
+        }
+        Ok(drafts)
+    }
+
+    pub(crate) fn lot_disposition(
+        &mut self,
+        fields: &mut Fields<'h>,
+        disposition: pb::Disposition,
+    ) -> Result<Draft> {
+        let party = Party::by_gln(fields.text("gln")?)?;
+        let kind = Kind::LotDisposition(pb::LotDisposition {
+            lot: Some(self.lot_key(fields.text("lot")?, fields.maybe_text("gtin")?)),
+            disposition: disposition.into(),
+            recall_id: fields.maybe_string("recall")?,
+            ..Default::default()
+        });
+        Ok(Draft::new(party, party.actor_roles[0], kind))
+    }
+
+    pub(crate) fn apheresis(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let patient = fields.text("patient")?;
+        let site = self.site(fields, patient)?;
+        let din = pb::Din {
+            number: fields.string("din")?,
+            check: fields.string("din_check")?,
+        };
+        let kind = Kind::MaterialCollected(pb::MaterialCollected {
+            coi: fields.string("coi")?,
+            din: Some(din),
+            source: pb::DonorRelation::Autologous.into(),
+            procedure: Some(own_code("procedure", "apheresis")),
+            collector: site.actor.to_owned(),
+            ..Default::default()
+        });
+        Ok(Draft::new(site, ActorRole::Nurse, kind).of_patient(patient))
+    }
+
+    pub(crate) fn transformation(
+        &mut self,
+        at: &Happening<'h>,
+        fields: &mut Fields<'h>,
+    ) -> Result<Draft> {
+        let party = Party::by_gln(fields.text("gln")?)?;
+        let inputs: Result<_> = fields
+            .texts("inputs")?
+            .into_iter()
+            .map(|input| self.input(input))
+            .collect();
+        let output = pb::item::What::Lot(self.lot_key(fields.text("output")?, None));
+        let kind = Kind::Transformation(pb::Transformation {
+            inputs: inputs?,
+            outputs: vec![pb::Item {
+                what: Some(output),
+                ..Default::default()
+            }],
+            // Supplied: a vector was brought into cells, on that day.
+            step: pb::ProcessStep::Transduction.into(),
+            started_at: at.time.to_owned(),
+            coi: fields.maybe_string("coi")?,
+            ..Default::default()
+        });
+        Ok(Draft::new(party, ActorRole::SponsorQa, kind))
+    }
+
+    /// A lot, or as `APH-` and its number a donation.
+    fn input(&self, name: &str) -> Result<pb::Item> {
+        let what = match name.strip_prefix("APH-") {
+            Some(din) => {
+                let check = self
+                    .dins
+                    .get(din)
+                    .with_context(|| format!("no donation is {din}"))?;
+                pb::item::What::Din(pb::Din {
+                    number: din.to_owned(),
+                    check: (*check).to_owned(),
+                })
+            }
+            None => pb::item::What::Lot(self.lot_key(name, None)),
+        };
+        Ok(pb::Item {
+            what: Some(what),
+            ..Default::default()
+        })
+    }
+
+    pub(crate) fn coi_verification(
+        &mut self,
+        at: &Happening<'h>,
+        fields: &mut Fields<'h>,
+    ) -> Result<Draft> {
+        let lot = fields.text("lot")?;
+        let known = self.lots.get(lot).copied();
+        let known = known.with_context(|| format!("no lot is {lot}"))?;
+        let coi = known
+            .coi
+            .with_context(|| format!("lot {lot} has no chain of identity"))?;
+        let patient = known.patient.unwrap_or_default();
+        let site = self.site(fields, patient)?;
+        // Supplied: at the bedside, both identifiers scanned; who looked besides the actor is not known.
+        let step = fields.maybe_text("step")?.unwrap_or("BEDSIDE");
+        let scanned = |system: pb::IdentifierSystem, value: &str| pb::Identifier {
+            system: system.into(),
+            value: value.to_owned(),
+            quality: pb::IdentifierQuality::Scanned.into(),
+            ..Default::default()
+        };
+        let result = fields.text("result")?;
+        if result == "MATCH" {
+            self.matches.insert(lot, self.record_id(at.seq, 0));
+        }
+        let person = fields.text("scanned_patient")?;
+        let kind = Kind::CoiVerification(pb::CoiVerification {
+            coi: coi.to_owned(),
+            step: named(pb::CoiStep::from_str_name, "COI_STEP", step)?,
+            lot: Some(self.lot_key(lot, None)),
+            label_id: Some(scanned(pb::IdentifierSystem::Coi, coi)),
+            person_id: Some(scanned(pb::IdentifierSystem::Pseudonym, person)),
+            verifiers: vec![site.actor.to_owned()],
+            result: named(pb::CoiResult::from_str_name, "COI_RESULT", result)?,
+        });
+        Ok(Draft::new(site, ActorRole::Nurse, kind).of_patient(patient))
+    }
+
+    fn items(&self, lots: &[&str]) -> Vec<pb::Item> {
+        let item = |lot: &&str| pb::Item {
+            what: Some(pb::item::What::Lot(self.lot_key(lot, None))),
+            ..Default::default()
+        };
+        lots.iter().map(item).collect()
+    }
+
+    pub(crate) fn shipment(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let from = Party::by_gln(fields.text("from_gln")?)?;
+        let log = fields
+            .maybe_text("temp_log_sha256")?
+            .map(sha256_of_hex)
+            .transpose()?;
+        let max = fields.maybe_decimal("max_temp_cel")?;
+        let logger = (log.is_some() || max.is_some()).then(|| pb::Logger {
+            log: log.map(document),
+            max: max.map(|max| quantity(max, "Cel")),
+            ..Default::default()
+        });
+        let kind = Kind::Shipment(pb::Shipment {
+            sscc: fields.maybe_string("sscc")?,
+            items: self.items(&fields.texts("lots")?),
+            from_gln: from.gln.to_owned(),
+            to_gln: fields.string("to_gln")?,
+            handed_by: from.actor.to_owned(),
+            logger,
+            ..Default::default()
+        });
+        Ok(Draft::new(from, from.actor_roles[0], kind))
+    }
+
+    pub(crate) fn receipt(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let here = Party::by_gln(fields.text("at_gln")?)?;
+        let condition = fields.text("condition")?;
+        let kind = Kind::ShipmentReceived(pb::ShipmentReceived {
+            sscc: fields.maybe_string("sscc")?,
+            items: self.items(&fields.texts("lots")?),
+            to_gln: here.gln.to_owned(),
+            received_by: here.actor.to_owned(),
+            condition: named(pb::Condition::from_str_name, "CONDITION", condition)?,
+            ..Default::default()
+        });
+        Ok(Draft::new(here, ActorRole::Pharmacist, kind))
+    }
+
+    pub(crate) fn administration(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let patient = fields.text("patient")?;
+        let site = self.site(fields, patient)?;
+        let lot = fields.text("lot")?;
+        let known = self.lots.get(lot).and_then(|known| known.coi);
+        // Supplied: one unit, where the history does not say the dose.
+        let dose = match fields.maybe_fields("dose")? {
+            Some(mut dose) => {
+                dose.maybe_text("system")?;
+                let value = dose.maybe_decimal("value")?.context("a dose has a value")?;
+                let given = quantity(value, dose.text("unit")?);
+                dose.finish()?;
+                given
+            }
+            None => quantity("1", "{unit}"),
+        };
+        let dose_number = self.doses.entry(patient).or_default();
+        *dose_number += 1;
+        let dose_number = *dose_number;
+        let kind = Kind::Administration(pb::Administration {
+            lot: Some(self.lot_key(lot, fields.maybe_text("gtin")?)),
+            coi: fields
+                .maybe_text("coi")?
+                .or(known)
+                .unwrap_or_default()
+                .to_owned(),
+            coi_verification: self.matches.get(lot).cloned().unwrap_or_default(),
+            // Supplied: all of it was given, by the site's actor, and into a vein unless the history says.
+            status: pb::AdministrationStatus::Given.into(),
+            performer: site.actor.to_owned(),
+            route: Some(own_code(
+                "route",
+                fields.maybe_text("route")?.unwrap_or("IV"),
+            )),
+            dose_actual: Some(dose),
+            dose_number,
+            ..Default::default()
+        });
+        Ok(Draft::new(site, ActorRole::Nurse, kind).of_patient(patient))
+    }
+}

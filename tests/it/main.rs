@@ -1,0 +1,12 @@
+//! The integration tests, in one binary: it links once.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cli;
+mod history;
+mod interop;
+mod ledger_service;
+mod recording_service;
+mod server;
+mod support;
