@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn receipt(
     ledger: &Arc<Ledger>,
     accepted: Accepted,
-    record: pb::Record,
+    record: Box<pb::Record>,
 ) -> Result<pb::Receipt, CallError> {
     if !accepted.repeated {
         // What proves a new entry is in memory.
@@ -71,7 +71,12 @@ pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
 /// The flags that the record raises by itself.
 fn raised(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
     let flags = flags(record, recorded_at).into_iter();
-    let flag = |Flag { code, severity, field, text }| pb::Flag {
+    let flag = |Flag {
+                    code,
+                    severity,
+                    field,
+                    text,
+                }| pb::Flag {
         code: code.to_owned(),
         severity: severity.into(),
         field,

@@ -127,7 +127,9 @@ impl RecordingService for Recording {
         let receipts = if validate_only {
             let now = self.clock.now();
             let records = batch.iter().map(|checked| &checked.record);
-            records.map(|record| receipt::preview(record, now)).collect()
+            records
+                .map(|record| receipt::preview(record, now))
+                .collect()
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()
@@ -174,7 +176,7 @@ enum Waiting {
     /// It is in the queue.
     Queued {
         answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
-        record: pb::Record,
+        record: Box<pb::Record>,
         _share: OwnedSemaphorePermit,
     },
     /// It was refused.
@@ -216,7 +218,7 @@ impl Recording {
             Err(error) => return Waiting::Refused(error),
         };
         // The record, its entry, and what lies around them.
-        let kib = (2 * record.encoded_len() + 1_024).div_ceil(1_024);
+        let kib = (2 * submission.record.len() + 1_024).div_ceil(1_024);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         let Ok(share) = Arc::clone(&self.in_flight).acquire_many_owned(kib).await else {
             return Waiting::Refused(CallError::ShuttingDown);
