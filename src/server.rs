@@ -77,8 +77,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7_431)),
-            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 7_432))),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7_410)),
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 7_411))),
             witnesses: Vec::new(),
             grace: Duration::from_secs(30),
         }
