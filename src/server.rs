@@ -17,11 +17,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, timeout},
 };
-use tonic::transport::server::{Server as Transport, TcpIncoming};
+use tonic::{
+    service::Routes,
+    transport::server::{Server as Transport, TcpIncoming},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_reflection::server::Builder as Reflection;
 
 use crate::{
     clock::Clock,
@@ -73,8 +77,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7_431)),
-            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 7_432))),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7_410)),
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 7_411))),
             witnesses: Vec::new(),
             grace: Duration::from_secs(30),
         }
@@ -111,7 +115,7 @@ pub enum ServeError {
     #[error("the key {key} is not a witness's")]
     NotAWitness {
         /// The key.
-        key: VerifierKey,
+        key: Box<VerifierKey>,
     },
     /// The cosignatures that are kept cannot be read.
     #[error("the cosignatures cannot be read")]
@@ -181,65 +185,43 @@ pub async fn start(
     settings: Settings,
 ) -> Result<Running, ServeError> {
     let Settings {
-        listen: addr,
+        listen,
         metrics,
         witnesses,
         grace,
     } = settings;
     check_witnesses(&witnesses)?;
-    let listener = listen(addr).await?;
+    let listener = Listener::bind(listen).await?;
     let metrics = match metrics {
         None => None,
-        Some(addr) => Some(listen(addr).await?),
+        Some(addr) => Some(Listener::bind(addr).await?),
     };
-    let local = |listener: &TcpListener, addr| {
-        listener
-            .local_addr()
-            .map_err(|cause| ServeError::Listen { addr, cause })
-    };
-    let addr = local(&listener, addr)?;
-    let metrics_addr = metrics
-        .as_ref()
-        .map(|metrics| local(metrics, addr))
-        .transpose()?;
+    let addr = listener.addr;
+    let metrics_addr = metrics.as_ref().map(|metrics| metrics.addr);
 
     let page = counted::install().map_err(ServeError::Metrics)?;
     let calls = Arc::new(CallMetrics::new(&SERVED)?);
     let seed = getrandom::u32().map_err(ServeError::Entropy)?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let phase = Arc::new(phase);
+    let calls = Calls::new(seed, calls, phases.clone());
     let ledger = Arc::new(ledger);
     let witnesses = Witnesses::open(witnesses, &ledger).map_err(ServeError::Cosignatures)?;
-
     let recording = Recording::new(Arc::clone(&ledger), clock, phases.clone());
     let reads = LedgerReads::new(Arc::clone(&ledger), Arc::new(witnesses));
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = SERVED
-        .into_iter()
-        .chain([tonic_types::pb::FILE_DESCRIPTOR_SET])
-        .fold(
-            tonic_reflection::server::Builder::configure(),
-            |builder, descriptors| builder.register_encoded_file_descriptor_set(descriptors),
-        )
-        .build_v1()?;
-    set_health(&health, ServingStatus::Serving).await;
 
+    let (services, health) = services(recording, reads)?;
+    set_health(&health, ServingStatus::Serving).await;
+    let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
         .max_concurrent_streams(CALLS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-        .layer(Calls::new(seed, calls, phases.clone()))
-        .add_service(
-            RecordingServiceServer::new(recording).max_decoding_message_size(RECORDING_BYTES_MAX),
-        )
-        .add_service(LedgerServiceServer::new(reads).max_decoding_message_size(LEDGER_BYTES_MAX))
-        .add_service(health_service)
-        .add_service(reflection)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            reached(phases, Phase::Draining),
-        );
+        .layer(calls)
+        .add_routes(services)
+        .serve_with_incoming_shutdown(listener.incoming(), end);
+
     let counting = Counting {
         page,
         ledger: Arc::downgrade(&ledger),
@@ -252,12 +234,13 @@ pub async fn start(
         grace,
     };
     let task = tokio::spawn(async move {
-        let mut counting = tokio::task::JoinSet::from_iter([counting.run()]);
+        let mut counting = JoinSet::from_iter([counting.run()]);
         let ended = life.live(serving).await;
         counting.abort_all();
         ended
     });
-    tracing::info!(%addr, metrics_addr = metrics_addr.map(tracing::field::display), "serving");
+    let metrics = metrics_addr.map(tracing::field::display);
+    tracing::info!(%addr, metrics, "serving");
     Ok(Running {
         addr,
         metrics_addr,
@@ -273,18 +256,56 @@ fn check_witnesses(witnesses: &[VerifierKey]) -> Result<(), ServeError> {
     }
     let is_witness = |key: &&VerifierKey| key.signature_type() == SignatureType::Cosignature;
     match witnesses.iter().find(|key| !is_witness(key)) {
-        Some(key) => Err(ServeError::NotAWitness { key: key.clone() }),
+        Some(key) => Err(ServeError::NotAWitness {
+            key: Box::new(key.clone()),
+        }),
         None => Ok(()),
     }
 }
 
-async fn listen(addr: SocketAddr) -> Result<TcpListener, ServeError> {
-    if !addr.ip().is_loopback() {
-        return Err(ServeError::NotLoopback { addr });
+/// A socket on a loopback address, and which it is.
+struct Listener {
+    socket: TcpListener,
+    addr: SocketAddr,
+}
+
+impl Listener {
+    async fn bind(addr: SocketAddr) -> Result<Self, ServeError> {
+        if !addr.ip().is_loopback() {
+            return Err(ServeError::NotLoopback { addr });
+        }
+        let failed = |cause| ServeError::Listen { addr, cause };
+        let socket = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, addr })
     }
-    TcpListener::bind(addr)
-        .await
-        .map_err(|cause| ServeError::Listen { addr, cause })
+
+    fn incoming(self) -> TcpIncoming {
+        TcpIncoming::from(self.socket).with_nodelay(Some(true))
+    }
+}
+
+/// All services, and what tells whether they serve.
+fn services(
+    recording: Recording,
+    reads: LedgerReads,
+) -> Result<(Routes, HealthReporter), ServeError> {
+    let recording = RecordingServiceServer::new(recording);
+    let reads = LedgerServiceServer::new(reads);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = SERVED
+        .into_iter()
+        .chain([tonic_types::pb::FILE_DESCRIPTOR_SET])
+        .fold(
+            Reflection::configure(),
+            Reflection::register_encoded_file_descriptor_set,
+        )
+        .build_v1()?;
+    let services = Routes::new(recording.max_decoding_message_size(RECORDING_BYTES_MAX))
+        .add_service(reads.max_decoding_message_size(LEDGER_BYTES_MAX))
+        .add_service(health)
+        .add_service(reflection);
+    Ok((services, reporter))
 }
 
 /// Phases only go forward.
@@ -381,7 +402,7 @@ async fn close(mut ledger: Arc<Ledger>) {
 struct Counting {
     page: PrometheusHandle,
     ledger: Weak<Ledger>,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
 }
 
 impl Counting {
@@ -414,7 +435,7 @@ impl Counting {
         let routes = Router::new().route("/metrics", get(render));
         tokio::select! {
             () = upkeep => {}
-            served = axum::serve(listener, routes).into_future() => {
+            served = axum::serve(listener.socket, routes).into_future() => {
                 if let Err(error) = served {
                     tracing::error!(%error, "the metrics cannot be read any more");
                 }

@@ -408,7 +408,104 @@ impl http_body::Body for Answering {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+
     use super::*;
+
+    /// A service that does what its caller's path says.
+    #[derive(Clone)]
+    struct Obedient;
+
+    impl Service<Request<Body>> for Obedient {
+        type Response = Response<Body>;
+        type Error = std::convert::Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/panics" => panic!("of a call"),
+                    "/body/panics" => Ok(Response::new(Body::new(Panicking))),
+                    "/bare" => Ok(Status::internal("failed to decode").into_http()),
+                    "/ours" => Ok(Status::from(CallError::Panicked).into_http()),
+                    _ => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    /// A body that panics.
+    struct Panicking;
+
+    impl http_body::Body for Panicking {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            panic!("of a body")
+        }
+    }
+
+    /// The status of a call with this path, and the id that it bears.
+    async fn call(path: &str, headers: &[(&'static str, &'static str)]) -> (Status, String) {
+        let metrics = Arc::new(CallMetrics::new(&[]).unwrap());
+        let (_phase, phases) = watch::channel(Phase::Serving);
+        let mut service = tower_layer::Layer::layer(&Calls::new(7, metrics, phases), Obedient);
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = service
+            .call(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let id = response
+            .headers()
+            .get(REQUEST_ID)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            return (status, id);
+        }
+        let mut body = response.into_body();
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let trailers = frame.unwrap().unwrap().into_trailers().unwrap();
+        (Status::from_header_map(&trailers).unwrap(), id)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_our_fault_with_an_id_to_quote_and_without_its_words() {
+        for path in ["/panics", "/body/panics"] {
+            let (status, id) = call(path, &[("x-request-id", "abc")]).await;
+            assert_eq!(
+                (status.code(), id.as_str()),
+                (Code::Internal, "abc"),
+                "{path}"
+            );
+            assert!(status.message().contains("abc") && !status.message().contains("of a"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_grpc_says_is_completed_and_what_we_say_is_not_changed() {
+        assert_eq!(call("/bare", &[]).await.0.code(), Code::InvalidArgument);
+        assert_eq!(call("/ours", &[]).await.0.code(), Code::Internal);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_come_back_ends_at_its_deadline() {
+        let (status, _) = call("/pending", &[("grpc-timeout", "10m")]).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
 
     #[test]
     fn a_deadline_is_read_as_grpc_writes_it_and_a_tick_earlier() {

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -192,7 +193,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(reason: Reason, message: impl ToString) -> Self {
+    fn new(reason: Reason, message: &(impl ToString + ?Sized)) -> Self {
         Self {
             reason,
             message: message.to_string(),
@@ -204,17 +205,17 @@ impl Answer {
         }
     }
 
-    fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+    fn with(mut self, key: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.metadata.push((key, value.to_string()));
         self
     }
 
-    fn about(mut self, kind: &'static str, name: impl ToString) -> Self {
+    fn about(mut self, kind: &'static str, name: &(impl ToString + ?Sized)) -> Self {
         self.resource = Some((kind, name.to_string()));
         self
     }
 
-    fn unless(mut self, kind: &'static str, subject: impl ToString) -> Self {
+    fn unless(mut self, kind: &'static str, subject: &(impl ToString + ?Sized)) -> Self {
         self.precondition = Some((kind, subject.to_string()));
         self
     }
@@ -314,31 +315,32 @@ fn answer(error: CallError) -> Answer {
         CallError::MessageTooLarge => new(Reason::MessageTooLarge),
         CallError::ActorMissing => new(Reason::ActorMissing),
         CallError::ActorMalformed(cause) => {
-            Answer::new(Reason::ActorMalformed, format!("{message}: {cause}"))
+            Answer::new(Reason::ActorMalformed, &format!("{message}: {cause}"))
                 .with("rule", cause.rule)
         }
         CallError::NoEntryAt { index, size } => new(Reason::EntryNotFound)
-            .with("index", index)
-            .with("tree_size", size)
-            .about("genetrail.v1.Entry", index),
+            .with("index", &index)
+            .with("tree_size", &size)
+            .about("genetrail.v1.Entry", &index),
         CallError::NoEntryOf { size } => new(Reason::EntryNotFound)
-            .with("tree_size", size)
+            .with("tree_size", &size)
             .about("genetrail.v1.Entry", ""),
         CallError::TreeSizeAhead { asked, have } => new(Reason::TreeSizeAhead)
-            .with("asked", asked)
-            .with("tree_size", have),
+            .with("asked", &asked)
+            .with("tree_size", &have),
         CallError::CheckpointRejected(cause) => {
-            Answer::new(Reason::CheckpointRejected, format!("{message}: {cause}"))
+            Answer::new(Reason::CheckpointRejected, &format!("{message}: {cause}"))
+                .with("cause", &cause)
         }
         CallError::OtherHistory { size } => new(Reason::OtherHistory)
-            .with("size", size)
-            .unless("HISTORY", size),
+            .with("size", &size)
+            .unless("HISTORY", &size),
         CallError::WitnessUnknown => new(Reason::WitnessUnknown).unless("WITNESS", "cosignatures"),
         CallError::TooManyVerifications { max } => {
-            new(Reason::TooManyVerifications).with("max", max)
+            new(Reason::TooManyVerifications).with("max", &max)
         }
         error @ CallError::Verification(_) => store_failed(&error),
-        CallError::Append(error) => append(error),
+        CallError::Append(error) => append(&error),
         CallError::Read(error) => read(&error),
         error @ CallError::ProofImpossible => damaged(&error),
         CallError::DeadlinePassed => new(Reason::DeadlinePassed),
@@ -369,14 +371,14 @@ fn fields(mut violations: Vec<Violation>) -> Answer {
         0 => first,
         more => format!("{first} (and {more} more)"),
     };
-    let mut answer = Answer::new(Reason::FieldInvalid, message).with("violations", total);
+    let mut answer = Answer::new(Reason::FieldInvalid, &message).with("violations", &total);
     answer.violations = violations;
     answer
 }
 
-fn append(error: AppendError) -> Answer {
-    let new = |reason| Answer::new(reason, &error);
-    match &error {
+fn append(error: &AppendError) -> Answer {
+    let new = |reason| Answer::new(reason, error);
+    match error {
         AppendError::Busy => new(Reason::QueueFull).retry_after_ms(200),
         AppendError::ShuttingDown => new(Reason::ShuttingDown).retry_after_ms(2_000),
         AppendError::Stopped => Answer::new(
@@ -401,16 +403,20 @@ fn append(error: AppendError) -> Answer {
             .with("index", index)
             .about("genetrail.v1.Entry", index),
         AppendError::AuthorRefused { item, cause } => {
-            let rule = author_rule(*cause);
-            Answer::new(Reason::AuthorKeyRefused, Chain(&error))
+            let (rule, instants) = author_rule(*cause);
+            let mut answer = Answer::new(Reason::AuthorKeyRefused, &Chain(error))
                 .with("item", item)
                 .with("rule", rule)
-                .unless(rule, "author.key_id")
+                .unless(rule, "author.key_id");
+            for (key, at) in instants {
+                answer = answer.with(key, &at.to_rfc3339());
+            }
+            answer
         }
         AppendError::SignatureWrong { item } => new(Reason::SignatureWrong).with("item", item),
         AppendError::KeyRefused { item, cause } => {
             let rule = key_rule(*cause);
-            Answer::new(Reason::KeyRecordRefused, Chain(&error))
+            Answer::new(Reason::KeyRecordRefused, &Chain(error))
                 .with("item", item)
                 .with("rule", rule)
                 .unless(rule, "record")
@@ -424,11 +430,14 @@ fn append(error: AppendError) -> Answer {
     }
 }
 
-const fn author_rule(refused: AuthorRefused) -> &'static str {
+/// The rule that the author's key breaks, and the instants that matter.
+fn author_rule(refused: AuthorRefused) -> (&'static str, Vec<(&'static str, DateTime<Utc>)>) {
     match refused {
-        AuthorRefused::NotOnRecord => "KEY_NOT_ON_RECORD",
-        AuthorRefused::Revoked { .. } => "KEY_REVOKED",
-        AuthorRefused::OutsideValidity { .. } => "KEY_OUTSIDE_VALIDITY",
+        AuthorRefused::NotOnRecord => ("KEY_NOT_ON_RECORD", Vec::new()),
+        AuthorRefused::Revoked { at } => ("KEY_REVOKED", vec![("at", at)]),
+        AuthorRefused::OutsideValidity { from, to } => {
+            ("KEY_OUTSIDE_VALIDITY", vec![("from", from), ("to", to)])
+        }
     }
 }
 
@@ -463,7 +472,7 @@ fn store(error: &StoreError) -> Answer {
             reserve_bytes,
         } => {
             let (free, reserve) = (*free_bytes, *reserve_bytes);
-            append(AppendError::DiskFull { free, reserve })
+            append(&AppendError::DiskFull { free, reserve })
         }
         StoreError::Locked { .. }
         | StoreError::Unopenable { .. }
@@ -484,7 +493,7 @@ fn damaged(error: &(dyn std::error::Error + 'static)) -> Answer {
         Reason::StoredDataDamaged,
         "what is stored is damaged; the operator has been told",
     )
-    .with("request_id", call::request_id())
+    .with("request_id", &call::request_id())
 }
 
 fn internal(error: &(dyn std::error::Error + 'static)) -> Answer {
@@ -492,9 +501,9 @@ fn internal(error: &(dyn std::error::Error + 'static)) -> Answer {
     let id = call::request_id();
     Answer::new(
         Reason::Internal,
-        format!("the server is at fault; to the operator, quote {id}"),
+        &format!("the server is at fault; to the operator, quote {id}"),
     )
-    .with("request_id", id)
+    .with("request_id", &id)
 }
 
 fn log(error: &(dyn std::error::Error + 'static)) {
@@ -525,5 +534,258 @@ pub(super) fn complete(status: Status) -> Status {
         | Code::Unavailable
         | Code::DataLoss
         | Code::Unauthenticated => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+    use crate::store::WriteRefused;
+
+    const DOCUMENT: &str = include_str!("../../docs/errors.md");
+
+    #[test]
+    fn every_reason_is_described_with_its_code_and_no_other_is() {
+        let described: Vec<(&str, &str)> = DOCUMENT
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split(" | ");
+                let (reason, code) = (cells.next()?.strip_suffix('`')?, cells.next()?);
+                let is_code = |c: char| c.is_ascii_uppercase() || c == '_';
+                code.chars().all(is_code).then_some((reason, code))
+            })
+            .collect();
+        let all: Vec<(&str, String)> = Reason::ALL
+            .iter()
+            .map(|reason| (reason.as_str(), name(reason.code())))
+            .collect();
+        let all: Vec<(&str, &str)> = all
+            .iter()
+            .map(|(text, code)| (*text, code.as_str()))
+            .collect();
+        assert_eq!(described, all);
+    }
+
+    /// As the specification of gRPC writes it: `NotFound` is `NOT_FOUND`.
+    fn name(code: Code) -> String {
+        let mut name = String::new();
+        for c in format!("{code:?}").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+        }
+        name
+    }
+
+    #[test]
+    fn reasons_are_distinct_and_in_the_form_that_clients_expect() {
+        let texts: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(texts.len(), Reason::ALL.len());
+        for text in texts {
+            let form = |c: char| c.is_ascii_uppercase() || c == '_';
+            assert!(text.chars().all(form) && text.len() <= 63, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_rule_about_keys_is_described() {
+        let authors = [
+            AuthorRefused::NotOnRecord,
+            AuthorRefused::Revoked {
+                at: DateTime::UNIX_EPOCH,
+            },
+            AuthorRefused::OutsideValidity {
+                from: DateTime::UNIX_EPOCH,
+                to: DateTime::UNIX_EPOCH,
+            },
+        ];
+        let keys = [
+            KeyRefused::NoGenesis,
+            KeyRefused::SecondGenesis,
+            KeyRefused::OtherOrigin,
+            KeyRefused::NoActor,
+            KeyRefused::NoOffer,
+            KeyRefused::OtherAlgorithm,
+            KeyRefused::UnsoundKey,
+            KeyRefused::NotPossessed,
+            KeyRefused::Instants,
+            KeyRefused::AlreadyOnRecord,
+            KeyRefused::NotOnRecord,
+            KeyRefused::NoLongerInForce,
+        ];
+        let authors = authors.into_iter().map(|refused| author_rule(refused).0);
+        for rule in authors.chain(keys.into_iter().map(key_rule)) {
+            assert!(DOCUMENT.contains(&format!("`{rule}`")), "{rule}");
+        }
+    }
+
+    fn check(error: impl Into<CallError>, reason: Reason, metadata: &[(&str, &str)]) {
+        let error = error.into();
+        let what = format!("{error:?}");
+        let status = Status::from(error);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(
+            (status.code(), info.reason.as_str()),
+            (reason.code(), reason.as_str()),
+            "{what}"
+        );
+        assert_eq!(info.domain, DOMAIN, "{what}");
+        for (key, value) in metadata {
+            assert_eq!(
+                info.metadata.get(*key).map(String::as_str),
+                Some(*value),
+                "{what}"
+            );
+        }
+        // The one code that clients repeat by themselves says when.
+        assert_eq!(
+            details.retry_info().is_some(),
+            status.code() == Code::Unavailable,
+            "{what}"
+        );
+    }
+
+    #[test]
+    fn what_the_ledger_refuses_is_told_with_its_numbers() {
+        let item = 3;
+        check(AppendError::Busy, Reason::QueueFull, &[]);
+        check(AppendError::ShuttingDown, Reason::ShuttingDown, &[]);
+        check(AppendError::Stopped, Reason::LedgerStopped, &[]);
+        let full = AppendError::DiskFull {
+            free: 7,
+            reserve: 9,
+        };
+        check(
+            full,
+            Reason::DiskFull,
+            &[("free_bytes", "7"), ("reserve_bytes", "9")],
+        );
+        let back = AppendError::ClockWentBack { seconds: 60 };
+        check(back, Reason::ClockWrong, &[("seconds", "60")]);
+        check(AppendError::ClockOutOfRange, Reason::ClockWrong, &[]);
+        let taken = AppendError::RecordIdTaken { item, index: 5 };
+        check(
+            taken,
+            Reason::RecordIdTaken,
+            &[("item", "3"), ("index", "5")],
+        );
+        let partly = AppendError::PartlyRecorded { item, index: 5 };
+        check(
+            partly,
+            Reason::BatchPartlyRecorded,
+            &[("item", "3"), ("index", "5")],
+        );
+        check(
+            AppendError::SignatureWrong { item },
+            Reason::SignatureWrong,
+            &[("item", "3")],
+        );
+        let large = AppendError::EntryTooLarge {
+            item,
+            bytes: 70_000,
+        };
+        check(
+            large,
+            Reason::EntryTooLarge,
+            &[("item", "3"), ("bytes", "70000")],
+        );
+        let cause = AuthorRefused::Revoked {
+            at: DateTime::UNIX_EPOCH,
+        };
+        let revoked = AppendError::AuthorRefused { item, cause };
+        let metadata = [("rule", "KEY_REVOKED"), ("at", "1970-01-01T00:00:00+00:00")];
+        check(revoked, Reason::AuthorKeyRefused, &metadata);
+        let refused = AppendError::KeyRefused {
+            item,
+            cause: KeyRefused::NotPossessed,
+        };
+        check(
+            refused,
+            Reason::KeyRecordRefused,
+            &[("rule", "KEY_NOT_POSSESSED")],
+        );
+    }
+
+    #[test]
+    fn what_is_stored_and_cannot_be_read_is_told_without_saying_where() {
+        let path = || std::path::PathBuf::from("/secret");
+        let entry = || ReadError::EntryDamaged { index: 5 };
+        check(entry(), Reason::StoredDataDamaged, &[]);
+        check(AppendError::Read(entry()), Reason::StoredDataDamaged, &[]);
+        check(
+            ViewError::Damaged { run: 1 },
+            Reason::StoredDataDamaged,
+            &[],
+        );
+        let tile = ReadError::TileDamaged {
+            path: "tile/0/000".to_owned(),
+        };
+        check(tile, Reason::StoredDataDamaged, &[]);
+        let cause = || Arc::new(std::io::Error::other("secret")) as _;
+        let failed = || StoreError::Failed { cause: cause() };
+        check(ReadError::Store(failed()), Reason::StoreFailed, &[]);
+        check(ViewError::Store(failed()), Reason::StoreFailed, &[]);
+        check(
+            ReadError::Store(StoreError::Locked { path: path() }),
+            Reason::StoreFailed,
+            &[],
+        );
+        let full = StoreError::Full {
+            free_bytes: 7,
+            reserve_bytes: 9,
+        };
+        check(
+            ReadError::Store(full),
+            Reason::DiskFull,
+            &[("free_bytes", "7")],
+        );
+        let refused = StoreError::Refused(WriteRefused::KeyEmpty);
+        check(ReadError::Store(refused), Reason::Internal, &[]);
+        let unopenable = StoreError::Unopenable {
+            path: path(),
+            cause: cause(),
+        };
+        let status = Status::from(CallError::Read(ReadError::Store(unopenable)));
+        assert!(!format!("{status:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_grpc_refuses_by_itself_is_given_a_reason() {
+        let check = |status: Status, expected: Reason| {
+            let status = complete(status);
+            let reason = status.get_details_error_info().map(|info| info.reason);
+            assert_eq!(reason.as_deref(), Some(expected.as_str()));
+            assert_eq!(status.code(), expected.code());
+        };
+        check(
+            Status::internal("failed to decode"),
+            Reason::MessageMalformed,
+        );
+        check(Status::out_of_range("too large"), Reason::MessageTooLarge);
+        check(
+            Status::resource_exhausted("too large"),
+            Reason::MessageTooLarge,
+        );
+        check(Status::unimplemented(""), Reason::MethodUnknown);
+        check(Status::unimplemented("gzip"), Reason::CompressionUnknown);
+        check(Status::deadline_exceeded(""), Reason::DeadlinePassed);
+        // Our own pass unchanged.
+        check(CallError::Panicked.into(), Reason::Internal);
+        check(CallError::WitnessUnknown.into(), Reason::WitnessUnknown);
+    }
+
+    #[test]
+    fn an_item_of_a_stream_is_told_what_a_call_is_told() {
+        let status = Status::from(CallError::ActorMissing);
+        let item = item_status(CallError::ActorMissing);
+        assert_eq!(
+            (item.code, item.message.as_str()),
+            (status.code().into(), status.message())
+        );
+        assert_eq!(item.encode_to_vec(), status.details());
     }
 }

@@ -232,7 +232,7 @@ impl LedgerService for LedgerReads {
         }
         let slot = Arc::clone(&self.verifications).try_acquire_owned();
         let max = VERIFICATIONS_MAX;
-        let slot = slot.map_err(|_| CallError::TooManyVerifications { max })?;
+        let slot = slot.ok().ok_or(CallError::TooManyVerifications { max })?;
         let ledger = Arc::clone(&self.ledger);
         let verification = |answers| verify(ledger, since, slot, answers);
         Ok(Response::new(Driven::new(

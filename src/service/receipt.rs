@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn receipt(
     ledger: &Arc<Ledger>,
     accepted: Accepted,
-    record: pb::Record,
+    record: Box<pb::Record>,
 ) -> Result<pb::Receipt, CallError> {
     if !accepted.repeated {
         // What proves a new entry is in memory.

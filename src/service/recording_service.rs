@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -176,7 +175,7 @@ enum Waiting {
     /// It is in the queue.
     Queued {
         answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
-        record: pb::Record,
+        record: Box<pb::Record>,
         _share: OwnedSemaphorePermit,
     },
     /// It was refused.
@@ -218,7 +217,7 @@ impl Recording {
             Err(error) => return Waiting::Refused(error),
         };
         // The record, its entry, and what lies around them.
-        let kib = (2 * record.encoded_len() + 1_024).div_ceil(1_024);
+        let kib = (2 * submission.record.len() + 1_024).div_ceil(1_024);
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
         let Ok(share) = Arc::clone(&self.in_flight).acquire_many_owned(kib).await else {
             return Waiting::Refused(CallError::ShuttingDown);

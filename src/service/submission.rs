@@ -32,7 +32,8 @@ pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) submission: ledger::Submission,
-    pub(super) record: pb::Record,
+    /// Boxed: it is larger than a kilobyte, and goes from hand to hand.
+    pub(super) record: Box<pb::Record>,
 }
 
 /// Where in a request a submission stands.
@@ -124,26 +125,25 @@ impl Desk<'_> {
     ) -> Option<Checked> {
         let pb::Submission { form, author } = submission.unwrap_or_default();
         let is_encoded = matches!(form, Some(Form::Encoded(_)));
+        let mut refuse = |field, rule, remedy| {
+            violations.push(violation(format!("{path}.{field}"), rule, remedy));
+        };
         let (record, bytes) = match form {
             Some(Form::Record(record)) => {
                 let bytes = record.encode_to_vec();
-                (record, bytes)
+                (Box::new(record), bytes)
             }
-            Some(Form::Encoded(bytes)) => match pb::Record::decode(bytes.as_slice()) {
-                Ok(record) => (record, bytes),
-                Err(_) => {
+            Some(Form::Encoded(bytes)) => {
+                let Ok(record) = pb::Record::decode(bytes.as_slice()) else {
                     let remedy = "send the bytes of a genetrail.v1.Record";
-                    violations.push(violation(
-                        format!("{path}.encoded"),
-                        "RECORD_MALFORMED",
-                        remedy,
-                    ));
+                    refuse("encoded", "RECORD_MALFORMED", remedy);
                     return None;
-                }
-            },
+                };
+                (Box::new(record), bytes)
+            }
             None => {
                 let remedy = "give the record, or its encoded bytes";
-                violations.push(violation(format!("{path}.record"), "REQUIRED", remedy));
+                refuse("record", "REQUIRED", remedy);
                 return None;
             }
         };
@@ -167,7 +167,7 @@ impl Desk<'_> {
             actor: self.actor.to_owned(),
             author,
             event_time: event_time(&record),
-            authority: about_keys.then(|| Box::new(record.clone())),
+            authority: about_keys.then(|| record.clone()),
             record: bytes,
         };
         Some(Checked { submission, record })

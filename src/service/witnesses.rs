@@ -141,10 +141,16 @@ fn cosigned(
 ) -> Result<Vec<(String, Cosigned)>, NoteError> {
     let (checkpoint, cosignatures) = open_cosigned_checkpoint(note, log, known)?;
     let note = Note::parse(note)?;
-    let lines = |key: &VerifierKey| -> String {
+    let lines = |key: &VerifierKey| {
+        let mut lines = String::new();
         let signatures = note.signatures().iter();
-        let own = signatures.filter(|found| found.name() == key.name() && found.id() == key.id());
-        own.map(|signature| format!("{signature}\n")).collect()
+        for signature in
+            signatures.filter(|found| found.name() == key.name() && found.id() == key.id())
+        {
+            lines.push_str(&signature.to_string());
+            lines.push('\n');
+        }
+        lines
     };
     let signed = format!("{}\n{}", note.text(), lines(log));
     let found = cosignatures.into_iter().map(|cosignature| {

@@ -1,6 +1,8 @@
 //! What an auditor asks of a running server: checkpoints, entries and proofs that hold against each other,
 //! cosignatures, and the check of the whole log.
 
+use std::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use genetrail::{
     note::{Cosigner, KeyName, Note, open_checkpoint, open_cosigned_checkpoint},
@@ -485,4 +487,28 @@ async fn a_log_that_does_not_extend_the_older_checkpoint_does_not_hold() {
         assert!(!outcome.holds && !outcome.finding.is_empty());
         fill(&other, numbers).await;
     }
+}
+
+#[tokio::test]
+async fn no_more_verifications_run_at_once_than_leave_room_for_calls() {
+    let server = TestServer::start().await;
+    fill(&server, 1..8_000).await;
+    let request = || VerifyLedgerRequest::default();
+    let running = [
+        server.ledger().verify_ledger(request()).await.unwrap(),
+        server.ledger().verify_ledger(request()).await.unwrap(),
+    ];
+    let status = server.ledger().verify_ledger(request()).await.unwrap_err();
+    let details = refused(&status, Code::ResourceExhausted, "TOO_MANY_VERIFICATIONS");
+    assert_eq!(metadata(&details, "max"), "2");
+    // One whose caller goes ends, and makes room.
+    drop(running);
+    let room = async {
+        while server.ledger().verify_ledger(request()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), room)
+        .await
+        .unwrap();
 }

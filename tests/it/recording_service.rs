@@ -319,6 +319,37 @@ async fn what_is_only_validated_is_not_recorded() {
 }
 
 #[tokio::test]
+async fn what_should_not_have_happened_is_recorded_with_a_flag_and_validation_tells_it_before() {
+    let server = TestServer::start().await;
+    let record = pb::Record {
+        client_time: "2026-11-22T15:00:00Z".to_owned(),
+        ..record(1)
+    };
+    let submission = Some(plain(record.clone()));
+    let request = RecordRequest {
+        submission,
+        validate_only: true,
+    };
+    let preview = server
+        .recording()
+        .record(as_actor(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let flags = preview.receipt.unwrap().flags;
+    assert_eq!(flags.len(), 1);
+    assert_eq!(
+        (flags[0].code.as_str(), flags[0].field.as_str()),
+        ("CLIENT_CLOCK_SKEW", "client_time")
+    );
+    let receipt = server.record(record.clone()).await.unwrap();
+    assert_eq!(receipt.flags, flags);
+    // Also when it is asked for again, at another time: it is judged as of its entry.
+    server.clock.advance(chrono::TimeDelta::hours(3));
+    assert_eq!(server.record(record).await.unwrap().flags, flags);
+}
+
+#[tokio::test]
 async fn a_batch_is_recorded_whole_and_repeated_whole() {
     let server = TestServer::start().await;
     let batch = || {

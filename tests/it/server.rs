@@ -1,7 +1,7 @@
 //! The server as a whole: what it refuses before any method sees it, what it says of itself, and how it
 //! ends.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use genetrail::{
     pb::{ListEntriesRequest, RecordRequest, RecordStreamRequest, record_stream_response::Outcome},
@@ -149,7 +149,7 @@ async fn an_address_that_others_can_reach_is_refused() {
             listen,
             ..Settings::default()
         };
-        let refused = start(ledger, server.clock.clone(), settings)
+        let refused = start(ledger, Arc::clone(&server.clock) as _, settings)
             .await
             .unwrap_err();
         assert!(matches!(refused, ServeError::NotLoopback { addr } if addr == listen));

@@ -282,9 +282,8 @@ pub(crate) fn as_actor<T>(message: T) -> Request<T> {
 /// Asserts code and reason of a refusal, and returns its details.
 pub(crate) fn refused(status: &Status, code: Code, reason: &str) -> ErrorDetails {
     let details = status.get_error_details();
-    let info = details
-        .error_info()
-        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    assert!(details.error_info().is_some(), "no ErrorInfo: {status:?}");
+    let info = details.error_info().unwrap();
     assert_eq!(
         (status.code(), info.reason.as_str()),
         (code, reason),
