@@ -5,9 +5,13 @@ pub mod cli;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod ledger;
+#[cfg(feature = "server")]
+mod metrics;
 pub mod note;
 pub mod record;
 pub mod rules;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "server")]
@@ -29,4 +33,7 @@ pub mod views;
 )]
 pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/genetrail.v1.rs"));
+
+    /// The descriptors of all of it, as an encoded `google.protobuf.FileDescriptorSet`.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }

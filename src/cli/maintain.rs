@@ -72,8 +72,7 @@ fn is_finding(error: &FsckError) -> bool {
         | FsckError::Journal(_)
         | FsckError::Read(_)
         | FsckError::View(_)
-        | FsckError::Lookup(_)
-        | FsckError::File(_) => false,
+        | FsckError::Lookup(_) => false,
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Accepted {
     pub entry: Vec<u8>,
     /// The tree that it can be proved in.
     pub published: Arc<Published>,
+    /// Whether it was recorded before, so that its proof may have to be read from the store.
+    pub repeated: bool,
 }
 
 /// Why a submission was not recorded.
@@ -137,10 +139,12 @@ pub enum AppendError {
         index: u64,
     },
     /// A batch of which a part was recorded before.
-    #[error("submission {item} was recorded before, and others of the batch were not")]
+    #[error("submission {item} was recorded before, at {index}, and others of the batch were not")]
     PartlyRecorded {
         /// The first of the submissions that was.
         item: usize,
+        /// Its entry.
+        index: u64,
     },
     /// The author's signature does not count.
     #[error("the author's signature on submission {item} is refused")]
@@ -320,6 +324,11 @@ impl Ledger {
         Ok(answered)
     }
 
+    /// How much waits to be recorded, in KiB of records.
+    pub fn queued_kib(&self) -> usize {
+        QUEUE_KIB_MAX.saturating_sub(self.room.available_permits())
+    }
+
     /// Why nothing more is taken.
     pub fn closed(&self) -> AppendError {
         if self.has_stopped() {
@@ -357,7 +366,8 @@ impl Ledger {
     /// # Errors
     /// Where the store fails, or the entry is not there.
     pub fn entry(&self, index: Index) -> Result<Vec<u8>, ReadError> {
-        self.watch(reader::entry(self.shared.store.as_ref(), index))
+        let entry = reader::entry(self.shared.store.as_ref(), index);
+        entry.inspect_err(|error| self.suspect(error))
     }
 
     /// The entry whose record has this id.
@@ -400,7 +410,8 @@ impl Ledger {
         index: Index,
         size: TreeSize,
     ) -> Result<Vec<Hash>, tlog::ReadError<ReadError>> {
-        tlog::prove_inclusion(&self.nodes(published), index, size)
+        let made = tlog::prove_inclusion(&self.nodes(published), index, size);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     /// The proof that the tree of `old` is a prefix of the tree of `new`.
@@ -413,7 +424,8 @@ impl Ledger {
         old: TreeSize,
         new: TreeSize,
     ) -> Result<Vec<Hash>, tlog::ReadError<ReadError>> {
-        tlog::prove_consistency(&self.nodes(published), old, new)
+        let made = tlog::prove_consistency(&self.nodes(published), old, new);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     /// The root of the published tree's prefix of `size`.
@@ -425,7 +437,8 @@ impl Ledger {
         published: &Published,
         size: TreeSize,
     ) -> Result<Hash, tlog::ReadError<ReadError>> {
-        tlog::root_at(&self.nodes(published), size)
+        let made = tlog::root_at(&self.nodes(published), size);
+        made.inspect_err(|error| self.suspect_proof(error))
     }
 
     fn nodes<'a>(&'a self, published: &'a Published) -> reader::Nodes<'a> {
@@ -486,11 +499,15 @@ impl Ledger {
         }
     }
 
-    fn watch<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
-        if let Err(error) = &read {
-            self.shared.suspect(error);
+    /// Something stored could not be read: stops the ledger, and makes the next start check everything.
+    pub fn suspect(&self, error: &ReadError) {
+        self.shared.suspect(error);
+    }
+
+    fn suspect_proof(&self, error: &tlog::ReadError<ReadError>) {
+        if let tlog::ReadError::Read(error) = error {
+            self.suspect(error);
         }
-        read
     }
 }
 

@@ -272,7 +272,7 @@ fn a_record_id_is_answered_with_its_first_entry_for_ever() {
         .block_on(ledger.append(vec![submission(90), submission(7)]))
         .unwrap_err();
     assert!(
-        matches!(partly, AppendError::PartlyRecorded { item: 1 }),
+        matches!(partly, AppendError::PartlyRecorded { item: 1, index: _ }),
         "{partly}"
     );
     check_ledger(&ledger, 25);

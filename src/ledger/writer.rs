@@ -244,13 +244,23 @@ impl Writer {
                 Err(refused) => return Decision::Refused(refused),
             }
         }
-        let recorded = places.iter().position(Option::is_some);
+        let recorded = places
+            .iter()
+            .enumerate()
+            .find_map(|(item, place)| place.as_ref().map(|place| (item, place)));
         match recorded {
             None => {}
             Some(_) if places.iter().all(Option::is_some) => {
                 return Decision::Accepted(places.into_iter().flatten().collect());
             }
-            Some(item) => return Decision::Refused(AppendError::PartlyRecorded { item }),
+            Some((item, place)) => {
+                let index = match place {
+                    Place::New(position) => index_at(self.signer.size().value(), *position),
+                    Place::Old(index, _) => *index,
+                };
+                let index = index.value();
+                return Decision::Refused(AppendError::PartlyRecorded { item, index });
+            }
         }
 
         let mark = draft.entries.len();
@@ -466,11 +476,13 @@ fn accepted(
             index: index_at(first, position),
             entry: entries.get(position).cloned().unwrap_or_default(),
             published,
+            repeated: false,
         },
         Place::Old(index, entry) => Accepted {
             index,
             entry,
             published,
+            repeated: true,
         },
     }
 }

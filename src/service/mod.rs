@@ -1,1 +1,55 @@
-//! service.
+//! gRPC: one file per service. Each parses what it was sent, calls the ledger, and converts the answer;
+//! what the answer means was decided elsewhere. This is the one room that knows protobuf services and
+//! `Status`.
+//!
+//! | File | What it is for |
+//! |---|---|
+//! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
+//! | `submission`, `actor` | from a message to something the ledger takes |
+//! | `receipt` | from something the ledger took to a message |
+//! | `witnesses` | the cosignatures that are kept, and the notes made of them |
+//! | `verification` | the offline verifier over the stored log |
+//! | `error` | the one mapping from errors to answers |
+//! | `driven` | an answer that is a stream, and the work behind it |
+//! | `call` | what every call has: an id, a deadline, a line in the log, a place in the metrics |
+//!
+//! Deliberately absent: who may do what. Until callers are authenticated, the server listens on the
+//! loopback interface only.
+
+mod actor;
+pub(crate) mod call;
+mod driven;
+pub mod error;
+mod ledger_service;
+mod receipt;
+mod recording_service;
+mod submission;
+mod verification;
+mod witnesses;
+
+pub(crate) use ledger_service::LedgerReads;
+pub(crate) use recording_service::Recording;
+pub use witnesses::WITNESSES_MAX;
+pub(crate) use witnesses::Witnesses;
+
+/// A batch, and the tags, lengths and signatures around its records: 1,000 of them, 200 bytes each.
+pub(crate) const RECORDING_BYTES_MAX: usize = submission::BATCH_BYTES_MAX + 1_000 * 200;
+
+/// The largest note, 1,000,000 bytes, and its tag.
+pub(crate) const LEDGER_BYTES_MAX: usize = crate::note::NOTE_BYTES_MAX + 16;
+
+/// Runs work that reads the store or computes for long, off the threads that answer calls.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the function that the others use"
+    )]
+    let done = tokio::task::spawn_blocking(work).await;
+    match done.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is being torn down, and with it whoever waits for this.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}

@@ -335,6 +335,7 @@ pub(crate) fn acknowledge(
             index,
             entry,
             published,
+            repeated: _,
         },
     ) in records.into_iter().zip(accepted)
     {
@@ -358,6 +359,7 @@ pub(crate) fn acknowledge(
             index,
             published,
             entry: _,
+            repeated: _,
         }),
     ) = (acks.first(), accepted.first())
     {

@@ -5,3 +5,7 @@
 
 mod cli;
 mod history;
+mod ledger_service;
+mod recording_service;
+mod server;
+mod support;

@@ -1,0 +1,122 @@
+//! From what the ledger took to the receipt that is kept for thirty years. The proof and the flags are
+//! made here; that they hold is for whoever checks the receipt.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{blocking, error::CallError};
+use crate::{
+    ledger::{Accepted, Ledger, ReadError},
+    pb,
+    record::entry::EntryView,
+    rules::{
+        flags::{Flag, flags},
+        keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
+    },
+    tlog::leaf_hash,
+};
+
+/// The receipt of an entry that carries this record.
+pub(super) async fn receipt(
+    ledger: &Arc<Ledger>,
+    accepted: Accepted,
+    record: pb::Record,
+) -> Result<pb::Receipt, CallError> {
+    if !accepted.repeated {
+        // What proves a new entry is in memory.
+        return make(ledger, accepted, &record);
+    }
+    let ledger = Arc::clone(ledger);
+    blocking(move || make(&ledger, accepted, &record)).await
+}
+
+/// The receipt of an entry that carries this record. May read the store.
+pub(super) fn make(
+    ledger: &Ledger,
+    accepted: Accepted,
+    record: &pb::Record,
+) -> Result<pb::Receipt, CallError> {
+    let Accepted {
+        index,
+        entry,
+        published,
+        repeated: _,
+    } = accepted;
+    let damaged = |_| ReadError::EntryDamaged {
+        index: index.value(),
+    };
+    let view = EntryView::parse(&entry).map_err(damaged)?;
+    let mut flags = raised(record, view.recorded_at.to_utc());
+    flags.extend(key_flags(published.keys(), &view, record));
+    let proof = ledger.prove_inclusion(&published, index, published.size())?;
+    Ok(pb::Receipt {
+        index: index.value(),
+        leaf_hash: leaf_hash(&entry).as_bytes().to_vec(),
+        entry: entry.into(),
+        inclusion_proof: proof.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
+        checkpoint: published.note().to_owned(),
+        flags,
+    })
+}
+
+/// The receipt of a record that was only looked at: what would be flagged.
+pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
+    pb::Receipt {
+        flags: raised(record, now),
+        ..pb::Receipt::default()
+    }
+}
+
+/// The flags that the record raises by itself.
+fn raised(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
+    let flags = flags(record, recorded_at).into_iter();
+    let flag = |Flag {
+                    code,
+                    severity,
+                    field,
+                    text,
+                }| pb::Flag {
+        code: code.to_owned(),
+        severity: severity.into(),
+        field,
+        text,
+    };
+    flags.map(flag).collect()
+}
+
+/// What the author's key is flagged with, as far as is known now.
+fn key_flags(keys: &KeyRegistry, entry: &EntryView<'_>, record: &pb::Record) -> Vec<pb::Flag> {
+    let Some(author) = &entry.author else {
+        return Vec::new();
+    };
+    let recorded_at = entry.recorded_at.to_utc();
+    let event_time = event_time(record);
+    let standing = keys.check_author(entry.actor, author.key_id, recorded_at, event_time);
+    let raised = match standing {
+        Ok(AuthorStanding { key: _, flags }) => flags,
+        // Revoked since, for a time before: it is told if it is suspect.
+        Err(_) if keys.is_suspect(author.key_id, recorded_at) => vec![KeyFlag::Suspect],
+        Err(_) => Vec::new(),
+    };
+    raised.into_iter().map(key_flag).collect()
+}
+
+fn key_flag(flag: KeyFlag) -> pb::Flag {
+    let text = match flag {
+        KeyFlag::OutsideValidity => {
+            "the author's key was not valid when this was recorded, only when it happened: \
+             confirm who signed"
+        }
+        KeyFlag::Suspect => {
+            "somebody else may have held the author's key when this was signed: \
+             have the author confirm it"
+        }
+    };
+    pb::Flag {
+        code: flag.code().to_owned(),
+        severity: pb::Severity::Deviation.into(),
+        field: String::new(),
+        text: text.to_owned(),
+    }
+}

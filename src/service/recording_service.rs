@@ -1,0 +1,270 @@
+//! `RecordingService`: takes records in, one, many at once, or as they come.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio_stream::StreamExt as _;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::{
+    actor, blocking,
+    call::{Phase, reached},
+    driven::Driven,
+    error::{CallError, complete, item_status},
+    receipt,
+    submission::{Checked, Desk},
+};
+use crate::{
+    clock::Clock,
+    ledger::{Accepted, AppendError, Ledger},
+    pb::{
+        self, RecordBatchRequest, RecordBatchResponse, RecordRequest, RecordResponse,
+        RecordStreamRequest, RecordStreamResponse, record_stream_response::Outcome,
+        recording_service_server::RecordingService,
+    },
+};
+
+/// Items of one stream that wait for their answer, or for the caller to fetch it: enough that a commit is
+/// always full of them.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// Items of all streams together that do, in KiB: 256 MiB. With as much, streams wait for each other.
+const IN_FLIGHT_KIB_MAX: usize = 256 << 10;
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct Recording {
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    phase: watch::Receiver<Phase>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Recording {
+    /// The service over this ledger.
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_KIB_MAX));
+        Self {
+            ledger,
+            clock,
+            phase,
+            in_flight,
+        }
+    }
+
+    fn check(&self, actor: &str, submission: Option<pb::Submission>) -> Result<Checked, CallError> {
+        let published = self.ledger.published();
+        let desk = Desk {
+            actor,
+            now: self.clock.now(),
+            origin: self.ledger.vkey().name().as_str(),
+            keys: published.keys(),
+        };
+        desk.check(submission)
+    }
+
+    fn check_batch(
+        &self,
+        actor: &str,
+        submissions: Vec<pb::Submission>,
+    ) -> Result<Vec<Checked>, CallError> {
+        let published = self.ledger.published();
+        let desk = Desk {
+            actor,
+            now: self.clock.now(),
+            origin: self.ledger.vkey().name().as_str(),
+            keys: published.keys(),
+        };
+        desk.check_batch(submissions)
+    }
+}
+
+#[async_trait]
+impl RecordingService for Recording {
+    async fn record(
+        &self,
+        request: Request<RecordRequest>,
+    ) -> Result<Response<RecordResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let actor = actor::of(&metadata)?;
+        let RecordRequest {
+            submission,
+            validate_only,
+        } = request;
+        let Checked { submission, record } = self.check(actor, submission)?;
+        let receipt = if validate_only {
+            receipt::preview(&record, self.clock.now())
+        } else {
+            let accepted = self
+                .ledger
+                .append(vec![submission])
+                .await
+                .map_err(CallError::from)?;
+            receipt::receipt(&self.ledger, only(accepted)?, record).await?
+        };
+        Ok(Response::new(RecordResponse {
+            receipt: Some(receipt),
+        }))
+    }
+
+    async fn record_batch(
+        &self,
+        request: Request<RecordBatchRequest>,
+    ) -> Result<Response<RecordBatchResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let actor = actor::of(&metadata)?.to_owned();
+        let RecordBatchRequest {
+            submissions,
+            validate_only,
+        } = request;
+        let service = self.clone();
+        let batch = blocking(move || service.check_batch(&actor, submissions)).await?;
+        let receipts = if validate_only {
+            let now = self.clock.now();
+            let records = batch.iter().map(|checked| &checked.record);
+            records
+                .map(|record| receipt::preview(record, now))
+                .collect()
+        } else {
+            let (submissions, records): (Vec<_>, Vec<_>) = batch
+                .into_iter()
+                .map(|Checked { submission, record }| (submission, record))
+                .unzip();
+            let accepted = self
+                .ledger
+                .append(submissions)
+                .await
+                .map_err(CallError::from)?;
+            let ledger = Arc::clone(&self.ledger);
+            let receipts = move || -> Result<_, CallError> {
+                let pairs = accepted.into_iter().zip(&records);
+                pairs
+                    .map(|(accepted, record)| receipt::make(&ledger, accepted, record))
+                    .collect()
+            };
+            blocking(receipts).await?
+        };
+        Ok(Response::new(RecordBatchResponse { receipts }))
+    }
+
+    type RecordStreamStream = Driven<Result<RecordStreamResponse, Status>>;
+
+    async fn record_stream(
+        &self,
+        request: Request<Streaming<RecordStreamRequest>>,
+    ) -> Result<Response<Self::RecordStreamStream>, Status> {
+        let (metadata, _, items) = request.into_parts();
+        let actor = actor::of(&metadata)?.to_owned();
+        let service = self.clone();
+        let ledger = Arc::clone(&self.ledger);
+        let answers = Driven::new(
+            IN_FLIGHT_MAX,
+            |waiting| service.take_in(actor, items, waiting),
+            |waiting| waiting.then(move |waiting| answer(Arc::clone(&ledger), waiting)),
+        );
+        Ok(Response::new(answers))
+    }
+}
+
+/// An item of a stream that was taken in.
+enum Waiting {
+    /// It is in the queue.
+    Queued {
+        answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
+        record: pb::Record,
+        _share: OwnedSemaphorePermit,
+    },
+    /// It was refused.
+    Refused(CallError),
+    /// The stream ends here, and why.
+    Cut(Status),
+}
+
+impl Recording {
+    /// Reads a stream's items ahead of their answers, and queues them in order. Ends with the stream's
+    /// first half, or when nobody listens, or when the server is about to end.
+    async fn take_in(
+        self,
+        actor: String,
+        mut items: Streaming<RecordStreamRequest>,
+        waiting: mpsc::Sender<Waiting>,
+    ) {
+        let mut draining = std::pin::pin!(reached(self.phase.clone(), Phase::Draining));
+        loop {
+            // Room for the answer first: nothing is recorded whose answer could not be kept.
+            let Ok(place) = waiting.reserve().await else {
+                return;
+            };
+            let item = tokio::select! {
+                item = items.message() => item,
+                () = &mut draining => Err(CallError::ShuttingDown.into()),
+            };
+            match item {
+                Ok(Some(item)) => place.send(self.queue(&actor, item).await),
+                Ok(None) => return,
+                Err(status) => return place.send(Waiting::Cut(complete(status))),
+            }
+        }
+    }
+
+    async fn queue(&self, actor: &str, item: RecordStreamRequest) -> Waiting {
+        let Checked { submission, record } = match self.check(actor, item.submission) {
+            Ok(checked) => checked,
+            Err(error) => return Waiting::Refused(error),
+        };
+        // The record, its entry, and what lies around them.
+        let kib = (2 * record.encoded_len() + 1_024).div_ceil(1_024);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        let Ok(share) = Arc::clone(&self.in_flight).acquire_many_owned(kib).await else {
+            return Waiting::Refused(CallError::ShuttingDown);
+        };
+        match self.ledger.queue(vec![submission]).await {
+            Ok(answer) => Waiting::Queued {
+                answer,
+                record,
+                _share: share,
+            },
+            Err(error) => Waiting::Refused(error.into()),
+        }
+    }
+}
+
+/// The answer to one item.
+async fn answer(ledger: Arc<Ledger>, waiting: Waiting) -> Result<RecordStreamResponse, Status> {
+    let outcome = match waiting {
+        Waiting::Cut(status) => return Err(status),
+        Waiting::Refused(error) => Err(error),
+        Waiting::Queued {
+            answer,
+            record,
+            _share,
+        } => {
+            let accepted = answer.await.unwrap_or_else(|_| Err(ledger.closed()));
+            match accepted.map_err(CallError::from).and_then(only) {
+                Ok(accepted) => receipt::receipt(&ledger, accepted, record).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    let outcome = match outcome {
+        Ok(receipt) => Outcome::Receipt(receipt),
+        Err(error) => Outcome::Error(item_status(error)),
+    };
+    Ok(RecordStreamResponse {
+        outcome: Some(outcome),
+    })
+}
+
+/// The one that was asked for.
+fn only(accepted: Vec<Accepted>) -> Result<Accepted, CallError> {
+    // The ledger answers each submission; if it does not, it has stopped in between.
+    accepted
+        .into_iter()
+        .next()
+        .ok_or(CallError::Append(AppendError::Stopped))
+}
