@@ -116,7 +116,7 @@ enum End {
     /// Every line has its answer.
     Done,
     /// The server went away, or asks to come again.
-    Lost(Rejection),
+    Lost(Box<Rejection>),
 }
 
 struct Import {
@@ -149,7 +149,7 @@ impl Import {
             }
             if self.deadline < Instant::now() + pause {
                 let (seconds, recorded) = (PATIENCE.as_secs(), self.tally.recorded);
-                return Err(lost).with_context(|| {
+                return Err(*lost).with_context(|| {
                     format!("no answer for {seconds} seconds, after {recorded} records; run it again to go on")
                 });
             }
@@ -190,7 +190,7 @@ impl Import {
                     ensure!(0 < sent, "the server answered what was not asked");
                     sent -= 1;
                     if let Some(lost) = self.take(answer)? {
-                        return Ok(End::Lost(lost));
+                        return Ok(End::Lost(Box::new(lost)));
                     }
                 }
                 Ok(room) = requests.reserve(), if sent < self.waiting.len() => {
@@ -284,7 +284,7 @@ async fn next(answers: &mut Streaming<pb::RecordStreamResponse>) -> Result<Optio
 fn lost(status: &Status) -> anyhow::Result<End> {
     let rejection = Rejection::from(status);
     match rejection.meaning() {
-        Meaning::Later => Ok(End::Lost(rejection)),
+        Meaning::Later => Ok(End::Lost(Box::new(rejection))),
         Meaning::No | Meaning::Broken => Err(rejection.into()),
     }
 }
@@ -367,7 +367,7 @@ fn read_lines(mut input: Box<dyn BufRead + Send>, lines: &mpsc::Sender<Line>) {
         if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
             continue;
         }
-        let last = text.as_ref().is_err_and(|error| error.is::<io::Error>());
+        let last = text.as_ref().is_err_and(anyhow::Error::is::<io::Error>);
         if lines.blocking_send(Line { number, end, text }).is_err() || last {
             return;
         }

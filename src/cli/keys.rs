@@ -111,10 +111,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.vkey");
         let typed = path.to_str().unwrap();
-        assert!(verifier_key(typed).is_err());
+        verifier_key(typed).unwrap_err();
         fs::write(&path, format!("{key}\n")).unwrap();
         assert_eq!(verifier_key(typed).unwrap(), key);
         fs::write(&path, format!("{key}\n{key}\n")).unwrap();
-        assert!(verifier_key(typed).is_err());
+        verifier_key(typed).unwrap_err();
     }
 }
