@@ -5,6 +5,7 @@
 
 mod cli;
 mod history;
+mod interop;
 mod ledger_service;
 mod recording_service;
 mod server;
