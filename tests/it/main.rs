@@ -3,7 +3,9 @@
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cli;
 mod history;
+mod interop;
 mod ledger_service;
 mod recording_service;
 mod server;
