@@ -3,9 +3,11 @@
 use std::{fs, io::Write as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
+#[cfg(any(feature = "server", test))]
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{
     SigningKey,
-    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
+    pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
 
 use super::random;
@@ -16,7 +18,8 @@ pub(super) fn generate() -> anyhow::Result<SigningKey> {
     Ok(SigningKey::from_bytes(&random()?))
 }
 
-/// Reads a private key, PKCS #8 in PEM.
+/// Reads a private key, PKCS #8 in PEM. Only a submitter has need of it.
+#[cfg(any(feature = "server", test))]
 pub(super) fn read(path: &Path) -> anyhow::Result<SigningKey> {
     let shown = path.display();
     let pem = fs::read_to_string(path).with_context(|| format!("cannot read the key {shown}"))?;
