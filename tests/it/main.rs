@@ -6,6 +6,7 @@
 mod history;
 mod interop;
 mod ledger_service;
+mod python;
 mod recording_service;
 mod server;
 mod support;
