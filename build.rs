@@ -1,6 +1,15 @@
 //! Compiles the protos in pure Rust (no protoc), writes the checks of the records from the rules in them,
 //! and hands the descriptors to reflection and to JSON.
 
+#![expect(
+    clippy::expect_used,
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::unwrap_in_result,
+    clippy::wildcard_enum_match_arm,
+    reason = "what is wrong with a proto stops the build, and says where; and it runs once"
+)]
+
 use std::{env, error::Error, fs, path::PathBuf};
 
 #[path = "build/checks.rs"]

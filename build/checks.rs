@@ -2,7 +2,7 @@
 //! message one `impl Check`, a plain list of calls into `crate::record::check`. What a call does, it does
 //! not know.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
@@ -65,12 +65,10 @@ fn message_check(out: &mut String, message: &MessageDescriptor, options: &Option
         body.push_str("        Across::across(self, c);\n");
     }
     let checker = if body.is_empty() { "_" } else { "c" };
-    write!(
-        out,
+    out.push_str(&format!(
         "\nimpl Check for pb::{} {{\n    fn check(&self, {checker}: &mut Checker<'_>) {{\n{body}    }}\n}}\n",
         message.name(),
-    )
-    .expect("a String takes all");
+    ));
 }
 
 /// One field: where its value is, and the calls that check it.
@@ -120,32 +118,34 @@ fn field_check(body: &mut String, field: &FieldDescriptor, rule: &Rule) {
             ));
         }
         Kind::Bool | Kind::Sint32 | Kind::Sint64 | Kind::Uint32 | Kind::Uint64 => {
-            let presence = field.supports_presence();
             if rule.required {
+                let optional = field.supports_presence();
                 assert!(
-                    presence,
-                    "{}: only an optional number can be required",
+                    optional,
+                    "{}: only an optional number is required",
                     field.full_name()
                 );
                 call(format!("c.required({name:?}, {place}.is_some());"));
             }
-            let optional = if presence {
-                place
-            } else {
-                format!("Some({place})")
-            };
+            let number = number(field, &place);
             if let Some(min) = rule.min {
-                call(format!(
-                    "c.at_least({name:?}, {optional}.map(u64::from), {min});"
-                ));
+                call(format!("c.at_least({name:?}, {number}, {min});"));
             }
             if let Some(max) = rule.max {
-                call(format!(
-                    "c.at_most({name:?}, {optional}.map(u64::from), {max});"
-                ));
+                call(format!("c.at_most({name:?}, {number}, {max});"));
             }
         }
         other => panic!("{}: {other:?} has no place in a record", field.full_name()),
+    }
+}
+
+/// A number as an `Option<u64>`; what it may be is compared there.
+fn number(field: &FieldDescriptor, place: &str) -> String {
+    match (field.supports_presence(), field.kind() == Kind::Uint64) {
+        (false, false) => format!("Some(u64::from({place}))"),
+        (false, true) => format!("Some({place})"),
+        (true, false) => format!("{place}.map(u64::from)"),
+        (true, true) => place.to_owned(),
     }
 }
 
@@ -172,20 +172,20 @@ fn repeated_check(body: &mut String, field: &FieldDescriptor, place: &str, rule:
     } else {
         String::new()
     };
-    write!(
-        body,
+    body.push_str(&format!(
         "        if c.{need}_items({name:?}, {place}.len(), {}) {{\n            {items}\n{unique}        }}\n",
         rule.max_items.unwrap_or(256),
-    )
-    .expect("a String takes all");
+    ));
 }
 
 /// One of several fields: each has its rule, and one of them must be there.
 fn oneof_check(body: &mut String, choice: &OneofDescriptor, options: &Options) {
     let parent = choice.parent_message();
     let (module, name) = (snake(parent.name()), choice.name());
-    writeln!(body, "        match &self.{name} {{").expect("a String takes all");
-    writeln!(body, "            None => c.required({name:?}, false),").expect("a String takes all");
+    body.push_str(&format!("        match &self.{name} {{\n"));
+    body.push_str(&format!(
+        "            None => c.required({name:?}, false),\n"
+    ));
     for field in choice.fields() {
         let (field_name, rule) = (field.name(), options.rule(&field));
         let mut calls = Vec::new();
@@ -211,12 +211,10 @@ fn oneof_check(body: &mut String, choice: &OneofDescriptor, options: &Options) {
         };
         let variant = camel(field_name);
         let calls = calls.join("\n                ");
-        writeln!(
-            body,
-            "            Some(pb::{module}::{}::{variant}({value})) => {{\n                {calls}\n            }}",
+        body.push_str(&format!(
+            "            Some(pb::{module}::{}::{variant}({value})) => {{\n                {calls}\n            }}\n",
             camel(name),
-        )
-        .expect("a String takes all");
+        ));
     }
     body.push_str("        }\n");
 }
@@ -251,13 +249,11 @@ fn choices_of(out: &mut String, choices: &EnumDescriptor) {
         .filter(|value| value.number() != 0)
         .map(|value| value.name().to_owned())
         .collect();
-    write!(
-        out,
+    out.push_str(&format!(
         "\nimpl Choices for pb::{} {{\n    const NAMES: &'static str = {:?};\n}}\n",
         choices.name(),
         names.join(", "),
-    )
-    .expect("a String takes all");
+    ));
 }
 
 /// What each kind is called, and what it asks of its envelope.
@@ -269,27 +265,21 @@ fn kinds(out: &mut String, record: &MessageDescriptor, options: &Options) {
     let (mut names, mut rules) = (String::new(), String::new());
     for field in kind.fields() {
         let variant = camel(field.name());
-        writeln!(
-            names,
-            "        pb::record::Kind::{variant}(_) => {:?},",
+        names.push_str(&format!(
+            "        pb::record::Kind::{variant}(_) => {:?},\n",
             field.name()
-        )
-        .expect("a String takes all");
-        writeln!(
-            rules,
-            "        pb::record::Kind::{variant}(_) => {},",
+        ));
+        rules.push_str(&format!(
+            "        pb::record::Kind::{variant}(_) => {},\n",
             options.kind_rule(&field)
-        )
-        .expect("a String takes all");
+        ));
     }
-    write!(
-        out,
+    out.push_str(&format!(
         "\n/// What a kind is called: the name of its field in `Record`.\n\
          pub const fn kind_name(kind: &pb::record::Kind) -> &'static str {{\n    match kind {{\n{names}    }}\n}}\n\
          \n/// What a kind asks of its envelope.\n\
          pub const fn kind_rule(kind: &pb::record::Kind) -> pb::KindRule {{\n    match kind {{\n{rules}    }}\n}}\n",
-    )
-    .expect("a String takes all");
+    ));
 }
 
 /// The options that rule.proto defines.

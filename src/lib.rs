@@ -1,6 +1,7 @@
 //! genetrail: what happens to a gene-therapy product and to the people who receive it, in a
 //! hash-chained, signed log that anybody can check.
 
+pub mod cli;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod ledger;

@@ -34,6 +34,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use copies::CommitFailed;
+pub use export::{ExportFailed, Survivors, export_directory, export_survivors};
+pub use fsck::{Checked, FsckError, fsck};
 pub use open::{NewLedger, OpenError, Opened, Options, Recovery, write_secret_key};
 pub use published::Published;
 pub use reader::{Entries, ReadError};

@@ -280,7 +280,7 @@ fn a_record_id_is_answered_with_its_first_entry_for_ever() {
 
 #[test]
 fn either_copy_is_enough() {
-    let damages: [(&str, fn(&Path), Recovery); 5] = [
+    let damages: [(&str, fn(&Path), Recovery); 6] = [
         (
             "no store",
             |dir| fs::remove_dir_all(dir.join("store")).unwrap(),
@@ -312,6 +312,16 @@ fn either_copy_is_enough() {
         (
             "no journal",
             |dir| fs::remove_dir_all(dir.join("journal")).unwrap(),
+            Recovery::JournalRewritten(0),
+        ),
+        (
+            "a journal without its beginning",
+            |dir| {
+                let mut segments = files_below(&dir.join("journal"));
+                segments.retain(|path| path.extension().is_some_and(|end| end == "gtj"));
+                segments.sort();
+                fs::remove_file(&segments[0]).unwrap();
+            },
             Recovery::JournalRewritten(0),
         ),
         (

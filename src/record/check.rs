@@ -75,6 +75,7 @@ trait Choices {
 }
 
 /// What a decimal may be.
+#[derive(Clone, Copy)]
 enum Sign {
     Positive,
     NonNegative,
@@ -93,6 +94,7 @@ pub(super) struct Checker<'a> {
     record: &'a pb::Record,
     now: DateTime<Utc>,
     zone: Option<Tz>,
+    event: Option<Span>,
     path: Vec<Step>,
     violations: Vec<Violation>,
     unverified: Vec<String>,
@@ -105,6 +107,7 @@ impl<'a> Checker<'a> {
             record,
             now,
             zone: record.site_tz.parse().ok(),
+            event: time::event_span(record),
             path: Vec::new(),
             violations: Vec::new(),
             unverified: Vec::new(),
@@ -198,7 +201,7 @@ impl<'a> Checker<'a> {
 
     fn spans(&self, text: &str) -> Option<(Span, Span)> {
         let time = format::EventTime::parse(text).ok()?;
-        Some((Span::of(time, self.zone), time::event_span(self.record)?))
+        Some((Span::of(time, self.zone), self.event?))
     }
 
     /// Refuses a text that is not in a format.
@@ -468,7 +471,7 @@ fn one_of<E: Choices>() -> String {
     reason = "generated from the protos"
 )]
 mod generated {
-    use super::*;
+    use super::{Across, Check, Checker, Choices, Sign, format, own, pb};
 
     include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 }

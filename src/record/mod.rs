@@ -18,7 +18,8 @@ pub mod format;
 mod own;
 mod time;
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 pub(crate) mod tests;
 
 pub use check::{

@@ -7,7 +7,8 @@
 pub mod codes;
 mod kinds;
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};

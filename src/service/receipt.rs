@@ -71,7 +71,12 @@ pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
 /// The flags that the record raises by itself.
 fn raised(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
     let flags = flags(record, recorded_at).into_iter();
-    let flag = |Flag { code, severity, field, text }| pb::Flag {
+    let flag = |Flag {
+                    code,
+                    severity,
+                    field,
+                    text,
+                }| pb::Flag {
         code: code.to_owned(),
         severity: severity.into(),
         field,

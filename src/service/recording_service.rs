@@ -127,7 +127,9 @@ impl RecordingService for Recording {
         let receipts = if validate_only {
             let now = self.clock.now();
             let records = batch.iter().map(|checked| &checked.record);
-            records.map(|record| receipt::preview(record, now)).collect()
+            records
+                .map(|record| receipt::preview(record, now))
+                .collect()
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()

@@ -60,10 +60,8 @@ impl Directory {
         match read_at_most(&path, max, bytes) {
             Ok(have) if max < have => Err(SourceError::TooLarge { have, max }),
             Ok(_) => Ok(()),
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::NotADirectory => Err(SourceError::Missing),
-                _ => Err(SourceError::Failed(Box::new(error))),
-            },
+            Err(error) if is_absence(&error) => Err(SourceError::Missing),
+            Err(error) => Err(SourceError::Failed(Box::new(error))),
         }
     }
 
@@ -142,6 +140,10 @@ fn read_at_most(path: &Path, max: u64, bytes: &mut Vec<u8>) -> io::Result<u64> {
     let mut file = File::open(path)?.take(max.saturating_add(1));
     let read = file.read_to_end(bytes)?;
     Ok(u64::try_from(read).unwrap_or(u64::MAX))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn is_of_log(path: &Path, size: TreeSize) -> bool {

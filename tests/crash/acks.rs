@@ -51,7 +51,18 @@ pub(crate) fn write(mut file: &File, acks: &[Ack]) -> Result<()> {
     } in acks
     {
         let (id, leaf, root) = (hex(record_id), hex(leaf.as_bytes()), hex(root.as_bytes()));
-        lines.push_str(&format!("{index} {id} {leaf} {size} {root}\n"));
+        lines.extend([
+            &index.to_string(),
+            " ",
+            &id,
+            " ",
+            &leaf,
+            " ",
+            &size.to_string(),
+            " ",
+            &root,
+            "\n",
+        ]);
     }
     let written = file.write(lines.as_bytes())?;
     ensure!(written == lines.len(), "an acknowledgement was cut short");
@@ -88,7 +99,7 @@ impl Acks {
 
     /// The batches that were acknowledged.
     pub(crate) fn batches(&self) -> Vec<Batch> {
-        let mut batches: Vec<Batch> = self.records.keys().map(|id| Batch::of(id).0).collect();
+        let mut batches: Vec<Batch> = self.records.keys().map(Batch::of).collect();
         batches.sort();
         batches.dedup();
         batches

@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     recorder: Option<PathBuf>,
     kind: &'static str,
     begun: Instant,
+    failed_before: u32,
     places: u32,
     passed: u32,
     failed: u32,
@@ -54,6 +55,7 @@ impl Bench {
             recorder,
             kind: "",
             begun: Instant::now(),
+            failed_before: 0,
             places: 0,
             passed: 0,
             failed: 0,
@@ -65,6 +67,7 @@ impl Bench {
     pub(crate) fn begin(&mut self, kind: &'static str) {
         self.kind = kind;
         self.begun = Instant::now();
+        self.failed_before = self.failed;
     }
 
     /// How many rounds to run.
@@ -99,11 +102,12 @@ impl Bench {
 
     /// Says what a kind of test came to.
     pub(crate) fn summarize(&self, summary: &str) {
-        println!(
-            "{:<10} {summary} ({:.1} s)",
-            self.kind,
-            self.begun.elapsed().as_secs_f64()
-        );
+        let verdict = match self.failed - self.failed_before {
+            0 => "all is well".to_owned(),
+            failed => format!("{failed} FAILED"),
+        };
+        let seconds = self.begun.elapsed().as_secs_f64();
+        println!("{:<10} {summary}: {verdict} ({seconds:.1} s)", self.kind);
     }
 
     /// Leaves out a kind of test, loudly.

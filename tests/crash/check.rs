@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use genetrail::{
     ledger::{Chain, Ledger, Opened},
     note::open_checkpoint,
-    record::entry::EntryView,
+    record::entry::{EntryView, RecordedAt},
     tlog::{Frontier, Hash, Index, TreeSize, check_inclusion, leaf_hash},
+    verify::{self, verify_log},
 };
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 };
 
 /// Checks an open ledger against what was acknowledged, and ends it.
+#[expect(clippy::exit, reason = "to end without closing, as a kill would")]
 pub(crate) fn run(
     orders: &Orders,
     opened: Opened,
@@ -49,6 +51,11 @@ pub(crate) fn run(
         );
     }
     check_stored_tree(&ledger, &acks, &log)?;
+    let options = verify::Options {
+        key: ledger.vkey().clone(),
+        since: None,
+    };
+    verify_log(&ledger.source(), &options, &|_, _| {}).context("the offline verifier")?;
     let mut appended = 0;
     if orders.repeat {
         appended = runtime.block_on(repeat(orders.run, &ledger, &acks, &log))?;
@@ -58,21 +65,31 @@ pub(crate) fn run(
         log.leaves.len(),
         acks.records.len()
     );
-    if !orders.abrupt {
-        let ledger = Arc::into_inner(ledger).context("somebody holds the ledger")?;
-        ledger.close();
-    } else {
+    if orders.abrupt {
         std::process::exit(0);
     }
+    let ledger = Arc::into_inner(ledger).context("somebody holds the ledger")?;
+    ledger.close();
     Ok(())
 }
 
 /// What the log holds.
+#[derive(Default)]
 struct Log {
     leaves: Vec<Hash>,
     /// Index and leaf hash by record id.
     indexes: BTreeMap<[u8; 16], (u64, Hash)>,
     batches: BTreeSet<Batch>,
+}
+
+/// The log as far as it has been read.
+#[derive(Default)]
+struct Reading {
+    log: Log,
+    tree: Frontier,
+    previous: Option<(Hash, RecordedAt)>,
+    /// What is still to come of the last batch, the next at the end.
+    rest: Vec<([u8; 16], Vec<u8>)>,
 }
 
 /// The record in an entry, which must be whole and of this index.
@@ -90,64 +107,19 @@ pub(crate) fn record_of(entry: &[u8], index: Index) -> Result<Vec<u8>> {
 fn read_log(ledger: &Ledger, acks: &Acks) -> Result<Log> {
     let published = ledger.published();
     let size = published.size();
-    let mut log = Log {
-        leaves: Vec::new(),
-        indexes: BTreeMap::new(),
-        batches: BTreeSet::new(),
-    };
-    let mut previous = Hash::ZERO;
-    let mut time = None;
-    let mut tree = Frontier::new();
-    let mut rest: Vec<([u8; 16], Vec<u8>)> = Vec::new();
+    let mut reading = Reading::default();
     for entry in ledger.entries(Index::new(0), size) {
         let (index, entry) = entry?;
-        let view = EntryView::parse(&entry).with_context(|| format!("entry {index}"))?;
-        ensure!(
-            view.index == index,
-            "entry {index} says that it is entry {}",
-            view.index
-        );
-        ensure!(
-            view.previous == previous,
-            "entry {index} is not chained to the one before"
-        );
-        ensure!(
-            time <= Some(view.recorded_at),
-            "entry {index} is earlier than the one before"
-        );
-        time = Some(view.recorded_at);
-        previous = leaf_hash(&entry);
-        tree.push(previous);
-        log.leaves.push(previous);
-        let have = u64::try_from(log.leaves.len())?;
-        if let Some(root) = acks.roots.get(&have) {
-            ensure!(
-                *root == tree.root(),
-                "size {have} has another root than was acknowledged: a fork"
-            );
-        }
-        if index == Index::new(0) {
-            continue;
-        }
-        let id = id_of_record(view.record)?;
-        let again = log.indexes.insert(id, (index.value(), previous));
-        ensure!(again.is_none(), "entry {index} repeats a record");
-        if rest.is_empty() {
-            let (batch, _) = Batch::of(&id);
-            rest = batch.records();
-            rest.reverse();
-            log.batches.insert(batch);
-        }
-        let (wanted, record) = rest.pop().context("a batch has no records")?;
-        ensure!(
-            wanted == id,
-            "entry {index} stands in the middle of another batch"
-        );
-        ensure!(
-            record == view.record,
-            "entry {index} does not say what was submitted"
-        );
+        reading
+            .take(index, &entry, acks)
+            .with_context(|| format!("entry {index}"))?;
     }
+    let Reading {
+        log,
+        tree,
+        previous: _,
+        rest,
+    } = reading;
     ensure!(
         rest.is_empty(),
         "the last batch lacks {} records",
@@ -155,19 +127,71 @@ fn read_log(ledger: &Ledger, acks: &Acks) -> Result<Log> {
     );
     let have = u64::try_from(log.leaves.len())?;
     ensure!(have == size.value(), "{have} entries can be read of {size}");
+    let checkpoint = published.checkpoint();
     ensure!(
-        tree.root() == published.checkpoint().root,
+        tree.root() == checkpoint.root,
         "the entries have another root"
     );
     let signed = open_checkpoint(published.note(), ledger.vkey()).context("the checkpoint")?;
     ensure!(
-        signed == *published.checkpoint(),
+        signed == *checkpoint,
         "the note says something else than the checkpoint"
     );
     if let Some(ahead) = acks.roots.keys().find(|size| have < **size) {
         bail!("a checkpoint of size {ahead} was acknowledged, and the log ends at {have}");
     }
     Ok(log)
+}
+
+impl Reading {
+    /// Takes the next entry.
+    fn take(&mut self, index: Index, entry: &[u8], acks: &Acks) -> Result<()> {
+        let view = EntryView::parse(entry)?;
+        ensure!(
+            view.index == index,
+            "it says that it is entry {}",
+            view.index
+        );
+        let (previous, time) = self.previous.unwrap_or((Hash::ZERO, view.recorded_at));
+        ensure!(
+            view.previous == previous,
+            "it is not chained to the one before"
+        );
+        ensure!(
+            time <= view.recorded_at,
+            "it is earlier than the one before"
+        );
+        let leaf = leaf_hash(entry);
+        self.previous = Some((leaf, view.recorded_at));
+        self.tree.push(leaf);
+        self.log.leaves.push(leaf);
+        if let Some(root) = acks.roots.get(&u64::try_from(self.log.leaves.len())?) {
+            let same = *root == self.tree.root();
+            ensure!(
+                same,
+                "the tree up to it has another root than was acknowledged: a fork"
+            );
+        }
+        if index == Index::new(0) {
+            return Ok(());
+        }
+        let id = id_of_record(view.record)?;
+        let again = self.log.indexes.insert(id, (index.value(), leaf));
+        ensure!(again.is_none(), "it repeats a record");
+        if self.rest.is_empty() {
+            let batch = Batch::of(&id);
+            self.rest = batch.records();
+            self.rest.reverse();
+            self.log.batches.insert(batch);
+        }
+        let (wanted, record) = self
+            .rest
+            .pop()
+            .context("it is of a batch without records")?;
+        ensure!(wanted == id, "it stands in the middle of another batch");
+        ensure!(record == view.record, "it does not say what was submitted");
+        Ok(())
+    }
 }
 
 /// What the stored tree answers, for a sample of the sizes and indexes.
@@ -226,22 +250,19 @@ async fn repeat(run: u32, ledger: &Arc<Ledger>, acks: &Acks, log: &Log) -> Resul
                 ),
             };
             for ack in acknowledge(ledger, batch, &accepted)? {
-                match log.indexes.get(&ack.record_id) {
-                    Some(found) => {
-                        ensure!(
-                            *found == (ack.index, ack.leaf),
-                            "a repeat of {found:?} is {ack:?}"
-                        );
-                    }
-                    None => {
-                        ensure!(
-                            size.value() <= ack.index,
-                            "a new record is at {}",
-                            ack.index
-                        );
-                        appended.insert(ack.index);
-                    }
-                }
+                let Some(found) = log.indexes.get(&ack.record_id) else {
+                    ensure!(
+                        size.value() <= ack.index,
+                        "a new record is at {}",
+                        ack.index
+                    );
+                    appended.insert(ack.index);
+                    continue;
+                };
+                ensure!(
+                    *found == (ack.index, ack.leaf),
+                    "a repeat of {found:?} is {ack:?}"
+                );
             }
         }
     }

@@ -15,8 +15,9 @@ use genetrail::{
     clock::{Clock as _, SystemClock},
     ledger::{
         Accepted, AppendError, Chain, Entropy, Ledger, NewLedger, OpenError, Opened, Options,
+        fsck::fsck,
     },
-    note::Origin,
+    note::{NoteSigner, Origin, VerifierKey},
     pb,
     rules::keys::sign_possession,
     tlog::{check_inclusion, leaf_hash},
@@ -180,6 +181,7 @@ pub(crate) fn main(args: &[String]) -> Result<End> {
             check::run(&orders, opened, &runtime)?;
             Ok(End::Done)
         }
+        "fsck" => check_whole(&orders),
         _ => bail!("no child has the role {role}"),
     }
 }
@@ -194,10 +196,13 @@ fn entropy(seed: u64) -> Entropy {
 }
 
 fn create(orders: &Orders) -> Result<End> {
+    let origin = Origin::parse(ORIGIN).context("the origin")?;
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let vkey = NoteSigner::new(origin.key_name().clone(), key.clone()).vkey();
     let new = NewLedger {
-        origin: Origin::parse(ORIGIN).context("the origin")?,
-        key: SigningKey::from_bytes(&[7; 32]),
-        genesis: genesis(),
+        origin,
+        key,
+        genesis: genesis(&vkey),
         actor: "crash-test".to_owned(),
     };
     match Ledger::create(&orders.options(), new, SystemClock.now(), entropy(0)) {
@@ -207,7 +212,7 @@ fn create(orders: &Orders) -> Result<End> {
 }
 
 /// The record of entry 0.
-fn genesis() -> pb::Record {
+fn genesis(vkey: &VerifierKey) -> pb::Record {
     let key = SigningKey::from_bytes(&[9; 32]);
     let offer = pb::KeyOffer {
         algorithm: pb::KeyAlgorithm::Ed25519.into(),
@@ -220,7 +225,7 @@ fn genesis() -> pb::Record {
         origin: ORIGIN.to_owned(),
         administrator: "crash-test".to_owned(),
         administrator_key: Some(offer),
-        ..pb::Genesis::default()
+        ledger_key: vkey.to_string(),
     };
     pb::Record {
         record_id: "ffffffff-ffff-8fff-8fff-ffffffffffff".to_owned(),
@@ -241,6 +246,18 @@ fn open(orders: &Orders) -> Option<Opened> {
             None
         }
     }
+}
+
+/// Runs the ledger's own check of everything: the log, the views, the journal against the store.
+fn check_whole(orders: &Orders) -> Result<End> {
+    let checked = fsck(
+        &orders.options(),
+        Arc::new(SystemClock),
+        entropy(2),
+        &|_, _| {},
+    )?;
+    println!("fsck mended {:?}", checked.recovered);
+    Ok(End::Done)
 }
 
 fn refused(error: &OpenError) -> End {

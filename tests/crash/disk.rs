@@ -28,7 +28,7 @@ pub(crate) enum Data {
     Pages,
     /// The newest writes are kept, and older ones are lost.
     Newest,
-    /// All of it is kept: what a kill leaves.
+    /// All of it is kept, under whatever names are.
     Kept,
 }
 
@@ -39,8 +39,6 @@ pub(crate) enum Names {
     Journaled,
     /// Each directory is as at its own last sync, or some changes later.
     Separate,
-    /// All changes are kept.
-    Kept,
 }
 
 /// One thing that the recorder saw.
@@ -70,7 +68,7 @@ pub(crate) fn read_trace(path: &Path) -> Result<Vec<Event>> {
                 .rev()
                 .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
         };
-        let [path, other, data] = [1..3, 3..5, 5..9].map(|range| number(range));
+        let [path, other, data] = [1..3, 3..5, 5..9].map(number);
         let mut after = after;
         let mut take = |length: u64| -> Result<Vec<u8>> {
             let length = usize::try_from(length)?;
@@ -337,7 +335,7 @@ impl Disk {
     pub(crate) fn build(&self, to: &Path, data: Data, names: Names, rng: &mut Rng) -> Result<()> {
         let journaled = match names {
             Names::Journaled => self.some_moment(self.journaled_to, rng),
-            Names::Separate | Names::Kept => u64::MAX,
+            Names::Separate => u64::MAX,
         };
         self.build_directory(0, to, data, names, journaled, rng)
     }
@@ -402,7 +400,8 @@ impl Disk {
         let modelled: Vec<&String> = names.keys().collect();
         ensure!(
             modelled == real.iter().collect::<Vec<_>>(),
-            "{with:?} has {real:?}, not {modelled:?}"
+            "{} has {real:?}, not {modelled:?}",
+            with.display()
         );
         for (name, below) in &names {
             let path = with.join(name);
@@ -412,12 +411,13 @@ impl Disk {
                     durable, pending, ..
                 } => {
                     let mut bytes = durable.clone();
-                    pending
-                        .iter()
-                        .for_each(|(_, change)| apply(&mut bytes, change));
+                    for (_, change) in pending {
+                        apply(&mut bytes, change);
+                    }
                     ensure!(
                         fs::read(&path)? == bytes,
-                        "something wrote to {path:?} unseen"
+                        "something wrote to {} unseen",
+                        path.display()
                     );
                 }
             }

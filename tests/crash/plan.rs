@@ -9,8 +9,11 @@ use crate::rng::Rng;
 /// Who is named as the one who submits.
 const ACTOR: &str = "crash-test";
 
-/// The field of a record that nobody reads: here it holds what makes a record long.
-const FILLER_TAG: [u8; 2] = [0x9a, 0x06];
+/// The tag of a kind of record, field 130.
+const KIND_TAG: [u8; 2] = [0x92, 0x08];
+
+/// The tag of a field that no kind has, 2000: it holds what makes a record long.
+const FILLER_TAG: [u8; 2] = [0x82, 0x7d];
 
 /// How the submissions of a run look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +72,11 @@ impl Batch {
             let id = self.id(item);
             let mut bytes = vec![0x0a, 36];
             bytes.extend_from_slice(uuid(&id).as_bytes());
-            bytes.extend_from_slice(&FILLER_TAG);
-            put_varint(length, &mut bytes);
+            let mut head = FILLER_TAG.to_vec();
+            put_varint(length, &mut head);
+            bytes.extend_from_slice(&KIND_TAG);
+            put_varint(head.len() + length, &mut bytes);
+            bytes.append(&mut head);
             let end = bytes.len() + length;
             let mut rng = Rng::new(u64::from(item), u64::from(self.number));
             while bytes.len() < end {
@@ -107,15 +113,13 @@ impl Batch {
         id
     }
 
-    /// The batch that a record id belongs to, and its place in it.
-    pub(crate) fn of(id: &[u8; 16]) -> (Self, u16) {
-        let [a, b, c, d, e, f, _, _, _, g, h, i, j, k, l, _] = *id;
-        let batch = Self {
-            run: u32::from_be_bytes([a, b, c, d]),
-            submitter: u16::from_be_bytes([e, f]),
-            number: u32::from_be_bytes([g, h, i, j]),
-        };
-        (batch, u16::from_be_bytes([k, l]))
+    /// The batch that a record id belongs to.
+    pub(crate) fn of(id: &[u8; 16]) -> Self {
+        Self {
+            run: u32::from_be_bytes([id[0], id[1], id[2], id[3]]),
+            submitter: u16::from_be_bytes([id[4], id[5]]),
+            number: u32::from_be_bytes([id[9], id[10], id[11], id[12]]),
+        }
     }
 }
 
@@ -143,19 +147,17 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N]> {
 
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn uuid(id: &[u8; 16]) -> String {
-    let hex = hex(id);
-    let groups = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    groups.join("-")
+    [&id[..4], &id[4..6], &id[6..8], &id[8..10], &id[10..]]
+        .map(hex)
+        .join("-")
 }
 
 fn put_varint(mut value: usize, bytes: &mut Vec<u8>) {

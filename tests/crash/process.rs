@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Read as _,
-    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -40,20 +39,16 @@ impl Outcome {
     /// All that is known, for a report.
     pub(crate) fn describe(&self) -> String {
         let lines: Vec<&str> = self.log.lines().rev().take(12).collect();
-        let log: String = lines
-            .into_iter()
-            .rev()
-            .map(|line| format!("\n      {line}"))
-            .collect();
-        format!("ended {:?}, said {:?}, logged{log}", self.end, self.output)
-    }
-
-    /// Whether opening had to do this.
-    pub(crate) fn recovered(&self, what: &str) -> bool {
-        self.output
-            .lines()
-            .next()
-            .is_some_and(|line| line.starts_with("open") && line.contains(what))
+        let log: Vec<&str> = lines.into_iter().rev().collect();
+        let Self {
+            end,
+            output,
+            log: _,
+        } = self;
+        format!(
+            "ended {end:?}, said {output:?}, logged\n      {}",
+            log.join("\n      ")
+        )
     }
 }
 
@@ -98,6 +93,14 @@ pub(crate) fn check(orders: &Orders, environment: &Environment) -> Result<Outcom
     Ok(outcome)
 }
 
+/// Runs a check, and then the ledger's own of everything that it keeps.
+pub(crate) fn check_whole(orders: &Orders) -> Result<Outcome> {
+    let checked = check(orders, &Environment::new())?;
+    let whole = run("fsck", orders, &Environment::new())?;
+    ensure!(whole.end == Some(End::Done), "fsck {}", whole.describe());
+    Ok(checked)
+}
+
 impl Running {
     /// Waits for the end.
     pub(crate) fn wait(mut self) -> Result<Outcome> {
@@ -107,9 +110,7 @@ impl Running {
                 let end = status.code().and_then(End::of);
                 let mut outcome = self.read(end)?;
                 if end.is_none() {
-                    outcome
-                        .log
-                        .push_str(&format!("\n{status}, signal {:?}", status.signal()));
+                    outcome.log = format!("{}\n{status}", outcome.log);
                 }
                 return Ok(outcome);
             }

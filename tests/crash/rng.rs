@@ -1,4 +1,4 @@
-//! Random numbers that a seed repeats: SplitMix64.
+//! Random numbers that a seed repeats: `SplitMix64`.
 
 /// A generator; its state is the seed.
 #[derive(Debug, Clone)]

@@ -249,7 +249,15 @@ pub(super) fn check_journal(
         |error: JournalError| JournalDamage::Unopenable(crate::ledger::Chain(&error).to_string());
     if care != Care::Heads {
         let mut good_below = 0;
-        for segment in journal.survey().map_err(unopenable)?.segments {
+        let segments = journal.survey().map_err(unopenable)?.segments;
+        // Within a journal a gap is noticed; at its beginning only who knows that it begins at 0 can.
+        if let Some(first) = segments.first().filter(|first| first.first != 0) {
+            return Err(JournalDamage::Segment {
+                what: format!("the entries below {} are missing", first.first),
+                good_below,
+            });
+        }
+        for segment in segments {
             if let Some(damage) = segment.damage {
                 return Err(segment_damage(&damage, segment.next.max(good_below)));
             }

@@ -131,13 +131,10 @@ impl Across for pb::Exposure {
 impl Across for pb::MonitoringDecision {
     fn across(&self, c: &mut Checker<'_>) {
         let record = c.record();
-        let may = match record.actor_role() {
-            pb::ActorRole::SponsorMed => true,
-            pb::ActorRole::Investigator | pb::ActorRole::SubI => {
-                self.decision() == pb::MonitoringDecisionKind::Intensify
-            }
-            _ => false,
-        };
+        let role = record.actor_role();
+        let at_the_site = matches!(role, pb::ActorRole::Investigator | pb::ActorRole::SubI);
+        let may = role == pb::ActorRole::SponsorMed
+            || (at_the_site && self.decision() == pb::MonitoringDecisionKind::Intensify);
         c.demand_envelope(
             may,
             "actor_role",

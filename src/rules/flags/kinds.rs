@@ -10,6 +10,7 @@ use crate::{
     record::format::{Decimal, EventTime},
 };
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind")]
 pub(super) fn of_kind(
     record: &pb::Record,
     kind: &Kind,
@@ -419,52 +420,44 @@ fn plan_version(plan: &pb::FollowUpPlanVersion, raised: &mut Raised) {
         codes::LINKED_CONSENT_MISSING,
         "linked_consent",
     );
-    if !plan.communication.is_empty() && !plan.justification.trim().is_empty() {
-        return;
+    if plan.communication.is_empty() || plan.justification.trim().is_empty() {
+        looser_than_guideline(&parameters, raised);
     }
-    for (field, value, allowed) in [
-        (
-            "sample_interval_months_first_years",
-            parameters.sample_interval_months_first_years,
-            ..=6,
-        ),
+}
+
+/// The guideline's numbers that hold for every class; the length of follow-up depends on the product's.
+fn looser_than_guideline(plan: &pb::PlanParameters, raised: &mut Raised) {
+    let first_years = plan.sample_interval_months_first_years;
+    let at_most = [
+        ("sample_interval_months_first_years", first_years, 6),
         (
             "sample_interval_months_after",
-            parameters.sample_interval_months_after,
-            ..=12,
+            plan.sample_interval_months_after,
+            12,
         ),
-        (
-            "contact_interval_months",
-            parameters.contact_interval_months,
-            ..=12,
-        ),
-        ("clone_retest_months", parameters.clone_retest_months, ..=3),
+        ("contact_interval_months", plan.contact_interval_months, 12),
+        ("clone_retest_months", plan.clone_retest_months, 3),
         (
             "intensified_interval_months",
-            parameters.intensified_interval_months,
-            ..=3,
+            plan.intensified_interval_months,
+            3,
         ),
-    ] {
-        let looser = value.is_some_and(|value| !allowed.contains(&value));
-        raised.when(
-            looser,
-            codes::LOOSER_THAN_GUIDELINE,
-            &format!("parameters.{field}"),
-        );
-    }
-    for (field, value) in [
-        ("intensive_months", parameters.intensive_months),
+    ];
+    let at_least = [
+        ("intensive_months", plan.intensive_months, 60),
         (
             "sample_first_years_months",
-            parameters.sample_first_years_months,
+            plan.sample_first_years_months,
+            60,
         ),
-    ] {
-        let looser = value.is_some_and(|value| value < 60);
-        raised.when(
-            looser,
-            codes::LOOSER_THAN_GUIDELINE,
-            &format!("parameters.{field}"),
-        );
+    ];
+    let longer =
+        at_most.map(|(field, value, most)| (field, value.is_some_and(|value| most < value)));
+    let shorter =
+        at_least.map(|(field, value, least)| (field, value.is_some_and(|value| value < least)));
+    for (field, looser) in longer.into_iter().chain(shorter) {
+        let field = format!("parameters.{field}");
+        raised.when(looser, codes::LOOSER_THAN_GUIDELINE, &field);
     }
 }
 

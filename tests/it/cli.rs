@@ -1,0 +1,577 @@
+//! The program as it is typed: from a new ledger to the verification of its export, and to each no.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+const HISTORY: &str = include_str!("../../examples/car-t.ndjson");
+
+/// Exit codes.
+const FINE: i32 = 0;
+const NO: i32 = 1;
+const COULD_NOT_TELL: i32 = 2;
+
+fn genetrail(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must end with this code, and returns what it printed.
+fn check(args: &[&str], code: i32) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = genetrail(args);
+    let (out, err) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
+    assert_eq!(
+        status.code(),
+        Some(code),
+        "genetrail {args:?}\n{out}\n{err}"
+    );
+    format!("{out}{err}")
+}
+
+/// A ledger in a directory of its own.
+struct Ledger {
+    dir: TempDir,
+    key: String,
+}
+
+impl Ledger {
+    fn create() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let printed = check(
+            &[
+                "init",
+                "--data",
+                str(&data),
+                "--origin",
+                "log.example/trail",
+            ],
+            FINE,
+        );
+        let key = printed.lines().next().unwrap().to_owned();
+        Self { dir, key }
+    }
+
+    fn path(&self, name: &str) -> String {
+        str(&self.dir.path().join(name)).to_owned()
+    }
+
+    fn data(&self) -> String {
+        self.path("data")
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Serves it on this port; 0 is a free one.
+    fn serve(&self, port: u16) -> Server {
+        let data = self.data();
+        let listen = format!("127.0.0.1:{port}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+            .args([
+                "serve",
+                "--data",
+                &data,
+                "--listen",
+                &listen,
+                "--no-metrics",
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let addr = line
+            .strip_prefix("listening on ")
+            .unwrap()
+            .trim_end()
+            .to_owned();
+        Server { child, addr }
+    }
+}
+
+/// A server that is killed at the end, if it has not been stopped.
+struct Server {
+    child: Child,
+    addr: String,
+}
+
+impl Server {
+    fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    fn port(&self) -> u16 {
+        self.addr.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Stops it as a supervisor does.
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(self.child.wait().unwrap().code(), Some(FINE));
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Changes one bit in the middle of a file.
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// As many records as asked for, each with an id of its own.
+fn records(count: usize) -> String {
+    let record = HISTORY.lines().next().unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(record).unwrap();
+    let mut lines = Vec::new();
+    for number in 0..count {
+        record["recordId"] = format!("00000000-0000-4000-8000-{number:012}").into();
+        lines.push(format!("{record}\n"));
+    }
+    lines.concat()
+}
+
+/// The tree size that a server's checkpoint says.
+fn tree_size(url: &str) -> usize {
+    let checkpoint = check(&["checkpoint", "--server", url], FINE);
+    checkpoint.lines().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_record_is_signed_sent_and_its_receipt_checked_offline() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let (url, key) = (server.url(), ledger.key.as_str());
+    let record = ledger.write("record.json", HISTORY.lines().next().unwrap());
+    let receipt = ledger.path("receipt");
+    let admin = ledger.path("data.admin.key");
+    let send = |record: &str, code| {
+        let to = [
+            "--server",
+            &url,
+            "--actor",
+            "administrator",
+            "--receipt",
+            &receipt,
+        ];
+        check(
+            &[
+                &["record", record, "--sign", &admin, "--key", key],
+                to.as_slice(),
+            ]
+            .concat(),
+            code,
+        )
+    };
+
+    assert!(send(&record, FINE).contains("recorded   index 1\n"));
+    let first = fs::read(&receipt).unwrap();
+    assert!(
+        send(&record, FINE).contains("recorded   index 1\n"),
+        "a repeat gets the first answer"
+    );
+    server.stop();
+
+    let holds = check(&["check", &receipt, "--key", key], FINE);
+    assert!(
+        holds.contains("log.example/trail") && holds.contains("signed with the key"),
+        "{holds}"
+    );
+    assert!(holds.contains("\"organisationRegistered\""), "{holds}");
+    let key_file = format!("{}/log.vkey", ledger.data());
+    check(&["check", &receipt, "--key", &key_file], FINE);
+
+    let other = check(
+        &[
+            "keygen",
+            "--out",
+            &ledger.path("other"),
+            "--name",
+            "log.example/trail",
+        ],
+        FINE,
+    );
+    let other = other
+        .lines()
+        .find_map(|line| line.strip_prefix("vkey         "))
+        .unwrap();
+    check(&["check", &receipt, "--key", other], NO);
+    check(&["check", &receipt, "--key", "no key"], COULD_NOT_TELL);
+    check(
+        &["check", &ledger.path("absent"), "--key", key],
+        COULD_NOT_TELL,
+    );
+    for at in (0..first.len()).step_by(53) {
+        let mut changed = first.clone();
+        changed[at] ^= 1;
+        fs::write(&receipt, changed).unwrap();
+        check(&["check", &receipt, "--key", key], NO);
+    }
+}
+
+#[test]
+fn a_refused_record_is_told_every_field_that_is_wrong() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let url = server.url();
+    let mut record: serde_json::Value =
+        serde_json::from_str(HISTORY.lines().next().unwrap()).unwrap();
+    record["eventTime"] = "2019-02-30".into();
+    record["organisationRegistered"]["gln"] = "9521123000019".into();
+    let record = ledger.write("record.json", &record.to_string());
+    let to = ["--server", &url, "--actor", "administrator"];
+    let told = check(&[&["record", &record], to.as_slice()].concat(), NO);
+    assert!(told.contains("FIELD_INVALID\n"), "{told}");
+    assert!(told.contains(".event_time: "), "{told}");
+    assert!(
+        told.contains(".organisation_registered.gln: GLN_CHECK_DIGIT: "),
+        "{told}"
+    );
+
+    let record = ledger.write("no-record.json", "{\"noSuchField\": 1}");
+    check(
+        &[&["record", &record], to.as_slice()].concat(),
+        COULD_NOT_TELL,
+    );
+    assert_eq!(tree_size(&url), 1, "nothing was recorded");
+}
+
+#[test]
+fn an_export_is_verified_and_a_changed_one_refused() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let (url, data, key) = (server.url(), ledger.data(), ledger.key.clone());
+    let old = ledger.write("old", &check(&["checkpoint", "--server", &url], FINE));
+    let history = ledger.write("history.ndjson", HISTORY);
+    let import = [
+        "import",
+        &history,
+        "--server",
+        &url,
+        "--actor",
+        "administrator",
+    ];
+    assert!(check(&import, FINE).contains("176 records are in the log, 0 lines were refused"));
+    check(&import, FINE);
+
+    let [from_server, beside, from_data] = ["1", "2", "3"].map(|name| ledger.path(name));
+    check(&["export", &from_server, "--server", &url], FINE);
+    check(&["export", &beside, "--data", &data], FINE);
+    server.stop();
+    check(&["export", &from_data, "--data", &data], FINE);
+    check(&["export", &from_data, "--data", &data], COULD_NOT_TELL);
+    for export in [&from_server, &beside, &from_data] {
+        let report = check(&["verify", export, "--key", &key, "--since", &old], FINE);
+        assert!(
+            report.contains("177 entries") && report.contains("older checkpoint"),
+            "{report}"
+        );
+    }
+
+    let proof = ledger.path("proof");
+    check(&["prove", "29", "--data", &data, "--out", &proof], FINE);
+    assert!(check(&["check", &proof, "--key", &key], FINE).contains("\"DP-001\""));
+    check(&["prove", "177", "--data", &data], COULD_NOT_TELL);
+
+    let other = check(
+        &[
+            "keygen",
+            "--out",
+            &ledger.path("other"),
+            "--name",
+            "log.example/trail",
+        ],
+        FINE,
+    );
+    let other = other
+        .lines()
+        .find_map(|line| line.strip_prefix("vkey         "))
+        .unwrap();
+    check(&["verify", &from_data, "--key", other], NO);
+    check(
+        &["verify", &ledger.path("absent"), "--key", &key],
+        COULD_NOT_TELL,
+    );
+    let bundle = PathBuf::from(&from_data).join("tile/entries/000.p/177");
+    flip(&bundle);
+    let told = check(&["verify", &from_data, "--key", &key], NO);
+    assert!(
+        told.contains("REFUSED") && told.contains("tile/entries/000.p/177"),
+        "{told}"
+    );
+    flip(&bundle);
+    check(&["verify", &from_data, "--key", &key], FINE);
+}
+
+#[test]
+fn an_import_that_is_interrupted_is_finished_by_repeating_it() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let url = server.url();
+    let count = 20_000;
+    let file = ledger.write("records.ndjson", &records(count));
+    let import = [
+        "import",
+        &file,
+        "--server",
+        &url,
+        "--actor",
+        "administrator",
+    ];
+    let mut first = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args(import)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while tree_size(&url) < 100 && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(10));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let reached = tree_size(&url);
+    assert!(
+        (100..count).contains(&reached),
+        "the import was interrupted at {reached}"
+    );
+
+    let told = check(&import, FINE);
+    assert!(
+        told.contains("20000 records are in the log, 0 lines were refused"),
+        "{told}"
+    );
+    assert_eq!(tree_size(&url), count + 1);
+}
+
+#[test]
+fn an_import_goes_on_after_the_server_was_killed_and_started_again() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let (url, port) = (server.url(), server.port());
+    let count = 20_000;
+    let file = ledger.write("records.ndjson", &records(count));
+    let import = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args([
+            "import",
+            &file,
+            "--server",
+            &url,
+            "--actor",
+            "administrator",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while tree_size(&url) < 100 && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(10));
+    }
+    server.kill();
+    let server = ledger.serve(port);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = import.wait_with_output().unwrap();
+    let (told, error) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
+    assert_eq!(status.code(), Some(FINE), "{told}\n{error}");
+    assert!(told.contains("20000 records are in the log"), "{told}");
+    assert_eq!(tree_size(&url), count + 1);
+    server.stop();
+    check(&["fsck", "--data", &ledger.data()], FINE);
+}
+
+#[test]
+fn an_import_reports_what_is_refused_by_its_line_and_goes_on() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let mut lines: Vec<String> = records(5).lines().map(str::to_owned).collect();
+    lines[1] = "{".to_owned();
+    lines[3] = lines[3].replace("9521123000018", "9521123000019");
+    lines.insert(2, String::new());
+    let mut import = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args([
+            "import",
+            "-",
+            "--server",
+            &server.url(),
+            "--actor",
+            "administrator",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    import
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(lines.join("\n").as_bytes())
+        .unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = import.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(NO), "{told}");
+    assert!(
+        told.contains("line 2: REFUSED: not a Record in proto3 JSON"),
+        "{told}"
+    );
+    assert!(told.contains("line 5: REFUSED: FIELD_INVALID\n"), "{told}");
+    assert!(told.contains("gln: GLN_CHECK_DIGIT: "), "{told}");
+    let counted = String::from_utf8_lossy(&stdout);
+    assert!(
+        counted.contains("3 records are in the log, 2 lines were refused"),
+        "{counted}"
+    );
+    assert_eq!(tree_size(&server.url()), 4);
+}
+
+#[test]
+fn what_would_endanger_a_ledger_is_refused() {
+    let ledger = Ledger::create();
+    let data = ledger.data();
+    let again = check(
+        &["init", "--data", &data, "--origin", "log.example/trail"],
+        COULD_NOT_TELL,
+    );
+    assert!(again.contains("there is a ledger"), "{again}");
+    let key = fs::read(ledger.path("data.admin.key")).unwrap();
+    check(
+        &["keygen", "--out", &ledger.path("data.admin.key")],
+        COULD_NOT_TELL,
+    );
+    assert_eq!(
+        fs::read(ledger.path("data.admin.key")).unwrap(),
+        key,
+        "no key is overwritten"
+    );
+
+    let open = check(
+        &[
+            "serve",
+            "--data",
+            &data,
+            "--listen",
+            "0.0.0.0:0",
+            "--no-metrics",
+        ],
+        COULD_NOT_TELL,
+    );
+    assert!(open.contains("loopback"), "{open}");
+    let server = ledger.serve(0);
+    for command in ["serve", "fsck", "rebuild-views", "checkpoint"] {
+        let second = check(&[command, "--data", &data], COULD_NOT_TELL);
+        assert!(second.contains("in use"), "{command}: {second}");
+    }
+    server.stop();
+    check(&["rebuild-views", "--data", &data], FINE);
+    check(&["fsck", "--data", &data], FINE);
+    assert!(check(&["fsck", "--data", &ledger.path("absent")], COULD_NOT_TELL).contains("init"));
+}
+
+#[test]
+fn wrong_usage_is_no_answer() {
+    check(&[], COULD_NOT_TELL);
+    check(&["no-such-command"], COULD_NOT_TELL);
+    check(&["checkpoint"], COULD_NOT_TELL);
+    check(
+        &[
+            "checkpoint",
+            "--data",
+            "x",
+            "--server",
+            "http://127.0.0.1:1",
+        ],
+        COULD_NOT_TELL,
+    );
+    check(
+        &["checkpoint", "--server", "http://127.0.0.1:1"],
+        COULD_NOT_TELL,
+    );
+    check(&["--help"], FINE);
+    check(&["--version"], FINE);
+}
+
+#[test]
+fn the_demonstration_shows_it_all_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = str(&dir.path().join("kept")).to_owned();
+    let demo = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args(["demo", "--once", "--data", &data])
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(FINE), "{told}");
+    for shown in [
+        "176 records",
+        "COI_",
+        "DOSE_REQUIRED",
+        "hash chain",
+        "REFUSED: entry 29",
+    ] {
+        assert!(told.contains(shown), "{shown} is not shown in\n{told}");
+    }
+    let mut left: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["kept", "kept.admin.key", "kept.high-water"]);
+    check(&["fsck", "--data", &data], FINE);
+}
