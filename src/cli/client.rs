@@ -47,9 +47,9 @@ impl Server {
             .context("cannot start")?;
         runtime.block_on(async {
             let connection = call_as(channel(&self.url)?, self.actor.as_deref())?;
-            work(connection)
-                .await
-                .with_context(|| format!("with the server {}", self.url))
+            let actor = self.actor.as_deref().unwrap_or("nobody (--actor says who)");
+            let called = work(connection).await;
+            called.with_context(|| format!("calling {} as {actor}", self.url))
         })
     }
 }

@@ -10,10 +10,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use ed25519_dalek::SigningKey;
 use indicatif::ProgressBar;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -39,6 +42,9 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// How long to go on without a single answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is said of a server that takes longer than that.
+const SILENT: &str = "the server does not answer";
 
 /// The pauses between tries grow from this, doubling, to the other.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -110,7 +116,7 @@ enum End {
     /// Every line has its answer.
     Done,
     /// The server went away, or asks to come again.
-    Lost(Rejection),
+    Lost(Box<Rejection>),
 }
 
 struct Import {
@@ -120,7 +126,7 @@ struct Import {
     author: Option<(SigningKey, String)>,
     /// The records that have no answer yet, in the order of the file.
     waiting: VecDeque<Item>,
-    /// Until when an answer must have come.
+    /// Until when an answer to the first that waits must have come.
     deadline: Instant,
     tally: Tally,
     bar: ProgressBar,
@@ -138,9 +144,12 @@ impl Import {
             if answered < self.tally.answered() {
                 pause = PAUSE_MIN;
             }
+            if self.waiting.is_empty() {
+                continue;
+            }
             if self.deadline < Instant::now() + pause {
                 let (seconds, recorded) = (PATIENCE.as_secs(), self.tally.recorded);
-                return Err(lost).with_context(|| {
+                return Err(*lost).with_context(|| {
                     format!("no answer for {seconds} seconds, after {recorded} records; run it again to go on")
                 });
             }
@@ -154,10 +163,20 @@ impl Import {
         &mut self,
         client: &mut RecordingServiceClient<Connection>,
     ) -> anyhow::Result<End> {
+        // Whoever writes into a pipe may take their time; the server is called when there is something.
+        while self.more && self.waiting.is_empty() {
+            let line = self.lines.recv().await;
+            self.read(line)?;
+        }
+        if self.waiting.is_empty() {
+            return Ok(End::Done);
+        }
         let (requests, outbound) = mpsc::channel(64);
-        let mut answers = match client.record_stream(ReceiverStream::new(outbound)).await {
-            Ok(answers) => answers.into_inner(),
-            Err(status) => return lost(&status),
+        let opened = client.record_stream(ReceiverStream::new(outbound));
+        let mut answers = match timeout_at(self.deadline, opened).await {
+            Ok(Ok(answers)) => answers.into_inner(),
+            Ok(Err(status)) => return lost(&status),
+            Err(_) => return lost(&Status::unavailable(SILENT)),
         };
         // How many of those that wait were handed to this stream.
         let mut sent = 0;
@@ -168,10 +187,11 @@ impl Import {
                         Ok(answer) => answer,
                         Err(status) => return lost(&status),
                     };
-                    if let Some(lost) = self.take(answer)? {
-                        return Ok(End::Lost(lost));
-                    }
+                    ensure!(0 < sent, "the server answered what was not asked");
                     sent -= 1;
+                    if let Some(lost) = self.take(answer)? {
+                        return Ok(End::Lost(Box::new(lost)));
+                    }
                 }
                 Ok(room) = requests.reserve(), if sent < self.waiting.len() => {
                     let submission = self.waiting.get(sent).map(|item| item.submission.clone());
@@ -182,7 +202,7 @@ impl Import {
                     self.read(line)?;
                 }
                 () = tokio::time::sleep_until(self.deadline), if !self.waiting.is_empty() => {
-                    return lost(&Status::unavailable("the server does not answer"));
+                    return lost(&Status::unavailable(SILENT));
                 }
             }
         }
@@ -222,7 +242,7 @@ impl Import {
     /// Takes in the answer to the first that waits; gives it back where all must be sent again.
     fn take(&mut self, answer: Option<Answer>) -> anyhow::Result<Option<Rejection>> {
         let Some(item) = self.waiting.front() else {
-            bail!("the server answered what was not asked");
+            bail!("an answer is for nothing");
         };
         let (line, end) = (item.line, item.end);
         match answer {
@@ -264,7 +284,7 @@ async fn next(answers: &mut Streaming<pb::RecordStreamResponse>) -> Result<Optio
 fn lost(status: &Status) -> anyhow::Result<End> {
     let rejection = Rejection::from(status);
     match rejection.meaning() {
-        Meaning::Later => Ok(End::Lost(rejection)),
+        Meaning::Later => Ok(End::Lost(Box::new(rejection))),
         Meaning::No | Meaning::Broken => Err(rejection.into()),
     }
 }
@@ -347,7 +367,7 @@ fn read_lines(mut input: Box<dyn BufRead + Send>, lines: &mpsc::Sender<Line>) {
         if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
             continue;
         }
-        let last = text.as_ref().is_err_and(|error| error.is::<io::Error>());
+        let last = text.as_ref().is_err_and(anyhow::Error::is::<io::Error>);
         if lines.blocking_send(Line { number, end, text }).is_err() || last {
             return;
         }

@@ -47,18 +47,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let administrator = arguments.admin.as_str();
     local::make_sled_sync();
 
-    let (admin_key, vkey) = match &arguments.admin_key {
-        Some(path) => {
-            let key = keys::read(path)?;
-            (
-                path.clone(),
-                create(&options, origin, administrator, &key, SystemClock.now())?,
-            )
-        }
-        None => {
-            let now = SystemClock.now();
-            create_with_new_key(&options, origin, administrator, now)?
-        }
+    let now = SystemClock.now();
+    let (admin_key, vkey) = if let Some(path) = &arguments.admin_key {
+        let key = keys::read(path)?;
+        let vkey = create(&options, origin, administrator, &key, now)?;
+        (path.clone(), vkey)
+    } else {
+        create_with_new_key(&options, origin, administrator, now)?
     };
     report(&options, &vkey, administrator, &admin_key)?;
     Ok(Outcome::Fine)

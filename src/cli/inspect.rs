@@ -111,7 +111,8 @@ pub(super) fn prove(arguments: &ProveArguments) -> anyhow::Result<Outcome> {
     let proof = proof.encode();
     match &arguments.out {
         Some(out) => {
-            fs::write(out, proof).with_context(|| format!("cannot write {}", out.display()))?
+            let written = fs::write(out, proof);
+            written.with_context(|| format!("cannot write {}", out.display()))?;
         }
         None => say!("{}", proof.trim_end_matches('\n'))?,
     }

@@ -95,7 +95,7 @@ pub(super) fn entropy() -> anyhow::Result<Entropy> {
         reason = "once it is seeded, the kernel always has random bytes"
     )]
     Ok(Box::new(|bytes| {
-        getrandom::fill(bytes).expect("the kernel gave random bytes before")
+        getrandom::fill(bytes).expect("the kernel gave random bytes before");
     }))
 }
 

@@ -5,7 +5,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::tlog::{HASH_BYTES, Hash, Index};
+use prost::Message as _;
+
+use crate::{
+    pb,
+    tlog::{HASH_BYTES, Hash, Index},
+};
 
 /// As much as the 16-bit length prefix of an entry bundle can say (C2SP tlog-tiles).
 pub const ENTRY_BYTES_MAX: usize = 65_535;
@@ -181,33 +186,29 @@ impl<'a> EntryView<'a> {
     }
 }
 
-/// The field number of the record's kind, from its bytes alone and without allocation: as in protobuf, the
-/// last one counts. `None` if it has no kind, or is not a message as protobuf writers write it.
+/// The field number of the record's kind as protobuf reads it; `None` if it has no kind, or is no record. A
+/// single kind that only later versions know is named too.
+///
+/// Most records are looked over without decoding them. Whoever writes the same record in an unusual way,
+/// hides one kind behind another or pads a number, is not let past: such a record is decoded to be sure.
 pub fn record_kind(record: &[u8]) -> Option<u32> {
+    only_kind(record).or_else(|| {
+        let record = pb::Record::decode(record).ok()?;
+        only_kind(&record.encode_to_vec())
+    })
+}
+
+/// The kind of a record that has one, and is written as protobuf writes it.
+fn only_kind(record: &[u8]) -> Option<u32> {
+    let mut wire = Wire(record);
     let mut kind = None;
-    for number in field_numbers(record) {
-        let number = number?;
-        if KIND_FIRST <= number {
-            kind = Some(number);
+    while !wire.0.is_empty() {
+        let number = wire.skip_field()?;
+        if KIND_FIRST <= number && kind.replace(number).is_some() {
+            return None;
         }
     }
     kind
-}
-
-/// The numbers of the fields at the top of a message, in the order of its bytes; `None` where the bytes stop
-/// being a message.
-pub fn field_numbers(message: &[u8]) -> impl Iterator<Item = Option<u32>> {
-    let mut wire = Wire(message);
-    std::iter::from_fn(move || {
-        if wire.0.is_empty() {
-            return None;
-        }
-        let number = wire.skip_field();
-        if number.is_none() {
-            wire.0 = &[];
-        }
-        Some(number)
-    })
 }
 
 /// What is left of a message's bytes. Each method reads from the front, and says `None` if what stands there
@@ -215,6 +216,7 @@ pub fn field_numbers(message: &[u8]) -> impl Iterator<Item = Option<u32>> {
 struct Wire<'a>(&'a [u8]);
 
 impl<'a> Wire<'a> {
+    #[inline]
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -227,6 +229,7 @@ impl<'a> Wire<'a> {
         Some(bytes)
     }
 
+    #[inline]
     fn literal(&mut self, expected: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(())
@@ -238,11 +241,16 @@ impl<'a> Wire<'a> {
         Some(bytes)
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
         let first = self.byte()?;
         if first < 0x80 {
             return Some(u64::from(first));
         }
+        self.longer_varint(first)
+    }
+
+    fn longer_varint(&mut self, first: u8) -> Option<u64> {
         let mut value = u64::from(first & 0x7f);
         for shift in (7_u32..64).step_by(7) {
             let byte = self.byte()?;
@@ -354,10 +362,8 @@ fn put_bytes(bytes: &mut Vec<u8>, tag: u8, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
-    use crate::pb;
+    use crate::pb::record::Kind;
 
     const AUTHOR: AuthorView<'static> = AuthorView {
         key_id: &[3; 32],
@@ -536,27 +542,50 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_a_record_is_its_last_field_from_100_on() {
-        // Field 100 is tagged 0xa2 0x06, 101 0xaa 0x06, 150 0xb2 0x09; 1 is the envelope.
-        let check =
-            |record: &[u8], expected| assert_eq!(record_kind(record), expected, "{record:?}");
+    fn the_kind_of_a_record_is_the_one_that_protobuf_reads() {
+        let protobuf = |record: &[u8]| {
+            let kind = pb::Record::decode(record).ok()?.kind?;
+            let kinds = [
+                (matches!(kind, Kind::Genesis(_)), 100),
+                (matches!(kind, Kind::KeyRegistered(_)), 101),
+                (matches!(kind, Kind::KeyRevoked(_)), 103),
+            ];
+            kinds.iter().find(|(is, _)| *is).map(|(_, number)| *number)
+        };
+        let check = |record: &[u8], expected| {
+            assert_eq!(record_kind(record), expected, "{record:x?}");
+            assert_eq!(protobuf(record), expected, "{record:x?}");
+        };
+        // Field 1 is tagged 0x0a, 100 0xa2 0x06, 101 0xaa 0x06, and 1007, which is none, 0xfa 0x3e.
         check(&[], None);
         check(&[0x0a, 1, b'x'], None);
         check(&[0x0a, 1, b'x', 0xa2, 0x06, 0], Some(100));
-        check(&[0xa2, 0x06, 2, 0xaa, 0x06, 0x0a, 0], Some(100));
-        check(&[0xa2, 0x06, 0, 0xb2, 0x09, 1, 0], Some(150));
-        check(&[0xa2, 0x06, 0, 0x10, 5, 0x1d, 1, 2, 3, 4], Some(100));
-        check(&[0xa2, 0x06, 0, 0x19, 1, 2, 3, 4, 5, 6, 7, 8], Some(100));
-        // Cut short, a field number of 0, a group, a tag in more bytes than it needs.
+        check(&[0xa2, 0x06, 0, 0x0a, 1, b'x'], Some(100));
+        // Two kinds: the last one counts, unless nobody knows it.
+        check(&[0xa2, 0x06, 0, 0xaa, 0x06, 0], Some(101));
+        check(&[0xaa, 0x06, 0, 0xaa, 0x06, 0], Some(101));
+        check(&[0xaa, 0x06, 0, 0xfa, 0x3e, 0], Some(101));
+        check(&[0xfa, 0x3e, 0, 0xaa, 0x06, 0], Some(101));
+        // A tag in more bytes than it needs, a length too, and a group.
+        check(&[0xa2, 0x86, 0x00, 0], Some(100));
+        check(&[0xa2, 0x06, 0x80, 0x00], Some(100));
+        check(&[0xa2, 0x06, 0, 0xfb, 0x3e, 0xfc, 0x3e], Some(100));
+        // Unknown fields of each type.
+        check(&[0xa2, 0x06, 0, 0x98, 0x06, 5], Some(100));
+        check(
+            &[0xa2, 0x06, 0, 0x99, 0x06, 1, 2, 3, 4, 5, 6, 7, 8],
+            Some(100),
+        );
+        check(&[0xa2, 0x06, 0, 0x9d, 0x06, 1, 2, 3, 4], Some(100));
+        // Cut short, a field number of 0, an end without its beginning.
         check(&[0xa2, 0x06, 1], None);
         check(&[0xa2, 0x06], None);
         check(&[0xa2, 0x06, 0, 0x02, 0], None);
-        check(&[0xa2, 0x06, 0, 0x0b, 0x0c], None);
-        check(&[0xa2, 0x86, 0x00, 0], None);
-        check(&[0xa2, 0x06, 0, 0x1d, 1, 2, 3], None);
+        check(&[0xa2, 0x06, 0, 0xfc, 0x3e], None);
+        check(&[0xa2, 0x06, 0, 0x9d, 0x06, 1, 2, 3], None);
 
         let record = pb::Record {
-            kind: Some(pb::record::Kind::KeyRevoked(pb::KeyRevoked::default())),
+            kind: Some(Kind::KeyRevoked(pb::KeyRevoked::default())),
             ..pb::Record::default()
         };
         check(&record.encode_to_vec(), Some(103));

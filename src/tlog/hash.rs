@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, block_api::compress256};
 
 /// The length of a SHA-256 hash.
 pub const HASH_BYTES: usize = 32;
@@ -89,13 +89,38 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 }
 
 /// SHA-256(0x01 || left || right).
+///
+/// A tree has as many nodes as leaves, and their 65 bytes always fill the same two blocks, padding
+/// included: laying them out here spares a fifth of the time.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let digest = Sha256::new()
-        .chain_update([NODE_PREFIX])
-        .chain_update(left.0)
-        .chain_update(right.0)
-        .finalize();
-    Hash(digest.into())
+    /// FIPS 180-4, section 5.3.3.
+    const INITIAL: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    let mut padded = [0; 128];
+    padded[0] = NODE_PREFIX;
+    padded[1..33].copy_from_slice(&left.0);
+    padded[33..65].copy_from_slice(&right.0);
+    // A one bit, zeroes, and the number of bits: 65 × 8.
+    padded[65] = 0x80;
+    padded[126..].copy_from_slice(&520_u16.to_be_bytes());
+
+    let mut state = INITIAL;
+    let (blocks, _) = padded.as_chunks();
+    compress256(&mut state, blocks);
+    let mut digest = [0; HASH_BYTES];
+    let (words, _) = digest.as_chunks_mut();
+    for (bytes, word) in words.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    Hash(digest)
 }
 
 #[cfg(test)]
@@ -118,6 +143,15 @@ mod tests {
             node_hash(&leaf_hash(b""), &leaf_hash(b"\0")),
             "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
         );
+    }
+
+    #[test]
+    fn a_node_is_hashed_as_the_bytes_it_stands_for() {
+        for byte in 0..=255 {
+            let (left, right) = (leaf_hash(&[byte]), leaf_hash(&[byte, byte]));
+            let bytes = [&[NODE_PREFIX][..], left.as_ref(), right.as_ref()].concat();
+            assert_eq!(node_hash(&left, &right), Hash(Sha256::digest(bytes).into()));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::{Finding, LogFile, LogSource, VerifyError};
 use crate::{
     pb,
-    record::entry::{EntryView, RecordedAt, field_numbers, record_kind},
+    record::entry::{EntryView, RecordedAt, record_kind},
     rules::keys::{self, AuthorKeyId, KeyRegistry, is_about_keys, is_record_signed},
     tlog::{HASH_BYTES, Hash, Index, TILE_WIDTH, TileId, TileNodes, leaf_hash},
 };
@@ -156,7 +156,9 @@ impl Scan {
         keys: &KeyRegistry,
     ) -> Result<(), Finding> {
         let index = entry.index;
-        let concerns_keys = concerns_keys(index, entry.record);
+        // Entry 0 must be the genesis, whatever it is.
+        let concerns_keys =
+            index == Index::new(0) || record_kind(entry.record).is_none_or(is_about_keys);
         if entry.author.is_none() && !concerns_keys {
             return Ok(());
         }
@@ -231,12 +233,4 @@ pub(super) fn read_tile(
 fn split_entry(bundle: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bundle.split_first_chunk::<LENGTH_BYTES>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
-}
-
-/// A quick look at the bytes, which spares most records their decoding. Entry 0 must be the genesis whatever
-/// it looks like, and what does not look like a record is decoded to be sure.
-fn concerns_keys(index: Index, record: &[u8]) -> bool {
-    index == Index::new(0)
-        || record_kind(record).is_none()
-        || field_numbers(record).any(|number| number.is_some_and(is_about_keys))
 }

@@ -56,7 +56,6 @@ impl Directory {
         let max = count.saturating_mul(bytes_max);
         let max = u64::try_from(max).unwrap_or(u64::MAX);
         let path = self.path.join(file.to_string());
-        bytes.clear();
         match read_at_most(&path, max, bytes) {
             Ok(have) if max < have => Err(SourceError::TooLarge { have, max }),
             Ok(_) => Ok(()),
@@ -136,10 +135,11 @@ fn read_at_most(path: &Path, max: u64, bytes: &mut Vec<u8>) -> io::Result<u64> {
     if max < metadata.len() {
         return Ok(metadata.len());
     }
-    // A file that grows meanwhile is read no further either.
-    let mut file = File::open(path)?.take(max.saturating_add(1));
-    let read = file.read_to_end(bytes)?;
-    Ok(u64::try_from(read).unwrap_or(u64::MAX))
+    // What the buffer held is overwritten, so that only what it grows by needs to be cleared.
+    let len = usize::try_from(metadata.len()).map_err(io::Error::other)?;
+    bytes.resize(len, 0);
+    File::open(path)?.read_exact(bytes)?;
+    Ok(metadata.len())
 }
 
 fn is_absence(error: &io::Error) -> bool {

@@ -1,6 +1,10 @@
 //! A model of a disk: what the recorder saw is played into it, and at any point it says what could be
 //! found after the power had failed there.
 //!
+//! A sync that fails is worse than none: Linux calls the pages clean that it could not write, and a
+//! later sync of the file succeeds without them. They are read from memory as before, until the power
+//! fails; only who writes a page again has it written.
+//!
 //! Only what a finished sync covered is certain. Of the rest a file system keeps what it likes: of a
 //! file's data, whole pages; of names, by its journal a prefix of all changes in order (ext4, XFS), or
 //! in each directory a prefix of its own changes (POSIX promises no more).
@@ -97,6 +101,52 @@ enum Change {
     Length(usize),
 }
 
+impl Change {
+    /// The same change, in pieces that lie in one page each.
+    fn by_page(self) -> Vec<Self> {
+        let Self::Write { mut offset, data } = self else {
+            return vec![self];
+        };
+        let mut pieces = Vec::new();
+        let mut rest = data.as_slice();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(PAGE - offset % PAGE));
+            pieces.push(Self::Write {
+                offset,
+                data: piece.to_vec(),
+            });
+            offset += piece.len();
+            rest = after;
+        }
+        pieces
+    }
+
+    /// Whether both are writes, and to the same page.
+    fn shares_page(&self, other: &Self) -> bool {
+        let pages = |change: &Self| match change {
+            Self::Write { offset, data } => {
+                Some((offset / PAGE, (offset + data.len()).div_ceil(PAGE)))
+            }
+            Self::Length(_) => None,
+        };
+        match (pages(self), pages(other)) {
+            (Some((start, end)), Some((other_start, other_end))) => {
+                start < other_end && other_start < end
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A change to a file that no sync has covered.
+#[derive(Debug, Clone)]
+struct Pending {
+    moment: u64,
+    change: Change,
+    /// A sync that should have written it has failed: no later one will.
+    forgotten: bool,
+}
+
 #[derive(Debug, Clone)]
 enum NameChange {
     Add(String, usize),
@@ -110,7 +160,7 @@ enum Node {
     File {
         mode: u32,
         durable: Vec<u8>,
-        pending: Vec<(u64, Change)>,
+        pending: Vec<Pending>,
     },
     Directory {
         base: BTreeMap<String, usize>,
@@ -219,6 +269,7 @@ impl Disk {
                 Ok(())
             }
             b'S' => self.synced(event),
+            b'F' => self.sync_failed(event),
             ACKNOWLEDGED => Ok(()),
             _ => bail!("the ledger called {}, which is not modelled", event.path),
         }
@@ -246,7 +297,20 @@ impl Disk {
     fn change(&mut self, event: &Event, change: Change) -> Result<()> {
         let now = self.now;
         match self.node_mut(event.inode)? {
-            Node::File { pending, .. } => pending.push((now, change)),
+            Node::File { pending, .. } => {
+                // A page that is written to again is written back whole.
+                for old in pending
+                    .iter_mut()
+                    .filter(|old| old.change.shares_page(&change))
+                {
+                    old.forgotten = false;
+                }
+                pending.push(Pending {
+                    moment: now,
+                    change,
+                    forgotten: false,
+                });
+            }
             Node::Directory { .. } => bail!("a directory was written to"),
         }
         Ok(())
@@ -272,12 +336,45 @@ impl Disk {
             Node::File {
                 durable, pending, ..
             } => {
-                let later = pending.partition_point(|(moment, _)| *moment < begun);
-                for (_, change) in pending.drain(..later) {
-                    apply(durable, &change);
-                }
+                pending.retain(
+                    |Pending {
+                         moment,
+                         change,
+                         forgotten,
+                     }| {
+                        let covered = *moment < begun && !forgotten;
+                        if covered {
+                            apply(durable, change);
+                        }
+                        !covered
+                    },
+                );
             }
             Node::Directory { durable_to, .. } => *durable_to = begun.max(*durable_to),
+        }
+        Ok(())
+    }
+
+    /// A sync has failed: what it should have written is forgotten by the next one.
+    fn sync_failed(&mut self, event: &Event) -> Result<()> {
+        if let Node::File { pending, .. } = self.node_mut(event.inode)? {
+            let by_page = |old: Pending| {
+                let Pending {
+                    moment,
+                    change,
+                    forgotten: _,
+                } = old;
+                let pieces = change.by_page().into_iter();
+                pieces.map(move |change| Pending {
+                    moment,
+                    change,
+                    forgotten: true,
+                })
+            };
+            *pending = std::mem::take(pending)
+                .into_iter()
+                .flat_map(by_page)
+                .collect();
         }
         Ok(())
     }
@@ -411,7 +508,7 @@ impl Disk {
                     durable, pending, ..
                 } => {
                     let mut bytes = durable.clone();
-                    for (_, change) in pending {
+                    for Pending { change, .. } in pending {
                         apply(&mut bytes, change);
                     }
                     ensure!(
@@ -440,8 +537,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 /// What is found in a file.
-fn content(durable: &[u8], pending: &[(u64, Change)], data: Data, rng: &mut Rng) -> Vec<u8> {
-    let changes = || pending.iter().map(|(_, change)| change);
+fn content(durable: &[u8], pending: &[Pending], data: Data, rng: &mut Rng) -> Vec<u8> {
+    let changes = || pending.iter().map(|pending| &pending.change);
     let mut bytes = durable.to_vec();
     match data {
         Data::Dropped => {}
@@ -459,10 +556,10 @@ fn content(durable: &[u8], pending: &[(u64, Change)], data: Data, rng: &mut Rng)
 }
 
 /// Each page as it was at some moment, in a file as long as it was at some moment.
-fn some_pages(durable: &[u8], pending: &[(u64, Change)], rng: &mut Rng) -> Vec<u8> {
+fn some_pages(durable: &[u8], pending: &[Pending], rng: &mut Rng) -> Vec<u8> {
     let mut final_state = durable.to_vec();
     let mut lengths = vec![durable.len()];
-    for (_, change) in pending {
+    for Pending { change, .. } in pending {
         apply(&mut final_state, change);
         lengths.push(final_state.len());
     }
@@ -476,7 +573,7 @@ fn some_pages(durable: &[u8], pending: &[(u64, Change)], rng: &mut Rng) -> Vec<u
         page[..old.len()].copy_from_slice(old);
         let touches: Vec<&Change> = pending
             .iter()
-            .map(|(_, change)| change)
+            .map(|pending| &pending.change)
             .filter(|change| touches(change, start))
             .collect();
         let kept = rng.below(touches.len() + 1);

@@ -30,9 +30,10 @@ use crate::{bench::Bench, child::End};
 /// A kind of test, by its name.
 type Kind = (&'static str, fn(&mut Bench) -> Result<()>);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     ("kill", kill::run),
     ("power", power::run),
+    ("syncs", power::run_failed_syncs),
     ("controls", power::run_controls),
     ("faults", faults::run),
     ("full-disk", full_disk::run),

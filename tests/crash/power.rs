@@ -35,7 +35,6 @@ const WORKERS: usize = 2;
 /// Which copies are lied to about their syncs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lies {
-    None,
     /// sled as it is without the filter.
     Store,
     Journal,
@@ -47,7 +46,6 @@ impl Lies {
         let range = || ("CRASH_RANGE", "1".to_owned());
         let journal = || ("CRASH_LIE", "/journal/".to_owned());
         match self {
-            Self::None => vec![],
             Self::Store => vec![range()],
             Self::Journal => vec![journal()],
             Self::Both => vec![range(), journal()],
@@ -59,6 +57,7 @@ impl Lies {
 struct Recording {
     before: Disk,
     events: Vec<Event>,
+    after: Disk,
     /// What had been acknowledged before.
     acks: Vec<u8>,
 }
@@ -89,44 +88,78 @@ impl fmt::Display for Image {
     }
 }
 
-/// Records a child on the disk of a place.
-fn record(
-    place: &Place,
-    role: &str,
+/// What is recorded: what a child does, how much, and what else the recorder is told.
+struct Take {
+    role: &'static str,
     run: u32,
+    /// Submitters, and batches of each.
     sizes: (u16, u32),
-    lies: Lies,
-    recorder: &Path,
-) -> Result<Recording> {
-    let before = Disk::scan(&place.disk())?;
-    let acks = fs::read(place.acks()).unwrap_or_default();
-    let trace = place.beside("trace");
-    let mut environment = recorder::watch(recorder, place);
-    environment.push(("CRASH_TRACE", trace.display().to_string()));
-    environment.extend(lies.environment());
-    let mut orders = place.orders();
-    (orders.submitters, orders.batches) = sizes;
-    orders.run = run;
-    let outcome = process::run(role, &orders, &environment)?;
-    ensure!(
-        outcome.end == Some(End::Done),
-        "the recorded {role} {}",
-        outcome.describe()
-    );
-    let events = read_trace(&trace)?;
-    fs::remove_file(&trace)?;
-    let mut after = before.clone();
-    for event in &events {
-        after.play(event)?;
+    environment: Environment,
+    /// How it may end.
+    ends: &'static [End],
+}
+
+impl Take {
+    /// A child that does what it does, and nothing fails.
+    fn new(role: &'static str, run: u32, sizes: (u16, u32)) -> Self {
+        Self {
+            role,
+            run,
+            sizes,
+            environment: Environment::new(),
+            ends: &[End::Done],
+        }
     }
-    after
-        .compare(&place.disk())
-        .context("the record is not what happened")?;
-    Ok(Recording {
-        before,
-        events,
-        acks,
-    })
+
+    fn with(self, environment: Environment) -> Self {
+        Self {
+            environment,
+            ..self
+        }
+    }
+
+    /// Records it on the disk of a place, where everything is durable.
+    fn record(self, place: &Place, recorder: &Path) -> Result<Recording> {
+        let before = Disk::scan(&place.disk())?;
+        self.record_on(before, place, recorder)
+    }
+
+    /// Records it on a disk as another recording has left it.
+    fn record_on(self, before: Disk, place: &Place, recorder: &Path) -> Result<Recording> {
+        let Self {
+            role,
+            run,
+            sizes,
+            environment: more,
+            ends,
+        } = self;
+        let acks = fs::read(place.acks()).unwrap_or_default();
+        let trace = place.beside("trace");
+        let mut environment = recorder::watch(recorder, place);
+        environment.push(("CRASH_TRACE", trace.display().to_string()));
+        environment.extend(more);
+        let mut orders = place.orders();
+        (orders.submitters, orders.batches) = sizes;
+        orders.run = run;
+        let outcome = process::run(role, &orders, &environment)?;
+        let end = outcome.end.filter(|end| ends.contains(end));
+        ensure!(end.is_some(), "the recorded {role} {}", outcome.describe());
+        let events = read_trace(&trace)?;
+        fs::remove_file(&trace)?;
+        let mut after = before.clone();
+        for event in &events {
+            after.play(event)?;
+        }
+        after
+            .compare(&place.disk())
+            .context("the record is not what happened")?;
+        Ok(Recording {
+            before,
+            events,
+            after,
+            acks,
+        })
+    }
 }
 
 impl Recording {
@@ -318,7 +351,7 @@ fn lose_power(
     let (shape, sizes) = workload(number);
     let run = run_of(shape, u32::try_from(number)?);
     let place = bench.place_with_ledger()?;
-    let recording = record(&place, "load", run, sizes, Lies::None, recorder)?;
+    let recording = Take::new("load", run, sizes).record(&place, recorder)?;
     let points = recording.points(loaded, recording.events.len(), rng);
     let mut images = demand_images(
         bench,
@@ -353,7 +386,7 @@ fn lose_power(
             }
         }
         let case = format!("load {number}, {way}");
-        let recovery = record(&again, "load", run, (1, 1), Lies::None, recorder);
+        let recovery = Take::new("load", run, (1, 1)).record(&again, recorder);
         let Some(recovery) = bench.score(&case, recovery) else {
             continue;
         };
@@ -366,6 +399,62 @@ fn lose_power(
     Ok(images)
 }
 
+/// Loss of power after a sync had failed.
+pub(crate) fn run_failed_syncs(bench: &mut Bench) -> Result<()> {
+    let Some(recorder) = bench.recorder() else {
+        return Ok(());
+    };
+    let rounds = bench.rounds(3, 60);
+    let mut rng = bench.rng(6);
+    let mut images = 0;
+    for number in 0..rounds {
+        images += lose_power_after_a_failed_sync(bench, number, 6, &recorder, &mut rng)?;
+    }
+    bench.summarize(&format!(
+        "{rounds} failed syncs, after each of which the ledger was opened again, loaded, and its disk \
+         rebuilt: {images} images"
+    ));
+    Ok(())
+}
+
+/// A sync fails, and the ledger with it; Linux forgets what it could not write. The ledger is opened
+/// again and goes on, and then the power fails.
+fn lose_power_after_a_failed_sync(
+    bench: &mut Bench,
+    number: usize,
+    count: usize,
+    recorder: &Path,
+    rng: &mut Rng,
+) -> Result<usize> {
+    let place = bench.place_with_ledger()?;
+    let runs = [0, 1].map(|run| run_of(Shape::Small, run));
+    // Once, for one copy; or from then on, for both.
+    let lasting = if number.is_multiple_of(2) {
+        "on"
+    } else {
+        "once"
+    };
+    let failing = format!("{} 5 {lasting}", rng.between(8, 40));
+    let failed = Take {
+        environment: vec![("CRASH_ONLY", "sync".to_owned()), ("CRASH_FAULT", failing)],
+        ends: &[End::Done, End::Stopped, End::Refused],
+        ..Take::new("load", runs[0], (3, 10))
+    };
+    let case = format!("failed sync {number}");
+    let failed = failed.record(&place, recorder);
+    let Some(failed) = bench.score(&case, failed) else {
+        return Ok(0);
+    };
+    let again = Take::new("load", runs[1], (3, 4)).record_on(failed.after, &place, recorder);
+    let Some(again) = bench.score(&case, again) else {
+        return Ok(0);
+    };
+    let points = again.points(count, again.events.len(), rng);
+    let images = demand_images(bench, &case, &again, &points, runs[0], rng)?;
+    place.remove()?;
+    Ok(images)
+}
+
 /// A ledger that is being created is there or not; once it is created, it is there.
 fn lose_power_while_creating(
     bench: &mut Bench,
@@ -374,7 +463,7 @@ fn lose_power_while_creating(
     rng: &mut Rng,
 ) -> Result<usize> {
     let place = bench.place()?;
-    let recording = record(&place, "create", 0, (1, 1), Lies::None, recorder)?;
+    let recording = Take::new("create", 0, (1, 1)).record(&place, recorder)?;
     let end = recording.events.len();
     let mut points = recording.points(count - 2, end, rng);
     points.extend([end, end]);
@@ -426,7 +515,9 @@ pub(crate) fn run_controls(bench: &mut Bench) -> Result<()> {
         let run = run_of(shape, u32::try_from(number)?);
         for lies in [Lies::Store, Lies::Journal, Lies::Both] {
             let place = bench.place_with_ledger()?;
-            let recording = record(&place, "load", run, sizes, lies, &recorder)?;
+            let recording = Take::new("load", run, sizes)
+                .with(lies.environment())
+                .record(&place, &recorder)?;
             let points = recording.points(images, recording.events.len(), &mut rng);
             let case = format!("load {number}, lies to {lies:?}");
             if lies == Lies::Both {

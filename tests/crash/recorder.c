@@ -6,7 +6,7 @@
  * - writes a trace: every change to a file or a name, every sync, and every acknowledgement, with
  *   its data, in one order. From it the harness builds what a loss of power would have left.
  * - lies: answers that a sync succeeded, without doing it and without a word in the trace.
- * - injects a fault: the n-th call fails, once or from then on.
+ * - injects a fault: the n-th call fails, once or from then on. A sync that fails is in the trace.
  *
  * It does not know what is in the files. It sees neither mmap nor io_uring nor bare system calls;
  * the harness compares the replayed trace with the real directory, so that nothing escapes it
@@ -20,6 +20,7 @@
  *   CRASH_CALLS  the file to list the counted calls in: "number call path"
  *   CRASH_FAULT  "number errno once|on": the call of this number fails
  *   CRASH_READS  if set, reads are counted as well
+ *   CRASH_ONLY   if set, only calls whose names contain this word are counted
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +39,7 @@
 #define PATH 4096
 
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
-static char root[PATH], acks[PATH], lies[PATH];
+static char root[PATH], acks[PATH], lies[PATH], only[PATH];
 static size_t root_length;
 static int trace_fd = -1, calls_fd = -1, range_lies, count_reads;
 static long fault_at, fault_on, calls;
@@ -63,6 +64,7 @@ __attribute__((constructor)) static void start(void) {
 	from_environment(root, "CRASH_ROOT");
 	from_environment(acks, "CRASH_ACKS");
 	from_environment(lies, "CRASH_LIE");
+	from_environment(only, "CRASH_ONLY");
 	root_length = strlen(root);
 	range_lies = getenv("CRASH_RANGE") != NULL;
 	count_reads = getenv("CRASH_READS") != NULL;
@@ -146,7 +148,7 @@ static void unsupported(const char *call) {
 
 /* Whether this call fails; errno says how. */
 static int fails(const char *call, const char *path) {
-	if (calls_fd < 0 && !fault_at) return 0;
+	if ((calls_fd < 0 && !fault_at) || !strstr(call, only)) return 0;
 	pthread_mutex_lock(&order);
 	long at = ++calls;
 	int hit = fault_at && (fault_on ? fault_at <= at : fault_at == at);
@@ -325,9 +327,16 @@ int mkdirat(int dir, const char *name, mode_t mode) { return make_dir(dir, name,
 static int synchronize(int fd, long call, const char *name) {
 	char path[PATH];
 	if (!watched_fd(fd, path)) return syscall(call, fd);
-	if (fails(name, path)) return -1;
 	if (lied_about(path)) return 0;
 	uint64_t inode = inode_of(fd);
+	if (fails(name, path)) {
+		int reason = errno;
+		pthread_mutex_lock(&order);
+		emit('F', "", "", inode, 0, NULL, 0);
+		pthread_mutex_unlock(&order);
+		errno = reason;
+		return -1;
+	}
 	pthread_mutex_lock(&order);
 	uint64_t token = ++sync_tokens;
 	emit('B', "", "", inode, token, NULL, 0);

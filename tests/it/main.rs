@@ -7,6 +7,7 @@ mod cli;
 mod history;
 mod interop;
 mod ledger_service;
+mod python;
 mod recording_service;
 mod server;
 mod support;

@@ -11,22 +11,28 @@ import hashlib
 import os
 import sys
 
-# Ed25519, RFC 8032 section 5.1, over plain integers: slow, and short enough to be read.
+# Ed25519, RFC 8032 section 5.1, over plain integers: slow, and short enough to be read. A point is
+# (X, Y, Z, T) with x = X/Z, y = Y/Z and xy = T/Z.
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 
 
 def add(a, b):
-    (x1, y1), (x2, y2) = a, b
-    k = D * x1 * x2 * y1 * y2
-    x = (x1 * y2 + x2 * y1) * pow(1 + k, P - 2, P)
-    y = (y1 * y2 + x1 * x2) * pow(1 - k, P - 2, P)
-    return x % P, y % P
+    (x1, y1, z1, t1), (x2, y2, z2, t2) = a, b
+    a, b = (y1 - x1) * (y2 - x2), (y1 + x1) * (y2 + x2)
+    c, d = 2 * D * t1 * t2, 2 * z1 * z2
+    e, f, g, h = (b - a) % P, (d - c) % P, (d + c) % P, (b + a) % P
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def is_same(a, b):
+    (x1, y1, z1, _), (x2, y2, z2, _) = a, b
+    return (x1 * z2 - x2 * z1) % P == 0 == (y1 * z2 - y2 * z1) % P
 
 
 def times(n, point):
-    total = (0, 1)
+    total = (0, 1, 1, 0)
     while n:
         if n & 1:
             total = add(total, point)
@@ -48,7 +54,7 @@ def decompress(data):
         raise ValueError("not a point")
     if x & 1 != sign:
         x = P - x
-    return x % P, y
+    return x, y, 1, x * y % P
 
 
 BASE = decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
@@ -56,10 +62,10 @@ BASE = decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 def is_signed(key, message, signature):
     r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    if L <= s:
+    if len(signature) != 64 or L <= s:
         return False
     h = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % L
-    return times(s, BASE) == add(decompress(r), times(h, decompress(key)))
+    return is_same(times(s, BASE), add(decompress(r), times(h, decompress(key))))
 
 
 def leaf_hash(entry):
@@ -140,8 +146,9 @@ def open_checkpoint(note, vkey):
     demand(computed.hex() == key_id, "the verifier key's id")
     text, signatures = note.rsplit("\n\n", 1)
     text += "\n"
+    demand(signatures.endswith("\n"), "the last signature line has no end")
     good = 0
-    for line in signatures.splitlines():
+    for line in signatures[:-1].split("\n"):
         dash, signer, signature = line.split(" ")
         signature = strict_base64(signature)
         if dash == "\u2014" and signer == name and signature[:4] == computed:

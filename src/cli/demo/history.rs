@@ -119,10 +119,11 @@ pub(super) fn counts(events: &[Event]) -> String {
         .join(", ")
 }
 
-/// How often each flag was raised.
-pub(super) fn flags(receipts: &[pb::Receipt]) -> BTreeMap<&str, usize> {
+/// How often each flag of this severity was raised.
+pub(super) fn flags(receipts: &[pb::Receipt], severity: pb::Severity) -> BTreeMap<&str, usize> {
     let mut flags = BTreeMap::new();
-    for flag in receipts.iter().flat_map(|receipt| &receipt.flags) {
+    let raised = receipts.iter().flat_map(|receipt| &receipt.flags);
+    for flag in raised.filter(|flag| flag.severity() == severity) {
         *flags.entry(flag.code.as_str()).or_default() += 1;
     }
     flags

@@ -172,8 +172,11 @@ impl<'a> Demo<'a> {
             history::counts(events)
         )?;
         say!("     Nothing that happened was refused. What should not have happened was flagged:")?;
-        for (code, times) in history::flags(&receipts) {
-            say!("       {times:>3} x {code}")?;
+        for (code, times) in history::flags(&receipts, pb::Severity::Critical) {
+            say!("       {times:>3} x CRITICAL   {code}")?;
+        }
+        for (code, times) in history::flags(&receipts, pb::Severity::Deviation) {
+            say!("       {times:>3} x DEVIATION  {code}")?;
         }
         Ok(receipts)
     }
