@@ -32,7 +32,7 @@ mod tests {
         for value in values {
             metadata.append(KEY, MetadataValue::try_from(*value).unwrap());
         }
-        let found = of(&metadata).map_err(|error| error.reason());
+        let found = of(&metadata).map_err(CallError::reason);
         assert_eq!(found, expected, "{values:?}");
     }
 
