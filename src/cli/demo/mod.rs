@@ -272,11 +272,11 @@ impl<'a> Demo<'a> {
 
     fn invite(&self, administration: &Administration<'_>) -> anyhow::Result<()> {
         let Administration {
-            event,
+            event: _,
             receipt,
             file,
         } = administration;
-        let (addr, key, actor) = (self.running.addr, &self.key, event.actor());
+        let (addr, key) = (self.running.addr, &self.key);
         let (index, receipt) = (receipt.index, file.display());
         let workshop = self.workshop.display();
         let verification = json!({"submission": {"record": verification(SystemClock.now())?}});
@@ -287,7 +287,7 @@ impl<'a> Demo<'a> {
             "  grpcurl -plaintext -d '{{\"index\": {index}}}' {addr} genetrail.v1.LedgerService/GetEntry"
         )?;
         say!(
-            "  grpcurl -plaintext -H 'genetrail-actor: {actor}' -d '{verification}' {addr} \
+            "  grpcurl -plaintext -H 'genetrail-actor: s02-1' -d '{verification}' {addr} \
              genetrail.v1.RecordingService/Record"
         )?;
         say!("  genetrail check {receipt} --key {key}")?;
@@ -334,8 +334,8 @@ fn verification(now: DateTime<Utc>) -> anyhow::Result<Value> {
             "coi": "CHZ000122000006",
             "step": "COI_STEP_BEDSIDE",
             "lot": {"gtin": "09521123450011", "lot": "DP-006B"},
-            "labelId": {"system": "IDENTIFIER_SYSTEM_COI", "value": "CHZ000122000006"},
-            "personId": {"system": "IDENTIFIER_SYSTEM_COI", "value": "CHZ000122000006"},
+            "labelId": {"system": "IDENTIFIER_SYSTEM_COI", "value": "CHZ000122000006", "quality": "IDENTIFIER_QUALITY_SCANNED"},
+            "personId": {"system": "IDENTIFIER_SYSTEM_COI", "value": "CHZ000122000006", "quality": "IDENTIFIER_QUALITY_SCANNED"},
             "verifiers": ["s02-1", "s02-2"],
             "result": "COI_RESULT_MATCH",
         },
