@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn entries_of(writes: &[Write]) -> Vec<(Index, Vec<u8>)> {
-        let mut blocks: std::collections::BTreeMap<Index, Vec<u8>> = Default::default();
+        let mut blocks = std::collections::BTreeMap::<Index, Vec<u8>>::new();
         for write in writes {
             let Write::Put { key, value } = write else {
                 panic!("a block is never removed here")

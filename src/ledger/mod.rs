@@ -7,6 +7,11 @@
 //!
 //! Deliberately absent: update and delete.
 
+#![allow(
+    clippy::map_err_ignore,
+    reason = "which stored entry is damaged says more than what a parser found in its bytes"
+)]
+
 mod copies;
 pub mod export;
 pub mod fsck;
@@ -492,9 +497,10 @@ impl Ledger {
         let (gone, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut self.jobs, gone));
         if let Some(writer) = self.writer.take() {
-            match writer.join() {
-                Ok(closed) => self.settle.closed(closed),
-                Err(_) => tracing::error!("the writer panicked"),
+            if let Ok(closed) = writer.join() {
+                self.settle.closed(closed);
+            } else {
+                tracing::error!("the writer panicked");
             }
         }
     }

@@ -7,8 +7,8 @@ use super::{layout, published::Published};
 use crate::{
     store::{Direction, KeyRange, Store, StoreError},
     tlog::{
-        Edge, HASH_BYTES, Hash, Index, NodeId, ReadNodes, TILE_WIDTH, TileId, TileNodes, TreeSize,
-        leaf_hash, tile_of,
+        self, Edge, HASH_BYTES, Hash, Index, NodeId, ReadNodes, TILE_WIDTH, TileId, TileNodes,
+        TreeSize, leaf_hash, tile_of,
     },
 };
 
@@ -108,8 +108,11 @@ pub(crate) fn edge(store: &Arc<dyn Store>, size: TreeSize) -> Result<Edge, ReadE
         roots.into_iter().map(hash).collect()
     });
     restored.map_err(|error| match error {
-        crate::tlog::ReadError::Read(error) => error,
-        _ => ReadError::TileDamaged {
+        tlog::ReadError::Read(error) => error,
+        tlog::ReadError::IndexBeyond { .. }
+        | tlog::ReadError::OldTreeEmpty
+        | tlog::ReadError::SizesReversed { .. }
+        | tlog::ReadError::WrongCount { .. } => ReadError::TileDamaged {
             path: format!("at the right edge of size {size}"),
         },
     })

@@ -56,7 +56,6 @@ impl Bench {
                 valid_to: "2050-01-01T00:00:00Z".to_owned(),
                 possession: sign_possession(&admin, ORIGIN).to_vec(),
             }),
-            ..pb::Genesis::default()
         };
         let new = NewLedger {
             origin: Origin::parse(ORIGIN).unwrap(),
@@ -81,7 +80,7 @@ impl Bench {
     }
 
     fn try_open(&self) -> Result<Opened, OpenError> {
-        Ledger::open(&self.options(), self.clock.clone(), entropy())
+        Ledger::open(&self.options(), Arc::clone(&self.clock) as _, entropy())
     }
 
     fn open(&self) -> Ledger {
@@ -198,9 +197,9 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(files_below(&path))
+            files.extend(files_below(&path));
         } else {
-            files.push(path)
+            files.push(path);
         }
     }
     files.sort();
@@ -280,7 +279,8 @@ fn a_record_id_is_answered_with_its_first_entry_for_ever() {
 
 #[test]
 fn either_copy_is_enough() {
-    let damages: [(&str, fn(&Path), Recovery); 6] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage, Recovery); 6] = [
         (
             "no store",
             |dir| fs::remove_dir_all(dir.join("store")).unwrap(),
@@ -413,7 +413,8 @@ fn fsck_reads_everything_and_an_export_verifies() {
     ledger.close();
 
     Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
-    let checked = super::fsck::fsck(&bench.options(), bench.clock.clone(), entropy(), &|_, _| {});
+    let clock = Arc::clone(&bench.clock) as _;
+    let checked = super::fsck::fsck(&bench.options(), clock, entropy(), &|_, _| {});
     let checked = checked.unwrap();
     assert_eq!(checked.recovered, []);
     assert!(checked.lines.len() > 5, "{:?}", checked.lines);

@@ -152,10 +152,14 @@ impl Writer {
         }
         let now = match self.now() {
             Ok(now) => now,
-            Err(refused) => return Ok(answer_all(jobs, &refused)),
+            Err(refused) => {
+                answer_all(jobs, &refused);
+                return Ok(());
+            }
         };
         if let Err(refused) = self.copies.check_room() {
-            return Ok(answer_all(jobs, &refused));
+            answer_all(jobs, &refused);
+            return Ok(());
         }
         let mut draft = Draft::default();
         let mut decided = Vec::with_capacity(jobs.len());
@@ -210,10 +214,7 @@ impl Writer {
     /// The time that the next entries get.
     fn now(&self) -> Result<DateTime<Utc>, AppendError> {
         let now = self.clock.now();
-        // Microseconds are what every reader of a Timestamp keeps.
-        let now = now
-            .with_nanosecond(now.nanosecond() / 1_000 * 1_000)
-            .unwrap_or(now);
+        let now = whole_microseconds(now);
         if self.recorded_at <= now {
             return Ok(now);
         }
@@ -364,9 +365,7 @@ impl Writer {
                 .map_err(|cause| AppendError::KeyRefused { item, cause })?;
             draft.authority.push(index);
         }
-        let nanos = i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0);
-        let recorded_at = RecordedAt::new(now.timestamp(), nanos);
-        let recorded_at = recorded_at.ok_or(AppendError::ClockOutOfRange)?;
+        let recorded_at = recorded_at(now).ok_or(AppendError::ClockOutOfRange)?;
         let mut salt = [0; 16];
         (self.entropy)(&mut salt);
         let author = author.as_ref();
@@ -461,6 +460,19 @@ impl Draft {
             self.positions.remove(&record_id);
         }
     }
+}
+
+/// Microseconds are what every reader of a Timestamp keeps.
+fn whole_microseconds(now: DateTime<Utc>) -> DateTime<Utc> {
+    let nanos = now.nanosecond() / 1_000 * 1_000;
+    now.with_nanosecond(nanos).unwrap_or(now)
+}
+
+/// The time that an entry carries; `None` outside the years that it can.
+pub(super) fn recorded_at(now: DateTime<Utc>) -> Option<RecordedAt> {
+    let now = whole_microseconds(now);
+    let nanos = i32::try_from(now.timestamp_subsec_nanos()).ok()?;
+    RecordedAt::new(now.timestamp(), nanos)
 }
 
 fn accepted(

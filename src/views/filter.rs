@@ -60,7 +60,7 @@ impl Filter {
     }
 
     /// A filter from its pages; `None` where they are not of the size for `ids`.
-    pub(super) fn from_pages(ids: u64, pages: Vec<Vec<u8>>) -> Option<Self> {
+    pub(super) fn from_pages(ids: u64, pages: &[Vec<u8>]) -> Option<Self> {
         let bits = pages.concat();
         (bits.len() == Self::for_ids(ids).bits.len()).then_some(Self { bits })
     }
@@ -98,7 +98,7 @@ mod tests {
         digests(20_000).for_each(|digest| filter.insert(digest));
         let pages: Vec<_> = filter.pages().map(<[u8]>::to_vec).collect();
         assert_eq!(pages.len(), Filter::page_count(20_000));
-        assert_eq!(Filter::from_pages(20_000, pages.clone()), Some(filter));
-        assert_eq!(Filter::from_pages(20_001, pages[1..].to_vec()), None);
+        assert_eq!(Filter::from_pages(20_000, &pages), Some(filter));
+        assert_eq!(Filter::from_pages(20_001, &pages[1..]), None);
     }
 }

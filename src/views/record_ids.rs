@@ -117,7 +117,7 @@ impl RecordIds {
             let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
             let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
             let filter = pages
-                .and_then(|pages| Filter::from_pages(entry.ids, pages))
+                .and_then(|pages| Filter::from_pages(entry.ids, &pages))
                 .ok_or(ViewError::Damaged { run: entry.id })?;
             runs.push(Arc::new(Run {
                 filter,
@@ -176,7 +176,7 @@ impl RecordIds {
                 let recent: Vec<u64> = recent.map(|&(_, index)| index).collect();
                 (recent, state.runs.clone())
             };
-            match self.candidates_in(store, &runs, digest, &mut found) {
+            match candidates_in(store, &runs, digest, &mut found) {
                 Ok(()) => {
                     found.sort_unstable();
                     found.dedup();
@@ -187,22 +187,6 @@ impl RecordIds {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    fn candidates_in(
-        &self,
-        store: &dyn Store,
-        runs: &[Arc<Run>],
-        digest: u64,
-        found: &mut Vec<u64>,
-    ) -> Result<(), ViewError> {
-        for run in runs.iter().filter(|run| run.filter.may_hold(digest)) {
-            let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
-            let start = bucket.partition_point(|&(d, _)| d < digest);
-            let same = bucket.iter().skip(start).take_while(|&&(d, _)| d == digest);
-            found.extend(same.map(|&(_, index)| index));
-        }
-        Ok(())
     }
 
     /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
@@ -269,7 +253,7 @@ impl RecordIds {
             rest = later;
         }
         put_filter(&run, &mut writes);
-        trail(store, writes)?;
+        trail(store, &writes)?;
 
         let mut state = self.write();
         state.recent.clear();
@@ -341,7 +325,7 @@ impl RecordIds {
             }
             merge.next_range += 1;
         }
-        trail(store, writes)?;
+        trail(store, &writes)?;
         if merge.next_range < 1 << merge.range_bits {
             upkeep.merge = Some(merge);
             return Ok(());
@@ -349,7 +333,7 @@ impl RecordIds {
 
         let mut writes = Vec::new();
         put_filter(&merge.output, &mut writes);
-        trail(store, writes)?;
+        trail(store, &writes)?;
         {
             let mut state = self.write();
             state.runs.retain(|run| !merge.inputs.contains(run));
@@ -386,6 +370,22 @@ impl Run {
     }
 }
 
+/// Adds the indexes that runs have for a digest.
+fn candidates_in(
+    store: &dyn Store,
+    runs: &[Arc<Run>],
+    digest: u64,
+    found: &mut Vec<u64>,
+) -> Result<(), ViewError> {
+    for run in runs.iter().filter(|run| run.filter.may_hold(digest)) {
+        let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
+        let start = bucket.partition_point(|&(d, _)| d < digest);
+        let same = bucket.iter().skip(start).take_while(|&&(d, _)| d == digest);
+        found.extend(same.map(|&(_, index)| index));
+    }
+    Ok(())
+}
+
 /// Which of `1 << bits` equal ranges a digest falls in.
 fn range_of(digest: u64, bits: u8) -> u64 {
     digest.checked_shr(64 - u32::from(bits)).unwrap_or(0)
@@ -393,8 +393,7 @@ fn range_of(digest: u64, bits: u8) -> u64 {
 
 fn digest(record_id: &[u8; 16]) -> u64 {
     let hash: [u8; 32] = Sha256::digest(record_id).into();
-    let [a, b, c, d, e, f, g, h, ..] = hash;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    hash.first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 fn key(kind: u8, run: u32, number: u32) -> Vec<u8> {
@@ -464,7 +463,7 @@ fn read_bucket(store: &dyn Store, run: &Run, bucket: u64) -> Result<Vec<Item>, V
 }
 
 /// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
-fn trail(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
+fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), StoreError> {
     writes
         .chunks(STEP_KEYS)
         .try_for_each(|writes| store.trail(writes))

@@ -9,10 +9,10 @@ use prost::Message as _;
 
 use super::{KEY, OpenError, Options, VKEY, clean};
 use crate::{
-    ledger::{CommitFailed, Entropy, Ledger, layout, signer::Signer},
+    ledger::{CommitFailed, Entropy, Ledger, layout, signer::Signer, writer::recorded_at},
     note::{NoteSigner, Origin, VerifierKey},
     pb,
-    record::entry::{EntryView, RecordedAt},
+    record::entry::EntryView,
     store::{
         FileError, Head, HighWater, SledStore, Store as _, Write, files,
         journal::{FrameRef, Journal},
@@ -46,16 +46,7 @@ impl Ledger {
         now: DateTime<Utc>,
         mut entropy: Entropy,
     ) -> Result<VerifierKey, OpenError> {
-        let high_water = options.high_water_path();
-        for path in [&options.dir, &high_water, &options.journal_dir()] {
-            let occupied = match fs::read_dir(path) {
-                Ok(mut entries) => entries.next().is_some(),
-                Err(_) => path.exists(),
-            };
-            if occupied {
-                return Err(OpenError::Exists { path: path.clone() });
-            }
-        }
+        check_vacant(options)?;
         let draft = options.dir.with_extension("init");
         if draft.exists() {
             fs::remove_dir_all(&draft).map_err(FileError::of("remove", &draft))?;
@@ -71,71 +62,92 @@ impl Ledger {
         let vkey = signer.vkey();
         write_keys(&draft, &key, &vkey)?;
 
-        let mut salt = [0; 16];
-        entropy(&mut salt);
-        let nanos = i32::try_from(now.timestamp_subsec_nanos()).unwrap_or(0);
-        let recorded_at = RecordedAt::new(now.timestamp(), nanos).ok_or(OpenError::Clock)?;
-        let record = genesis.encode_to_vec();
-        let entry = EntryView {
-            index: Index::new(0),
-            previous: Hash::ZERO,
-            recorded_at,
-            salt,
-            actor: &actor,
-            record: &record,
-            author: None,
-        };
-        let entry = entry.encode();
-        let leaf = leaf_hash(&entry);
-        let signed = Signer::open(signer, origin, Edge::new()).extend(&[leaf]);
-
-        let store_dir = draft.join("store");
-        let journal_dir = options
-            .journal
-            .clone()
-            .unwrap_or_else(|| draft.join("journal"));
-        {
-            let store = SledStore::open(&store_dir, &options.sled())?;
-            let head = store.fence()?;
-            let mut writes = vec![authority::list(Index::new(0))];
-            layout::pack_blocks(Index::new(0), [entry.as_slice()], &mut writes);
-            let note = signed.note.as_bytes().to_vec();
-            writes.push(Write::Put {
-                key: layout::CHECKPOINT_KEY.to_vec(),
-                value: note,
-            });
-            let next = Head {
-                size: 1,
-                chain: *leaf.as_bytes(),
-                ..head
-            };
-            store
-                .commit(&head, &next, &writes)
-                .map_err(CommitFailed::Store)?;
-            let label = vkey.to_string();
-            let mut journal = Journal::open(
-                &journal_dir,
-                label.as_bytes(),
-                options.journal_options(&mut entropy),
-            )?;
-            let checkpoint = signed.note.as_bytes();
-            journal.append(&FrameRef {
-                first: 0,
-                entries: &[&entry],
-                checkpoint,
-            })?;
-        }
+        let entry = first_entry(&genesis, &actor, now, &mut entropy)?;
+        let tree = Signer::open(signer, origin, Edge::new()).extend(&[leaf_hash(&entry)]);
+        commit_first(options, &draft, &vkey, &entry, &tree.note, &mut entropy)?;
         if options.dir.exists() {
             // It is empty: that was looked at above.
             fs::remove_dir(&options.dir).map_err(FileError::of("replace", &options.dir))?;
         }
         files::rename(&draft, &options.dir)?;
         clean::mark(&options.dir, &options.journal_dir())?;
-        let mut mark = HighWater::create(&high_water)?;
-        mark.write(signed.note.as_bytes())?;
+        let mut mark = HighWater::create(&options.high_water_path())?;
+        mark.write(tree.note.as_bytes())?;
         mark.sync()?;
         Ok(vkey)
     }
+}
+
+/// Nothing may lie where the ledger is to lie.
+fn check_vacant(options: &Options) -> Result<(), OpenError> {
+    let (high_water, journal) = (options.high_water_path(), options.journal_dir());
+    for path in [&options.dir, &high_water, &journal] {
+        let occupied = match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(_) => path.exists(),
+        };
+        if occupied {
+            return Err(OpenError::Exists { path: path.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn first_entry(
+    genesis: &pb::Record,
+    actor: &str,
+    now: DateTime<Utc>,
+    entropy: &mut Entropy,
+) -> Result<Vec<u8>, OpenError> {
+    let mut salt = [0; 16];
+    entropy(&mut salt);
+    let entry = EntryView {
+        index: Index::new(0),
+        previous: Hash::ZERO,
+        recorded_at: recorded_at(now).ok_or(OpenError::Clock)?,
+        salt,
+        actor,
+        record: &genesis.encode_to_vec(),
+        author: None,
+    };
+    Ok(entry.encode())
+}
+
+/// Commits entry 0 to both copies of a ledger that is being made in `draft`.
+fn commit_first(
+    options: &Options,
+    draft: &Path,
+    vkey: &VerifierKey,
+    entry: &[u8],
+    note: &str,
+    entropy: &mut Entropy,
+) -> Result<(), OpenError> {
+    let store = SledStore::open(&draft.join("store"), &options.sled())?;
+    let head = store.fence()?;
+    let mut writes = vec![authority::list(Index::new(0))];
+    layout::pack_blocks(Index::new(0), [entry], &mut writes);
+    writes.push(Write::Put {
+        key: layout::CHECKPOINT_KEY.to_vec(),
+        value: note.as_bytes().to_vec(),
+    });
+    let next = Head {
+        size: 1,
+        chain: *leaf_hash(entry).as_bytes(),
+        ..head
+    };
+    let committed = store.commit(&head, &next, &writes);
+    committed.map_err(CommitFailed::Store)?;
+
+    let dir = options.journal.clone();
+    let dir = dir.unwrap_or_else(|| draft.join("journal"));
+    let label = vkey.to_string();
+    let salted = options.journal_options(entropy);
+    let mut journal = Journal::open(&dir, label.as_bytes(), salted)?;
+    Ok(journal.append(&FrameRef {
+        first: 0,
+        entries: &[entry],
+        checkpoint: note.as_bytes(),
+    })?)
 }
 
 fn write_keys(dir: &Path, key: &SigningKey, vkey: &VerifierKey) -> Result<(), OpenError> {

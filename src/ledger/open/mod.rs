@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, mpsc};
 pub use create::{NewLedger, write_secret_key};
 pub(super) use state::{names_authority, record_id_of};
 
-use self::state::{JournalDamage, StoreDamage, StoreState};
+use self::state::{Care, JournalDamage, StoreDamage, StoreState};
 use super::{
     Closed, CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
     copies::{Copies, Room},
@@ -334,9 +334,9 @@ impl Ledger {
             recovered.push(Recovery::Unclean);
         }
         let care = match (clean, suspect || trust == Trust::Nothing) {
-            (_, true) => state::Care::Everything,
-            (true, false) => state::Care::Heads,
-            (false, false) => state::Care::Tail,
+            (_, true) => Care::Everything,
+            (true, false) => Care::Heads,
+            (false, false) => Care::Tail,
         };
         let (store, journal, state) =
             recover::recover(options, &vkey, care, &mut entropy, &mut recovered)?;
@@ -382,15 +382,13 @@ impl Ledger {
             .name("writer".to_owned())
             .spawn(move || writer.run())
             .map_err(FileError::of("start a thread for", dir))?;
-        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-        let settle = Settle::new(options.clone());
         let ledger = Ledger {
             shared,
             jobs,
-            room,
+            room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)),
             writer: Some(writer),
             vkey,
-            settle,
+            settle: Settle::new(options.clone()),
             _lock: lock,
         };
         Ok(Opened { ledger, recovered })
@@ -501,7 +499,7 @@ impl Ledger {
         let vkey = read_vkey(&options.dir)?;
         let mut settle = Settle::new(options.clone());
         clean::take(&options.dir, &options.journal_dir())?;
-        let care = state::Care::Tail;
+        let care = Care::Tail;
         let recovered = recover::recover(options, &vkey, care, &mut entropy, &mut Vec::new())?;
         let (store, journal, state) = recovered;
         rebuild_views(&store, state.head.size)?;
@@ -628,7 +626,10 @@ fn compare(
     };
     let root = tlog::root_at(&nodes, signed.size).map_err(|error| match error {
         tlog::ReadError::Read(error) => error,
-        _ => ReadError::TileDamaged {
+        tlog::ReadError::IndexBeyond { .. }
+        | tlog::ReadError::OldTreeEmpty
+        | tlog::ReadError::SizesReversed { .. }
+        | tlog::ReadError::WrongCount { .. } => ReadError::TileDamaged {
             path: format!("for the root at size {size}"),
         },
     })?;
