@@ -223,6 +223,7 @@ impl<'a> Wire<'a> {
         Some(*byte)
     }
 
+    #[inline]
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -241,17 +242,24 @@ impl<'a> Wire<'a> {
         Some(bytes)
     }
 
+    /// Nearly all numbers in a record are of one or two bytes.
     #[inline]
     fn varint(&mut self) -> Option<u64> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Some(u64::from(first));
+        match *self.0 {
+            [low, ref rest @ ..] if low < 0x80 => {
+                self.0 = rest;
+                Some(u64::from(low))
+            }
+            [low, high @ 1..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.longer_varint(),
         }
-        self.longer_varint(first)
     }
 
-    fn longer_varint(&mut self, first: u8) -> Option<u64> {
-        let mut value = u64::from(first & 0x7f);
+    fn longer_varint(&mut self) -> Option<u64> {
+        let mut value = u64::from(self.byte()? & 0x7f);
         for shift in (7_u32..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
@@ -268,6 +276,7 @@ impl<'a> Wire<'a> {
         None
     }
 
+    #[inline]
     fn sized(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.varint()?).ok()?;
         self.take(len)
