@@ -17,7 +17,7 @@ use crate::{
 
 /// How many bundles a round has for each thread: enough that no thread waits long for the last one, and few
 /// enough that what is kept of them until the round's end is little.
-const BUNDLES_PER_THREAD: usize = 16;
+const BUNDLES_PER_THREAD: usize = 64;
 
 /// Checks everything about a log but where it is kept.
 pub fn verify_log(
