@@ -49,6 +49,17 @@ const CALLS_MAX: u32 = 16_384;
 /// The headers of a call: ours are a few hundred bytes.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 
+/// Calls of one connection that are taken back before they are begun: a burst of short deadlines must not
+/// cost the other calls their connection.
+const RESETS_MAX: usize = 1_024;
+
+/// What a call may send before it is read.
+const CALL_WINDOW_BYTES: u32 = 256 << 10;
+
+/// What all calls of a connection together may: calls that are not read, because their callers do not fetch
+/// the answers, leave room for others beside them.
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
 /// A connection on which nothing comes is asked whether the other side is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -215,6 +226,9 @@ pub async fn start(
     let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
         .max_concurrent_streams(CALLS_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .initial_stream_window_size(CALL_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))

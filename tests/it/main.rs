@@ -5,6 +5,7 @@
 
 mod cli;
 mod history;
+mod hostile;
 mod interop;
 mod ledger_service;
 mod python;

@@ -6,7 +6,7 @@ a hospital's programmer would, and then behaves badly. `cargo test --test it pyt
     mkdir stubs
     venv/bin/python -m grpc_tools.protoc -I proto --python_out=stubs --grpc_python_out=stubs \\
         proto/genetrail/v1/*.proto
-    venv/bin/python tests/python/client.py 127.0.0.1:7431 stubs VKEY
+    venv/bin/python tests/python/client.py 127.0.0.1:7410 stubs VKEY
 
 against a server of which VKEY is the verifier key, as its keeper gave it to you. It records some hundred
 administrations of made-up patients: use a ledger that you can throw away.

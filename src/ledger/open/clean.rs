@@ -29,14 +29,14 @@ pub(super) fn take(dir: &Path, journal: &Path) -> Result<bool, FileError> {
 /// A line for each file: its path, its length, its time of modification in nanoseconds.
 fn describe(dir: &Path, journal: &Path) -> Result<String, FileError> {
     let mut lines = Vec::new();
-    for dir in [&dir.join("store"), journal] {
-        list(dir, &mut lines)?;
-    }
+    list(&dir.join("store"), "store", &mut lines)?;
+    list(journal, "journal", &mut lines)?;
     lines.sort();
     Ok(lines.concat())
 }
 
-fn list(dir: &Path, lines: &mut Vec<String>) -> Result<(), FileError> {
+/// Lists a directory under a name of its own, so that the mark holds wherever the ledger is opened from.
+fn list(dir: &Path, name: &str, lines: &mut Vec<String>) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt as _;
 
     let read = || FileError::of("list", dir);
@@ -47,14 +47,14 @@ fn list(dir: &Path, lines: &mut Vec<String>) -> Result<(), FileError> {
     for entry in entries {
         let entry = entry.map_err(read())?;
         let metadata = entry.metadata().map_err(read())?;
+        let name = format!("{name}/{}", entry.file_name().display());
         if metadata.is_dir() {
-            list(&entry.path(), lines)?;
+            list(&entry.path(), &name, lines)?;
             continue;
         }
         let mut line = String::new();
-        let path = entry.path();
         let (length, seconds, nanos) = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-        if writeln!(line, "{} {length} {seconds}.{nanos:09}", path.display()).is_ok() {
+        if writeln!(line, "{name} {length} {seconds}.{nanos:09}").is_ok() {
             lines.push(line);
         }
     }
