@@ -13,6 +13,7 @@ pub mod high_water;
 pub mod journal;
 pub mod lock;
 pub mod memory;
+mod open_sled;
 pub mod sled_store;
 pub mod sync_range;
 

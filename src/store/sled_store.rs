@@ -7,11 +7,9 @@
 //! separate files; nothing is written, nor even opened, on a disk that is nearly full; a failure is
 //! final; and panics end at this border. `docs/decisions/` has the measurements.
 
-use std::any::Any;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,6 +18,7 @@ use std::time::Duration;
 
 use super::files::{self, FileError};
 use super::lock::DirectoryLock;
+use super::open_sled::{OpenSled, Panicked, caught};
 use super::{
     Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, RESERVED, Store,
     StoreError, Write, check_heads, check_writes, sync_range,
@@ -81,52 +80,6 @@ impl fmt::Debug for SledStore {
             .field("head", &*self.head())
             .field("health", &self.health())
             .finish_non_exhaustive()
-    }
-}
-
-/// sled, until it is dropped. It syncs its file once more then, and panics where that fails: what was
-/// committed is durable without it, so that this is logged and no more.
-struct OpenSled(Option<sled::Db>);
-
-impl Deref for OpenSled {
-    type Target = sled::Db;
-
-    #[expect(clippy::expect_used, reason = "only `drop` takes it")]
-    fn deref(&self) -> &sled::Db {
-        self.0.as_ref().expect("sled is open until it is dropped")
-    }
-}
-
-impl Drop for OpenSled {
-    fn drop(&mut self) {
-        let db = self.0.take();
-        let closed = caught(|| {
-            drop(db);
-            Ok(())
-        });
-        if let Err(cause) = closed {
-            tracing::error!(error = %cause, "sled did not close cleanly");
-        }
-    }
-}
-
-/// A panic inside sled.
-#[derive(Debug, thiserror::Error)]
-#[error("sled panicked: {message}")]
-struct Panicked {
-    message: String,
-}
-
-impl Panicked {
-    fn new(payload: &(dyn Any + Send)) -> Panicked {
-        let message = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("without a message");
-        Panicked {
-            message: message.to_owned(),
-        }
     }
 }
 
@@ -204,7 +157,12 @@ impl SledStore {
 
     /// Lets sled work; any failure of it is the last.
     fn run<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Cause> {
-        caught(work).map_err(|cause| Arc::clone(self.failure.get_or_init(|| cause)))
+        self.keep(caught(work))
+    }
+
+    /// The first failure stays.
+    fn keep<T>(&self, outcome: Result<T, Cause>) -> Result<T, Cause> {
+        outcome.map_err(|cause| Arc::clone(self.failure.get_or_init(|| cause)))
     }
 
     /// Whether so many bytes may be written now.
@@ -243,7 +201,7 @@ impl SledStore {
     }
 
     fn flush(&self) -> Result<(), Cause> {
-        self.run(|| self.db.flush()).map(|_bytes| ())
+        self.keep(self.db.flush())
     }
 }
 
@@ -382,16 +340,6 @@ impl Store for SledStore {
     }
 }
 
-/// Errors and panics of sled, as one.
-fn caught<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Cause> {
-    // What a panic leaves half done is sled's, and nothing is asked of sled's writer afterwards.
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Arc::new(error)),
-        Err(payload) => Err(Arc::new(Panicked::new(payload.as_ref()))),
-    }
-}
-
 fn open_sled(dir: &Path, options: &SledOptions) -> Result<OpenSled, StoreError> {
     let config = sled::Config::new()
         .path(dir)
@@ -404,7 +352,7 @@ fn open_sled(dir: &Path, options: &SledOptions) -> Result<OpenSled, StoreError> 
     let mut attempts = 200;
     loop {
         let cause: Cause = match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => return Ok(OpenSled(Some(db))),
+            Ok(Ok(db)) => return Ok(OpenSled::new(db)),
             Ok(Err(sled::Error::Io(source))) => {
                 if source.kind() == io::ErrorKind::Other && 0 < attempts {
                     attempts -= 1;
