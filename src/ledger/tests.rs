@@ -41,6 +41,11 @@ impl Bench {
             home: tempfile::tempdir().unwrap(),
             clock: Arc::new(SettableClock::new(noon())),
         };
+        bench.create();
+        bench
+    }
+
+    fn create(&self) {
         let key = SigningKey::from_bytes(&[7; 32]);
         let admin = SigningKey::from_bytes(&[8; 32]);
         let genesis = pb::Genesis {
@@ -67,8 +72,7 @@ impl Bench {
             },
             actor: "admin".to_owned(),
         };
-        Ledger::create(&bench.options(), new, noon(), entropy()).unwrap();
-        bench
+        Ledger::create(&self.options(), new, noon(), entropy()).unwrap();
     }
 
     fn dir(&self) -> PathBuf {
@@ -547,4 +551,24 @@ fn another_history_under_the_same_key_is_refused() {
         matches!(error, OpenError::OtherHistory { size: 4, .. }),
         "{error}"
     );
+}
+
+#[test]
+fn creating_a_ledger_leaves_its_neighbours_alone() {
+    let bench = Bench::new();
+    for neighbour in ["ledger.init", "ledger.init.1"] {
+        let path = bench.home.path().join(neighbour);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("kept"), "kept").unwrap();
+    }
+    fs::remove_dir_all(bench.dir()).unwrap();
+    fs::remove_file(bench.options().high_water_path()).unwrap();
+    bench.create();
+    for neighbour in ["ledger.init", "ledger.init.1"] {
+        assert!(
+            bench.home.path().join(neighbour).join("kept").exists(),
+            "{neighbour}"
+        );
+    }
+    bench.check(&[], 0);
 }

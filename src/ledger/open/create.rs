@@ -1,7 +1,12 @@
 //! Creates a ledger: its directory, its key, and entry 0. All of it is made under another name and
 //! renamed at the end, so that there is a whole ledger or none.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
@@ -47,11 +52,7 @@ impl Ledger {
         mut entropy: Entropy,
     ) -> Result<VerifierKey, OpenError> {
         check_vacant(options)?;
-        let draft = options.dir.with_extension("init");
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(FileError::of("remove", &draft))?;
-        }
-        files::create_dir(&draft)?;
+        let draft = draft_beside(&options.dir)?;
         let NewLedger {
             origin,
             key,
@@ -91,6 +92,27 @@ fn check_vacant(options: &Options) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// A new directory beside `dir`. One that is there already is left alone, whatever it is: a ledger may
+/// bear any name.
+fn draft_beside(dir: &Path) -> Result<PathBuf, FileError> {
+    let parent = files::parent(dir);
+    files::create_dir(parent)?;
+    let mut number = 1_u32;
+    loop {
+        let mut name = dir.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".init.{number}"));
+        let draft = parent.join(name);
+        match fs::create_dir(&draft) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            created => {
+                return created
+                    .map(|()| draft.clone())
+                    .map_err(FileError::of("create", &draft));
+            }
+        }
+    }
 }
 
 fn first_entry(
