@@ -1,0 +1,54 @@
+//! Facts by subject, in memory: of a history that is read whole. What the ledger keeps in its views comes to
+//! the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+};
+
+use super::fact::{Fact, Facts, Subject, corrected, subjects};
+
+/// Every fact of a log so far, by subject.
+#[derive(Debug, Default)]
+pub struct Book {
+    by_subject: BTreeMap<Subject, Vec<Arc<Fact>>>,
+    subjects_of: BTreeMap<String, BTreeSet<Subject>>,
+    facts: Vec<Arc<Fact>>,
+}
+
+impl Book {
+    /// Takes in the next fact of the log.
+    pub fn insert(&mut self, fact: Fact) {
+        let fact = Arc::new(fact);
+        let mut about = subjects(&fact.record);
+        if let Some(target) = corrected(&fact.record) {
+            about.extend(self.subjects_of.get(target).into_iter().flatten().cloned());
+        }
+        for subject in &about {
+            let of_subject = self.by_subject.entry(subject.clone()).or_default();
+            of_subject.push(Arc::clone(&fact));
+        }
+        self.subjects_of
+            .insert(fact.record.record_id.clone(), about);
+        self.facts.push(fact);
+    }
+
+    /// Every fact, in the order of the log.
+    pub fn facts(&self) -> &[Arc<Fact>] {
+        &self.facts
+    }
+
+    /// Every subject that has facts, in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.by_subject.keys()
+    }
+}
+
+impl Facts for Book {
+    type Error = Infallible;
+
+    fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
+        Ok(self.by_subject.get(subject).cloned().unwrap_or_default())
+    }
+}

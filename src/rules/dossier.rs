@@ -1,0 +1,222 @@
+//! Everything that bears on one patient: the patient's own facts, those of samples and cases, and the lots
+//! given with all that they were made of. Gathered once; every question is then asked of it alone.
+//!
+//! A dossier holds every fact, whatever the question; [`Dossier::seen`] shows what a question sees.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    fact::{Fact, Facts, LotId, Material, Subject, material},
+    question::{Question, Seen, View, seen},
+};
+use crate::{
+    pb::{self, SampleEventKind, record::Kind},
+    tlog::Index,
+};
+
+/// The facts that bear on a patient.
+#[derive(Debug, Clone)]
+pub struct Dossier {
+    /// The patient that was asked for.
+    pub patient: String,
+    facts: BTreeMap<Index, Arc<Fact>>,
+}
+
+impl Dossier {
+    /// Gathers the facts that bear on a patient: also those of pseudonyms that were merged with this one or
+    /// split from it.
+    pub fn of_patient<F: Facts>(facts: &F, patient: &str) -> Result<Self, F::Error> {
+        let mut gathered = Gathered {
+            facts: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            open: vec![Subject::Patient(patient.to_owned())],
+        };
+        while let Some(subject) = gathered.open.pop() {
+            for fact in facts.about(&subject)? {
+                gathered.take(&subject, fact);
+            }
+        }
+        Ok(Self {
+            patient: patient.to_owned(),
+            facts: gathered.facts,
+        })
+    }
+
+    /// Every fact, in the order of the log.
+    pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
+        self.facts.values()
+    }
+
+    /// What a question sees of the patient, in the order of the day and then of the log.
+    ///
+    /// With [`View::AsCorrected`], records of a pseudonym that was merged into this one are this patient's, and those
+    /// that were split off are not; with [`View::AsRecorded`] each stays where it was recorded.
+    pub fn seen(&self, question: &Question) -> Vec<Seen> {
+        let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
+        let mut all = seen(&facts, question);
+        let people = People::of(&facts, question);
+        let me = people.now(&self.patient);
+        all.retain(|fact| {
+            let of = people.patient_of(fact);
+            of.is_empty() || of == me
+        });
+        // A lot's intended patient, a collection's donor: the lot is here for what it is, whoever is named.
+        all
+    }
+
+    /// The pseudonym under which the patient is known to the question: another, if this one was given up.
+    pub fn known_as(&self, question: &Question) -> String {
+        let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
+        People::of(&facts, question).now(&self.patient).to_owned()
+    }
+}
+
+/// Which pseudonyms are one person, and which records are another's, as known.
+struct People {
+    merged_into: BTreeMap<String, String>,
+    moved_to: BTreeMap<String, String>,
+}
+
+impl People {
+    /// Merges and splits tell who somebody is, not what happened: like corrections they count as soon as they
+    /// are known. A later split undoes a merge for the records that it names.
+    fn of(facts: &[Arc<Fact>], question: &Question) -> Self {
+        let mut people = Self {
+            merged_into: BTreeMap::new(),
+            moved_to: BTreeMap::new(),
+        };
+        if question.view == View::AsRecorded {
+            return people;
+        }
+        let whenever = Question {
+            as_of: chrono::NaiveDate::MAX,
+            ..*question
+        };
+        let mut told = seen(facts, &whenever);
+        told.sort_by_key(|fact| fact.index);
+        for fact in &told {
+            let patient = fact.record.patient.clone();
+            if let Some(Kind::PatientMerged(merged)) = fact.kind() {
+                people
+                    .merged_into
+                    .insert(merged.merged_patient.clone(), patient);
+            } else if let Some(Kind::PatientSplit(split)) = fact.kind() {
+                // The other's own pseudonym stands for itself again.
+                people.merged_into.remove(&split.split_patient);
+                for record in &split.moved_records {
+                    let to = split.split_patient.clone();
+                    people.moved_to.insert(record.clone(), to);
+                }
+            }
+        }
+        people
+    }
+
+    /// The pseudonym that a pseudonym has become.
+    fn now<'a>(&'a self, patient: &'a str) -> &'a str {
+        let mut now = patient;
+        // Merges that go in a circle end where they began to repeat.
+        for _ in 0..=self.merged_into.len() {
+            match self.merged_into.get(now) {
+                Some(into) if into != patient => now = into,
+                _ => break,
+            }
+        }
+        now
+    }
+
+    /// Whose record it is; empty if it names nobody.
+    fn patient_of<'a>(&'a self, fact: &'a Fact) -> &'a str {
+        let moved = self.moved_to.get(&fact.record.record_id);
+        self.now(moved.unwrap_or(&fact.record.patient))
+    }
+}
+
+struct Gathered {
+    facts: BTreeMap<Index, Arc<Fact>>,
+    asked: BTreeSet<Subject>,
+    open: Vec<Subject>,
+}
+
+impl Gathered {
+    fn ask(&mut self, subject: Subject) {
+        if self.asked.insert(subject.clone()) {
+            self.open.push(subject);
+        }
+    }
+
+    /// Keeps a fact about a subject, and asks for what it leads to.
+    fn take(&mut self, subject: &Subject, fact: Arc<Fact>) {
+        self.asked.insert(subject.clone());
+        if let Some(kind) = fact.kind() {
+            self.follow(kind);
+            if let Kind::PatientMerged(_) | Kind::PatientSplit(_) = kind {
+                self.ask(Subject::Patient(fact.record.patient.clone()));
+            }
+        }
+        self.facts.insert(fact.index, fact);
+    }
+
+    fn follow(&mut self, kind: &Kind) {
+        if let Kind::PatientMerged(merged) = kind {
+            self.ask(Subject::Patient(merged.merged_patient.clone()));
+        } else if let Kind::PatientSplit(split) = kind {
+            self.ask(Subject::Patient(split.split_patient.clone()));
+        } else if let Kind::Administration(administration) = kind {
+            self.lot(administration.lot.as_ref());
+            self.coi(&administration.coi);
+        } else if let Kind::LotRegistered(lot) = kind {
+            self.ask(Subject::Lot(LotId {
+                gtin: lot.gtin.clone(),
+                lot: lot.lot.clone(),
+            }));
+            self.coi(&lot.coi);
+        } else if let Kind::MaterialCollected(collected) = kind {
+            self.coi(&collected.coi);
+        } else if let Kind::Transformation(step) = kind {
+            for input in step.inputs.iter().filter_map(material) {
+                self.ask(match input {
+                    Material::Lot(lot) => Subject::Lot(lot),
+                    Material::Donation(din) => Subject::Donation(din),
+                });
+            }
+        } else if let Kind::SampleCollected(sample) = kind {
+            self.sample(&sample.sample_id);
+        } else if let Kind::SampleEvent(event) = kind {
+            let leads_on = matches!(
+                event.event(),
+                SampleEventKind::Aliquoted | SampleEventKind::Relabelled
+            );
+            if leads_on {
+                self.sample(&event.sample_id);
+                self.sample(&event.new_sample_id);
+                for aliquot in &event.aliquots {
+                    self.sample(&aliquot.sample_id);
+                }
+            }
+        } else if let Kind::AdverseEvent(event) = kind {
+            self.ask(Subject::Case(event.case_id.clone()));
+        }
+    }
+
+    fn lot(&mut self, key: Option<&pb::LotKey>) {
+        if let Some(key) = key {
+            self.ask(Subject::Lot(key.into()));
+        }
+    }
+
+    fn coi(&mut self, coi: &str) {
+        if !coi.is_empty() {
+            self.ask(Subject::Coi(coi.to_owned()));
+        }
+    }
+
+    fn sample(&mut self, sample: &str) {
+        if !sample.is_empty() {
+            self.ask(Subject::Sample(sample.to_owned()));
+        }
+    }
+}

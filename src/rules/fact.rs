@@ -1,0 +1,342 @@
+//! An entry as the rules see it: a fact, with the day on which it happened, and the subjects it is about.
+//! Who asks about a subject gets exactly the facts that name it; how they are found is not known here.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use prost::Message as _;
+
+use crate::{
+    pb::{self, record::Kind},
+    record::{
+        entry::{EntryRejected, EntryView},
+        format::EventTime,
+    },
+    tlog::Index,
+};
+
+/// A record that was accepted: where it stands in the log, when, and what it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// Its entry.
+    pub index: Index,
+    /// When the ledger took it in.
+    pub recorded_at: DateTime<Utc>,
+    /// Who submitted it.
+    pub actor: String,
+    /// The civil day, in the time zone of the site, on which it happened; of a time known to the month or the
+    /// year, its first day.
+    pub on: NaiveDate,
+    /// What was submitted.
+    pub record: pb::Record,
+}
+
+/// Why an entry is not a fact. An accepted entry always is one.
+#[derive(Debug, thiserror::Error)]
+pub enum FactRejected {
+    /// The entry's bytes.
+    #[error("the entry cannot be read")]
+    Entry(#[source] EntryRejected),
+    /// The record's bytes.
+    #[error("the record cannot be read")]
+    Record(#[source] prost::DecodeError),
+    /// The record's time.
+    #[error("the record does not say when it happened")]
+    EventTime,
+}
+
+impl Fact {
+    /// Reads the fact of an entry's bytes.
+    pub fn read(entry: &[u8]) -> Result<Self, FactRejected> {
+        let view = EntryView::parse(entry).map_err(FactRejected::Entry)?;
+        let record = pb::Record::decode(view.record).map_err(FactRejected::Record)?;
+        Ok(Self {
+            index: view.index,
+            recorded_at: view.recorded_at.to_utc(),
+            actor: view.actor.to_owned(),
+            on: event_day(&record).ok_or(FactRejected::EventTime)?,
+            record,
+        })
+    }
+
+    /// What kind of record it is; an accepted record has one.
+    pub fn kind(&self) -> Option<&Kind> {
+        self.record.kind.as_ref()
+    }
+}
+
+/// The civil day of a record's `event_time`: in the zone of its site, or as written where it names no zone.
+pub fn event_day(record: &pb::Record) -> Option<NaiveDate> {
+    civil_day(&record.event_time, record.site_tz.parse().ok())
+}
+
+/// The civil day of a time in a zone.
+pub fn civil_day(text: &str, zone: Option<Tz>) -> Option<NaiveDate> {
+    Some(match EventTime::parse(text).ok()? {
+        EventTime::Date(date) => date.first_day(),
+        EventTime::Instant(instant) => match zone {
+            Some(zone) => instant.date_time().with_timezone(&zone).date_naive(),
+            None => instant.date_time().date_naive(),
+        },
+    })
+}
+
+/// What facts are about. Each subject's facts are asked for together, so a subject is as narrow as a question.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// Products, plans, consent versions, methods, organisations, signals, recalls, decisions about a product:
+    /// what is said once and holds for many.
+    Catalogue,
+    /// A patient, by pseudonym.
+    Patient(String),
+    /// What a lot is and what it was made of: registration, dispositions, excursions, the steps that made it.
+    Lot(LotId),
+    /// The steps that a lot or a donation went into.
+    MadeOf(Material),
+    /// Where a lot went: shipments, receipts, returns, destructions, administrations.
+    Stock(LotId),
+    /// A collected material, by its donation number.
+    Donation(String),
+    /// A chain of identity.
+    Coi(String),
+    /// A sample.
+    Sample(String),
+    /// A safety case.
+    Case(String),
+    /// A consignment, by its SSCC.
+    Consignment(String),
+    /// The identity commitment of a patient.
+    Identity(Vec<u8>),
+}
+
+/// A lot: its GTIN and its number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LotId {
+    /// The GTIN-14.
+    pub gtin: String,
+    /// The lot number.
+    pub lot: String,
+}
+
+/// What goes into a step of manufacture.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Material {
+    /// A lot.
+    Lot(LotId),
+    /// A donation, by its number.
+    Donation(String),
+}
+
+impl From<&pb::LotKey> for LotId {
+    fn from(key: &pb::LotKey) -> Self {
+        Self {
+            gtin: key.gtin.clone(),
+            lot: key.lot.clone(),
+        }
+    }
+}
+
+/// What an item of a step or a consignment is, if it is a lot or a donation.
+pub fn material(item: &pb::Item) -> Option<Material> {
+    use pb::item::What;
+    match item.what.as_ref()? {
+        What::Lot(lot) => Some(Material::Lot(lot.into())),
+        What::Din(din) => Some(Material::Donation(din.number.clone())),
+        What::SampleId(_) => None,
+    }
+}
+
+/// The subjects that a record is about. A correction is about its target's as well: whoever keeps facts by
+/// subject adds them, see [`corrected`].
+pub fn subjects(record: &pb::Record) -> BTreeSet<Subject> {
+    let mut subjects = Subjects(BTreeSet::new());
+    subjects.patient(&record.patient);
+    if let Some(kind) = &record.kind {
+        of_kind(kind, &mut subjects);
+    }
+    subjects.0
+}
+
+/// The record id that a correction is about.
+pub fn corrected(record: &pb::Record) -> Option<&str> {
+    match &record.kind {
+        Some(Kind::Correction(correction)) => Some(&correction.target),
+        _ => None,
+    }
+}
+
+struct Subjects(BTreeSet<Subject>);
+
+impl Subjects {
+    fn add(&mut self, subject: Subject) {
+        self.0.insert(subject);
+    }
+
+    fn patient(&mut self, patient: &str) {
+        self.text(patient, Subject::Patient);
+    }
+
+    fn text(&mut self, text: &str, subject: fn(String) -> Subject) {
+        if !text.is_empty() {
+            self.add(subject(text.to_owned()));
+        }
+    }
+
+    fn lot(&mut self, key: Option<&pb::LotKey>, subject: fn(LotId) -> Subject) {
+        if let Some(key) = key {
+            self.add(subject(key.into()));
+        }
+    }
+
+    /// What goes somewhere: lots move, samples have a history of their own.
+    fn items(&mut self, items: &[pb::Item], lot: fn(LotId) -> Subject) {
+        for item in items {
+            match &item.what {
+                Some(pb::item::What::Lot(key)) => self.add(lot(key.into())),
+                Some(pb::item::What::Din(din)) => self.text(&din.number, Subject::Donation),
+                Some(pb::item::What::SampleId(sample)) => self.text(sample, Subject::Sample),
+                None => {}
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each kind; splitting it would hide the list"
+)]
+fn of_kind(kind: &Kind, subjects: &mut Subjects) {
+    match kind {
+        Kind::OrganisationRegistered(_)
+        | Kind::ActorRegistered(_)
+        | Kind::RoleChanged(_)
+        | Kind::DelegationGranted(_)
+        | Kind::ProductRegistered(_)
+        | Kind::ConsentDocumentVersion(_)
+        | Kind::ConsentVersionActivated(_)
+        | Kind::FollowUpPlanVersion(_)
+        | Kind::PlanActivated(_)
+        | Kind::AssayMethodVersion(_)
+        | Kind::RiskSignal(_)
+        | Kind::SignalDecision(_)
+        | Kind::RegulatorCommunication(_)
+        | Kind::RecallOpened(_)
+        | Kind::RecallNotice(_)
+        | Kind::RecallAcknowledged(_)
+        | Kind::RecallClosed(_) => subjects.add(Subject::Catalogue),
+        Kind::RegulatoryReport(report) => {
+            subjects.add(Subject::Catalogue);
+            subjects.text(&report.case_id, Subject::Case);
+        }
+        // A decision about one patient is that patient's; any other holds for a product or a cohort.
+        Kind::MonitoringDecision(_) => {
+            if subjects.0.is_empty() {
+                subjects.add(Subject::Catalogue);
+            }
+        }
+        Kind::LotRegistered(lot) => {
+            subjects.add(Subject::Lot(LotId {
+                gtin: lot.gtin.clone(),
+                lot: lot.lot.clone(),
+            }));
+            subjects.patient(&lot.intended_patient);
+            subjects.text(&lot.coi, Subject::Coi);
+        }
+        Kind::LotDisposition(disposition) => {
+            subjects.lot(disposition.lot.as_ref(), Subject::Lot);
+        }
+        Kind::MaterialCollected(material) => {
+            subjects.patient(&material.donor);
+            subjects.text(&material.coi, Subject::Coi);
+            if let Some(din) = &material.din {
+                subjects.text(&din.number, Subject::Donation);
+            }
+        }
+        Kind::Transformation(step) => {
+            subjects.text(&step.coi, Subject::Coi);
+            for input in step.inputs.iter().filter_map(material) {
+                subjects.add(Subject::MadeOf(input));
+            }
+            subjects.items(&step.outputs, Subject::Lot);
+        }
+        Kind::CoiAssigned(assigned) => {
+            subjects.text(&assigned.coi, Subject::Coi);
+            for lot in &assigned.lots {
+                subjects.add(Subject::Lot(lot.into()));
+            }
+        }
+        Kind::CoiVerification(verification) => {
+            subjects.text(&verification.coi, Subject::Coi);
+            subjects.lot(verification.lot.as_ref(), Subject::Lot);
+        }
+        Kind::Shipment(shipment) => {
+            subjects.text(&shipment.sscc, Subject::Consignment);
+            subjects.items(&shipment.items, Subject::Stock);
+        }
+        Kind::ShipmentReceived(received) => {
+            subjects.text(&received.sscc, Subject::Consignment);
+            subjects.items(&received.items, Subject::Stock);
+        }
+        Kind::CustodyTransfer(transfer) => subjects.items(&transfer.items, Subject::Stock),
+        Kind::StorageMoved(moved) => subjects.items(&moved.items, Subject::Stock),
+        Kind::Excursion(excursion) => subjects.items(&excursion.items, Subject::Lot),
+        Kind::ProductReturned(returned) => {
+            subjects.text(&returned.sscc, Subject::Consignment);
+            subjects.items(&returned.items, Subject::Stock);
+        }
+        Kind::ProductDestroyed(destroyed) => subjects.items(&destroyed.items, Subject::Stock),
+        Kind::PatientRegistered(patient) => {
+            if !patient.identity_commitment.is_empty() {
+                subjects.add(Subject::Identity(patient.identity_commitment.clone()));
+            }
+        }
+        Kind::PatientMerged(merged) => subjects.patient(&merged.merged_patient),
+        Kind::PatientSplit(split) => subjects.patient(&split.split_patient),
+        Kind::Administration(administration) => {
+            subjects.lot(administration.lot.as_ref(), Subject::Stock);
+            subjects.text(&administration.coi, Subject::Coi);
+        }
+        Kind::SampleCollected(sample) => subjects.text(&sample.sample_id, Subject::Sample),
+        Kind::SampleEvent(event) => {
+            subjects.text(&event.sample_id, Subject::Sample);
+            subjects.text(&event.new_sample_id, Subject::Sample);
+            for aliquot in &event.aliquots {
+                subjects.text(&aliquot.sample_id, Subject::Sample);
+            }
+        }
+        Kind::AssayResult(result) => subjects.text(&result.sample_id, Subject::Sample),
+        Kind::AdverseEvent(event) => subjects.text(&event.case_id, Subject::Case),
+        Kind::CausalityAssessment(assessment) => subjects.text(&assessment.case_id, Subject::Case),
+        Kind::Genesis(_)
+        | Kind::KeyRegistered(_)
+        | Kind::KeyRotated(_)
+        | Kind::KeyRevoked(_)
+        | Kind::PatientStatus(_)
+        | Kind::ConsentSigned(_)
+        | Kind::ConsentDeclined(_)
+        | Kind::ConsentWithdrawn(_)
+        | Kind::RiskNotification(_)
+        | Kind::FollowUpEnrolment(_)
+        | Kind::FollowUpVisit(_)
+        | Kind::FollowUpContact(_)
+        | Kind::SamplingWaiver(_)
+        | Kind::PregnancyOutcome(_)
+        | Kind::Correction(_)
+        | Kind::Countersigned(_)
+        | Kind::LogCustodyTransferred(_)
+        | Kind::AlgorithmMigrated(_)
+        | Kind::ClockEvent(_)
+        | Kind::SystemConfigChanged(_)
+        | Kind::DocumentRegistered(_) => {}
+    }
+}
+
+/// Where facts are kept by subject.
+pub trait Facts {
+    /// Why facts could not be had.
+    type Error;
+
+    /// All facts about a subject, in the order of the log; corrections of such facts among them.
+    fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error>;
+}

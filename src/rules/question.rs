@@ -1,0 +1,167 @@
+//! What a question is asked of: the day it asks about, how much of the log is known, and whether corrected
+//! facts are shown as corrected. The three clocks of the rules meet here, and nowhere else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chrono::NaiveDate;
+
+use super::{
+    change,
+    fact::{Fact, event_day},
+};
+use crate::{
+    pb::{self, CorrectionKind, record::Kind},
+    tlog::TreeSize,
+};
+
+/// The day, the knowledge and the view that an answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// What happened after this civil day is not seen.
+    pub as_of: NaiveDate,
+    /// Entries from this size on are not known.
+    pub known_at: TreeSize,
+    /// Whether corrections, merges and splits are applied.
+    pub view: View,
+}
+
+/// How corrected facts are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum View {
+    /// As they are known to be: corrections, merges and splits applied.
+    #[default]
+    AsCorrected,
+    /// As they were recorded.
+    AsRecorded,
+}
+
+/// A fact as a question sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The fact: as recorded, or with the corrections that the question knows.
+    pub fact: Arc<Fact>,
+    /// The corrections that made it what it is, in the order of the log.
+    pub corrections: Vec<Arc<Fact>>,
+}
+
+impl std::ops::Deref for Seen {
+    type Target = Fact;
+
+    fn deref(&self) -> &Fact {
+        &self.fact
+    }
+}
+
+/// The facts that a question sees, in the order of the day and then of the log. Corrections are applied, not
+/// shown.
+///
+/// A record is seen if it happened by `as_of` and its entry is known. What corrects a record tells nothing
+/// that happened, only what was true: it counts as soon as it is known, whatever its own day.
+pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
+    let known = facts.iter().filter(|fact| question.knows(fact));
+    let mut seen: Vec<Seen> = match question.view {
+        View::AsRecorded => known
+            .filter(|fact| !is_correction(fact))
+            .map(|fact| Seen {
+                fact: Arc::clone(fact),
+                corrections: Vec::new(),
+            })
+            .collect(),
+        View::AsCorrected => corrected(&known.map(Arc::clone).collect::<Vec<_>>()),
+    };
+    seen.retain(|seen| seen.on <= question.as_of);
+    seen.sort_by_key(|seen| (seen.on, seen.index));
+    seen
+}
+
+impl Question {
+    /// Whether the question knows the entry.
+    pub fn knows(&self, fact: &Fact) -> bool {
+        fact.index.value() < self.known_at.value()
+    }
+}
+
+/// Known facts as their known corrections leave them.
+fn corrected(known: &[Arc<Fact>]) -> Vec<Seen> {
+    let standing = standing_corrections(known);
+    let mut seen = Vec::new();
+    for fact in known.iter().filter(|fact| !is_correction(fact)) {
+        let corrections = standing.get(fact.record.record_id.as_str());
+        seen.extend(applied(fact, corrections.map_or(&[], Vec::as_slice)));
+    }
+    seen
+}
+
+/// The corrections that stand, by the record that they are about: those that no standing correction takes
+/// back. A correction is recorded after its target, so the newest stands, and the older follow from it.
+fn standing_corrections(known: &[Arc<Fact>]) -> BTreeMap<&str, Vec<Arc<Fact>>> {
+    let mut standing: BTreeMap<&str, Vec<Arc<Fact>>> = BTreeMap::new();
+    let mut taken_back: BTreeSet<&str> = BTreeSet::new();
+    for fact in known.iter().rev() {
+        let Some(Kind::Correction(correction)) = fact.kind() else {
+            continue;
+        };
+        if taken_back.contains(fact.record.record_id.as_str()) {
+            continue;
+        }
+        if takes_back(correction) {
+            taken_back.insert(&correction.target);
+        }
+        let of_target = standing.entry(&correction.target).or_default();
+        of_target.insert(0, Arc::clone(fact));
+    }
+    standing
+}
+
+/// Whether the correction leaves nothing of its target: it did not occur, was recorded twice, or stands in
+/// another record.
+fn takes_back(correction: &pb::Correction) -> bool {
+    match correction.correction_kind() {
+        CorrectionKind::DidNotOccur | CorrectionKind::Duplicate => true,
+        CorrectionKind::WrongPatient => correction
+            .changes
+            .iter()
+            .all(|change| change.path != "patient"),
+        CorrectionKind::IncorrectData => !correction.replacement.is_empty(),
+        CorrectionKind::Addition | CorrectionKind::Unspecified => false,
+    }
+}
+
+/// A fact after its corrections, in their order; none if one takes it back.
+fn applied(fact: &Arc<Fact>, corrections: &[Arc<Fact>]) -> Option<Seen> {
+    let mut record = None;
+    for by in corrections {
+        let Some(Kind::Correction(correction)) = by.kind() else {
+            continue;
+        };
+        if takes_back(correction) {
+            return None;
+        }
+        let record: &mut pb::Record = record.get_or_insert_with(|| fact.record.clone());
+        for change in &correction.changes {
+            // A change that does not fit its record is refused where it is recorded.
+            if let Ok(changed) = change::set(record, &change.path, &change.new) {
+                *record = changed;
+            }
+        }
+    }
+    let fact = match record {
+        None => Arc::clone(fact),
+        Some(record) => Arc::new(Fact {
+            on: event_day(&record).unwrap_or(fact.on),
+            record,
+            ..Fact::clone(fact)
+        }),
+    };
+    Some(Seen {
+        fact,
+        corrections: corrections.to_vec(),
+    })
+}
+
+fn is_correction(fact: &Fact) -> bool {
+    matches!(fact.kind(), Some(Kind::Correction(_)))
+}
