@@ -1,6 +1,20 @@
 //! The domain: what the records say when they are read together, as folds over them. Time comes in as an
 //! argument; nothing here knows where records are kept.
 
+/// A function that picks the records of one kind: `pick!(Administration)`.
+#[cfg(feature = "server")]
+macro_rules! pick {
+    ($kind:ident) => {
+        |kind| {
+            if let $crate::pb::record::Kind::$kind(record) = kind {
+                Some(record)
+            } else {
+                None
+            }
+        }
+    };
+}
+
 #[cfg(feature = "server")]
 pub mod book;
 #[cfg(feature = "server")]
@@ -13,5 +27,7 @@ pub mod dossier;
 pub mod fact;
 pub mod flags;
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
