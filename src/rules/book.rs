@@ -39,9 +39,13 @@ impl Book {
         &self.facts
     }
 
-    /// Every subject that has facts, in order.
-    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        self.by_subject.keys()
+    /// The subjects that have facts, in order, after one.
+    pub fn after(&self, after: &Subject) -> impl Iterator<Item = &Subject> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let range = self
+            .by_subject
+            .range::<Subject, _>((Excluded(after), Unbounded));
+        range.map(|(subject, _)| subject)
     }
 }
 

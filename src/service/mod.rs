@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
+//! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
@@ -18,6 +19,8 @@
 //! loopback interface only.
 
 mod actor;
+#[allow(dead_code, reason = "the services that ask come next")]
+mod answers;
 pub(crate) mod call;
 mod driven;
 pub mod error;
@@ -28,6 +31,8 @@ mod submission;
 mod verification;
 mod witnesses;
 
+#[allow(unused_imports, reason = "the services that ask come next")]
+pub(crate) use answers::Answers;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
 pub use witnesses::WITNESSES_MAX;

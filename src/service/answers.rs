@@ -1,0 +1,426 @@
+//! What every question has: a day, a tree size and a view, with their defaults; the facts behind it; and, where
+//! the answer is a list, a page of it. Does not know what is asked.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+
+use super::{blocking, error::CallError};
+use crate::{
+    clock::Clock,
+    ledger::{Ledger, ReadError},
+    pb::{self, QuestionView, question::KnownAt},
+    record::{
+        Violation,
+        entry::EntryView,
+        format::{Instant, parse_civil_date},
+    },
+    rules::{
+        book::Book,
+        catalogue::Catalogue,
+        dossier::Dossier,
+        fact::{Fact, Facts, Subject},
+        question::{Question, View},
+    },
+    tlog::{Index, TreeSize},
+};
+
+/// Rows of a page where the caller does not say, and at most.
+const PAGE_ROWS: usize = 100;
+const PAGE_ROWS_MAX: usize = 1_000;
+
+/// Where questions are asked.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    ledger: Arc<Ledger>,
+    clock: Arc<dyn Clock>,
+    book: Arc<RwLock<Book>>,
+}
+
+/// A question with what it is asked of.
+pub(super) struct Asked<'a> {
+    question: Question,
+    catalogue: Catalogue,
+    book: &'a Book,
+}
+
+/// A page of a list: how many rows, and after which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) rows: usize,
+    /// Where the page before ended, in the words of the list; empty at the start.
+    pub(super) after: String,
+    filters: [u8; 8],
+}
+
+/// The page that a request asks for.
+pub(super) struct PageOf<'a> {
+    pub(super) size: i32,
+    pub(super) token: &'a str,
+    /// The request's bytes without size, token and question: a token is good for the same filters only.
+    pub(super) filters: Vec<u8>,
+}
+
+impl<'a> PageOf<'a> {
+    /// The page of a request, given also without its question and its page.
+    pub(super) fn of(size: i32, token: &'a str, filters: &impl Message) -> Self {
+        Self {
+            size,
+            token,
+            filters: filters.encode_to_vec(),
+        }
+    }
+}
+
+impl Answers {
+    /// Questions about this ledger.
+    pub(crate) fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            ledger,
+            clock,
+            book: Arc::new(RwLock::new(Book::default())),
+        }
+    }
+
+    /// Asks a question.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: Option<pb::Question>,
+        work: impl FnOnce(&Asked<'_>) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let answers = self.clone();
+        blocking(move || {
+            let question = answers.question(question.unwrap_or_default())?;
+            answers.answer(question, work)
+        })
+        .await
+    }
+
+    /// Asks for a page of a list. The pages after the first are of the question that the first was of.
+    pub(super) async fn ask_page<T: Send + 'static>(
+        &self,
+        question: Option<pb::Question>,
+        page: PageOf<'_>,
+        work: impl FnOnce(&Asked<'_>, &Page) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let answers = self.clone();
+        let rows = page_rows(page.size)?;
+        let filters = fingerprint(&page.filters);
+        let token = match page.token {
+            "" => None,
+            token => Some(Token::parse(token, filters).ok_or_else(|| {
+                wrong(
+                    "page_token",
+                    "PAGE_TOKEN",
+                    "give the next_page_token of the page before, with the same filters",
+                )
+            })?),
+        };
+        blocking(move || {
+            let (question, after) = match token {
+                None => (
+                    answers.question(question.unwrap_or_default())?,
+                    String::new(),
+                ),
+                Some(token) => (token.question, token.after),
+            };
+            let page = Page {
+                rows,
+                after,
+                filters,
+            };
+            answers.answer(question, |asked| work(asked, &page))
+        })
+        .await
+    }
+
+    /// The size of the tree, for streams that wait for it to grow.
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The time now, by the ledger's clock.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    fn answer<T>(
+        &self,
+        question: Question,
+        work: impl FnOnce(&Asked<'_>) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let have = self.ledger.published().size();
+        if have < question.known_at {
+            let (asked, have) = (question.known_at.value(), have.value());
+            return Err(CallError::TreeSizeAhead { asked, have });
+        }
+        self.keep_up(have)?;
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        let Ok(about) = book.about(&Subject::Catalogue);
+        work(&Asked {
+            question,
+            catalogue: Catalogue::of(&about, &question),
+            book: &book,
+        })
+    }
+
+    fn keep_up(&self, to: TreeSize) -> Result<(), CallError> {
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        let from = Index::new(u64::try_from(book.facts().len()).unwrap_or(u64::MAX));
+        for entry in self.ledger.entries(from, to) {
+            let (index, entry) = entry?;
+            let damaged = |_| ReadError::EntryDamaged {
+                index: index.value(),
+            };
+            book.insert(Fact::read(&entry).map_err(damaged)?);
+        }
+        Ok(())
+    }
+
+    /// The question with its defaults.
+    fn question(&self, question: pb::Question) -> Result<Question, CallError> {
+        let view = match question.view() {
+            QuestionView::Unspecified | QuestionView::AsCorrected => View::AsCorrected,
+            QuestionView::AsRecorded => View::AsRecorded,
+        };
+        let mut violations = Vec::new();
+        let as_of = match question.as_of.as_str() {
+            "" => self.clock.now().date_naive(),
+            text => parse_civil_date(text).unwrap_or_else(|error| {
+                violations.push(violation("question.as_of", error.rule, error.remedy));
+                chrono::NaiveDate::MIN
+            }),
+        };
+        let known_at = match question.known_at {
+            None => self.ledger.published().size(),
+            Some(KnownAt::TreeSize(size)) => TreeSize::new(size),
+            Some(KnownAt::RecordedBy(text)) => match Instant::parse(&text) {
+                Ok(instant) => self.size_at(instant.date_time().to_utc())?,
+                Err(error) => {
+                    violations.push(violation("question.recorded_by", error.rule, error.remedy));
+                    TreeSize::new(0)
+                }
+            },
+        };
+        if !violations.is_empty() {
+            return Err(CallError::Fields(violations));
+        }
+        Ok(Question {
+            as_of,
+            known_at,
+            view,
+        })
+    }
+
+    /// How many entries were recorded by an instant: `recorded_at` never goes back.
+    fn size_at(&self, instant: DateTime<Utc>) -> Result<TreeSize, CallError> {
+        let (mut low, mut high) = (0, self.ledger.published().size().value());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let index = Index::new(middle);
+            let entry = self.ledger.entry(index)?;
+            let damaged = |_| ReadError::EntryDamaged { index: middle };
+            let view = EntryView::parse(&entry).map_err(damaged)?;
+            if view.recorded_at.to_utc() <= instant {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(TreeSize::new(low))
+    }
+}
+
+impl Asked<'_> {
+    /// The question, with its defaults.
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// The catalogue as the question sees it.
+    pub(super) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What was answered, for the answer.
+    pub(super) fn answered(&self) -> pb::Answered {
+        let view = match self.question.view {
+            View::AsCorrected => QuestionView::AsCorrected,
+            View::AsRecorded => QuestionView::AsRecorded,
+        };
+        pb::Answered {
+            as_of: self.question.as_of.to_string(),
+            tree_size: self.question.known_at.value(),
+            view: view.into(),
+        }
+    }
+
+    /// Everything about a patient.
+    pub(super) fn dossier(&self, patient: &str) -> Result<Dossier, CallError> {
+        Dossier::of_patient(self, patient)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
+    /// The patients after one, in the order of their pseudonyms; the empty text is before all.
+    pub(super) fn patients(&self, after: &str, limit: usize) -> Result<Vec<String>, CallError> {
+        let after = Subject::Patient(after.to_owned());
+        let patients = self.book.after(&after).map_while(|subject| match subject {
+            Subject::Patient(patient) => Some(patient.clone()),
+            Subject::Catalogue
+            | Subject::Lot(_)
+            | Subject::MadeOf(_)
+            | Subject::Stock(_)
+            | Subject::Donation(_)
+            | Subject::Coi(_)
+            | Subject::Sample(_)
+            | Subject::Case(_)
+            | Subject::Consignment(_)
+            | Subject::Identity(_) => None,
+        });
+        Ok(patients.take(limit).collect())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
+    /// The subjects that have facts after one, in their order.
+    pub(super) fn subjects_after(
+        &self,
+        after: &Subject,
+        limit: usize,
+    ) -> Result<Vec<Subject>, CallError> {
+        Ok(self.book.after(after).take(limit).cloned().collect())
+    }
+
+    /// The token of the page that comes after one that ended so.
+    pub(super) fn next_page(&self, page: &Page, after: &str) -> String {
+        Token {
+            question: self.question,
+            after: after.to_owned(),
+        }
+        .print(page.filters)
+    }
+}
+
+impl Facts for Asked<'_> {
+    type Error = CallError;
+
+    fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, CallError> {
+        let Ok(facts) = self.book.about(subject);
+        Ok(facts)
+    }
+}
+
+/// Where a list goes on.
+struct Token {
+    question: Question,
+    after: String,
+}
+
+impl Token {
+    fn print(&self, filters: [u8; 8]) -> String {
+        let view = match self.question.view {
+            View::AsCorrected => 'c',
+            View::AsRecorded => 'r',
+        };
+        let text = format!(
+            "{} {} {view} {} {}",
+            self.question.known_at,
+            self.question.as_of,
+            BASE64_URL_SAFE_NO_PAD.encode(filters),
+            self.after
+        );
+        BASE64_URL_SAFE_NO_PAD.encode(text)
+    }
+
+    fn parse(token: &str, filters: [u8; 8]) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let mut parts = text.splitn(5, ' ');
+        let known_at = TreeSize::new(parts.next()?.parse().ok()?);
+        let as_of = parse_civil_date(parts.next()?).ok()?;
+        let view = match parts.next()? {
+            "c" => View::AsCorrected,
+            "r" => View::AsRecorded,
+            _ => return None,
+        };
+        let same = parts.next()? == BASE64_URL_SAFE_NO_PAD.encode(filters);
+        let question = Question {
+            as_of,
+            known_at,
+            view,
+        };
+        let after = parts.next()?.to_owned();
+        same.then_some(Self { question, after })
+    }
+}
+
+fn fingerprint(filters: &[u8]) -> [u8; 8] {
+    let hash: [u8; 32] = Sha256::digest(filters).into();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
+fn page_rows(size: i32) -> Result<usize, CallError> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(PAGE_ROWS),
+        Ok(rows) => Ok(rows.min(PAGE_ROWS_MAX)),
+        Err(_) => Err(wrong("page_size", "NEGATIVE", "give how many rows, or 0")),
+    }
+}
+
+/// One field that is wrong.
+pub(super) fn wrong(field: &str, rule: &'static str, remedy: &'static str) -> CallError {
+    CallError::Fields(vec![violation(field, rule, remedy)])
+}
+
+fn violation(field: &str, rule: &'static str, remedy: &'static str) -> Violation {
+    Violation {
+        field: field.to_owned(),
+        rule,
+        remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        Token {
+            question: Question {
+                as_of: parse_civil_date("2024-02-29").unwrap(),
+                known_at: TreeSize::new(17),
+                view: View::AsRecorded,
+            },
+            after: "P 1 2".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_token_comes_back_as_it_went() {
+        let printed = token().print([7; 8]);
+        let parsed = Token::parse(&printed, [7; 8]).unwrap();
+        assert_eq!(parsed.question, token().question);
+        assert_eq!(parsed.after, token().after);
+    }
+
+    #[test]
+    fn a_token_of_other_filters_or_cut_short_is_refused() {
+        let printed = token().print([7; 8]);
+        assert!(Token::parse(&printed, [8; 8]).is_none());
+        for end in 0..printed.len() - 8 {
+            assert!(Token::parse(&printed[..end], [7; 8]).is_none(), "{end}");
+        }
+        assert!(Token::parse("", [7; 8]).is_none());
+        assert!(Token::parse("***", [7; 8]).is_none());
+    }
+
+    #[test]
+    fn a_page_has_its_size_within_bounds() {
+        assert_eq!(page_rows(0).unwrap(), PAGE_ROWS);
+        assert_eq!(page_rows(7).unwrap(), 7);
+        assert_eq!(page_rows(i32::MAX).unwrap(), PAGE_ROWS_MAX);
+        assert!(page_rows(-1).is_err());
+    }
+}
