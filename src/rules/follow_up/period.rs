@@ -71,6 +71,8 @@ pub struct Course {
     pub product_id: String,
     /// The day that everything is reckoned from.
     pub anchor: NaiveDate,
+    /// The day from which the patient has been followed: of the last enrolment that began a follow-up.
+    pub begun: NaiveDate,
     /// The plan in force; none where the site has none.
     pub plan: Option<Plan>,
     /// How it stands.
@@ -333,7 +335,8 @@ struct Walk<'a> {
     floor: Floor,
     first: NaiveDate,
     last: NaiveDate,
-    is_begun: bool,
+    /// The day from which the plan has been followed.
+    begun: Option<NaiveDate>,
     is_enrolled: bool,
     /// The plan that the period follows: the one in force when the patient was enrolled, or a later one that
     /// the patient has consented to.
@@ -469,7 +472,10 @@ impl Pending<'_> {
 }
 
 /// The consent version that explains a plan version: the one that it names, or else one that names it.
-fn linked_consent(catalogue: &Catalogue, version: &PlanVersion) -> Option<pb::ConsentVersionKey> {
+pub(super) fn linked_consent(
+    catalogue: &Catalogue,
+    version: &PlanVersion,
+) -> Option<pb::ConsentVersionKey> {
     let named = version.plan.linked_consent.clone();
     named.or_else(|| {
         let plan = plan::key(version);
@@ -483,7 +489,7 @@ fn linked_consent(catalogue: &Catalogue, version: &PlanVersion) -> Option<pb::Co
 }
 
 /// The first day on which the patient was followed at a site where a version was in force.
-fn first_day_under(
+pub(super) fn first_day_under(
     patient: &Patient,
     activations: &std::collections::BTreeMap<String, Activation>,
     on: NaiveDate,
@@ -581,7 +587,7 @@ impl<'a> Walk<'a> {
             floor: Floor::of(&product.product),
             first,
             last: first,
-            is_begun: false,
+            begun: None,
             is_enrolled: false,
             plan: None,
             months: None,
@@ -605,10 +611,9 @@ impl<'a> Walk<'a> {
                     .take_if(|(status, _)| *status == Status::Stopped);
                 let is_over = was_stopped.is_some() || self.returns(day);
                 self.last = day;
-                if is_over || !self.is_begun {
+                if is_over || self.begun.is_none() {
                     self.begin(day);
                 }
-                self.is_begun = true;
             }
             Turn::Enrolled(fact) => {
                 self.why.add(fact);
@@ -628,7 +633,7 @@ impl<'a> Walk<'a> {
 
     /// Whether the patient comes back after a completion: notes the gap.
     fn returns(&mut self, day: NaiveDate) -> bool {
-        if !self.is_begun || self.standing(day) != Status::Completed {
+        if self.begun.is_none() || self.standing(day) != Status::Completed {
             return false;
         }
         if let Some(from) = self.end().filter(|_| self.is_enrolled) {
@@ -647,6 +652,7 @@ impl<'a> Walk<'a> {
         let ordinal = plan.as_ref().map_or(0, |plan| plan.ordinal);
         self.pending.retain(|one| ordinal < one.change.ordinal());
         self.plan = plan;
+        self.begun = Some(day);
     }
 
     /// The months, or those that a decision has asked for, if they are more.
@@ -816,6 +822,7 @@ impl<'a> Walk<'a> {
         });
         Course {
             anchor: self.anchor(),
+            begun: self.begun.unwrap_or(self.first),
             plan: Plan::in_force(self.patient, self.catalogue, &product_id, on),
             status,
             end,

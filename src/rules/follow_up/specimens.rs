@@ -107,7 +107,7 @@ impl<'a> Specimens<'a> {
         for outcome in until {
             if outcome.has(&[Finding::VectorNotDetected]) {
                 persists = Some((false, outcome.fact));
-            } else if outcome.has(&VECTOR_FOUND) {
+            } else if outcome.finds_vector() {
                 persists = Some((true, outcome.fact));
             }
         }
@@ -123,6 +123,13 @@ const VECTOR_FOUND: [Finding; 6] = [
     Finding::Monoclonal,
     Finding::ClonalExpansion,
     Finding::IntegrationNearOncogene,
+];
+
+const TELLS_OF_CLONES: [Finding; 4] = [
+    Finding::DominantClone,
+    Finding::Monoclonal,
+    Finding::ClonalExpansion,
+    Finding::VectorNotDetected,
 ];
 
 fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Outcome<'a>> {
@@ -165,6 +172,24 @@ impl Outcome<'_> {
     /// Whether it found one of these.
     pub fn has(&self, findings: &[Finding]) -> bool {
         self.result.findings().any(|one| findings.contains(&one))
+    }
+
+    /// Whether it found the vector.
+    pub fn finds_vector(&self) -> bool {
+        self.has(&VECTOR_FOUND)
+    }
+
+    /// Whether its sample was taken for a purpose.
+    pub fn is_for(&self, purpose: SamplePurpose) -> bool {
+        let sample = self.sample.map(|(_, sample)| sample);
+        sample.is_some_and(|sample| sample.purposes().any(|one| one == purpose))
+    }
+
+    /// Whether it tells of clones: measured, found, looked for, or nothing left to look at.
+    pub fn tells_of_clones(&self) -> bool {
+        !self.result.clones.is_empty()
+            || self.is_for(SamplePurpose::Clonality)
+            || self.has(&TELLS_OF_CLONES)
     }
 
     /// Whether its sample was collected after a day.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::period::{Consents, Period};
+use super::{
+    obligations::{self, Obligation},
+    period::{Consents, Period},
+};
 use crate::{
     pb::{self, record::Kind},
     record::format::parse_civil_date,
@@ -159,7 +162,11 @@ impl Story {
 
     /// A patient who is registered, consents to version 1, is treated and enrolled on one day.
     pub(super) fn patient(&mut self, patient: &str, on: &str) {
-        self.tell(on, patient, Kind::PatientRegistered(Default::default()));
+        self.tell(
+            on,
+            patient,
+            Kind::PatientRegistered(pb::PatientRegistered::default()),
+        );
         self.signed(patient, "1", on);
         self.given(patient, on);
         self.enrolled(patient, on);
@@ -272,6 +279,18 @@ impl Story {
             Patient::of(&dossier, question),
             Catalogue::of(&facts, question),
         )
+    }
+
+    /// What is open for a patient.
+    pub(super) fn open(&self, patient: &str, as_of: &str) -> Vec<Obligation> {
+        self.open_as(patient, &self.question(as_of))
+    }
+
+    pub(super) fn open_as(&self, patient: &str, question: &Question) -> Vec<Obligation> {
+        let (patient, catalogue) = self.asked_as(patient, question);
+        let consents = signatures(&patient);
+        let period = Period::of(&patient, &catalogue, &consents, question.as_of);
+        obligations::open(&patient, &catalogue, &consents, &period, question.as_of)
     }
 
     pub(super) fn period(&self, patient: &str, as_of: &str) -> Period {
