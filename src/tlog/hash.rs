@@ -79,13 +79,49 @@ pub struct NotAHash {
     pub have: usize,
 }
 
+/// The state that SHA-256 begins with (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
 /// SHA-256(0x00 || entry).
+///
+/// All but the first block and the last two are hashed where they stand, and nothing is kept in between:
+/// that spares a tenth of the time.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let digest = Sha256::new()
-        .chain_update([LEAF_PREFIX])
-        .chain_update(entry)
-        .finalize();
-    Hash(digest.into())
+    let Some((begin, rest)) = entry.split_first_chunk::<63>() else {
+        let hasher = Sha256::new().chain_update([LEAF_PREFIX]);
+        return Hash(hasher.chain_update(entry).finalize().into());
+    };
+    let mut first = [LEAF_PREFIX; 64];
+    first[1..].copy_from_slice(begin);
+    let (blocks, end) = rest.as_chunks::<64>();
+
+    // A one bit, zeroes, and the number of bits in eight bytes: in the last block, or one more.
+    let mut padded = [[0; 64]; 2];
+    if let (text, [one, ..]) = padded.as_flattened_mut().split_at_mut(end.len()) {
+        text.copy_from_slice(end);
+        *one = 0x80;
+    }
+    let (last, _) = padded.split_at_mut(if end.len() < 56 { 1 } else { 2 });
+    if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
+        // No slice has 2^60 bytes.
+        let bytes = u64::try_from(entry.len()).unwrap_or(u64::MAX);
+        *length = bytes.saturating_add(1).saturating_mul(8).to_be_bytes();
+    }
+
+    let mut state = INITIAL;
+    compress256(&mut state, &[first]);
+    compress256(&mut state, blocks);
+    compress256(&mut state, last);
+    digest(state)
 }
 
 /// SHA-256(0x01 || left || right).
@@ -93,17 +129,6 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 /// A tree has as many nodes as leaves, and their 65 bytes always fill the same two blocks, padding
 /// included: laying them out here spares a fifth of the time.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    /// FIPS 180-4, section 5.3.3.
-    const INITIAL: [u32; 8] = [
-        0x6a09_e667,
-        0xbb67_ae85,
-        0x3c6e_f372,
-        0xa54f_f53a,
-        0x510e_527f,
-        0x9b05_688c,
-        0x1f83_d9ab,
-        0x5be0_cd19,
-    ];
     let mut padded = [0; 128];
     padded[0] = NODE_PREFIX;
     padded[1..33].copy_from_slice(&left.0);
@@ -115,6 +140,11 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut state = INITIAL;
     let (blocks, _) = padded.as_chunks();
     compress256(&mut state, blocks);
+    digest(state)
+}
+
+/// The hash that a state stands for.
+fn digest(state: [u32; 8]) -> Hash {
     let mut digest = [0; HASH_BYTES];
     let (words, _) = digest.as_chunks_mut();
     for (bytes, word) in words.iter_mut().zip(state) {
@@ -143,6 +173,20 @@ mod tests {
             node_hash(&leaf_hash(b""), &leaf_hash(b"\0")),
             "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
         );
+    }
+
+    #[test]
+    fn a_leaf_of_any_length_is_hashed_as_the_bytes_it_stands_for() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(65_536).collect();
+        for length in (0..=1_000).chain([65_473, 65_534, 65_535]) {
+            let entry = &bytes[1..=length];
+            let prefixed = [&[LEAF_PREFIX][..], entry].concat();
+            assert_eq!(
+                leaf_hash(entry),
+                Hash(Sha256::digest(prefixed).into()),
+                "{length}"
+            );
+        }
     }
 
     #[test]
