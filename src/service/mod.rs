@@ -5,6 +5,7 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
@@ -19,11 +20,11 @@
 //! loopback interface only.
 
 mod actor;
-#[allow(dead_code, reason = "the services that ask come next")]
 mod answers;
 pub(crate) mod call;
 mod driven;
 pub mod error;
+mod follow_up_service;
 mod ledger_service;
 mod receipt;
 mod recording_service;
@@ -31,8 +32,8 @@ mod submission;
 mod verification;
 mod witnesses;
 
-#[allow(unused_imports, reason = "the services that ask come next")]
 pub(crate) use answers::Answers;
+pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
 pub use witnesses::WITNESSES_MAX;
