@@ -10,6 +10,7 @@ use genetrail::{
     pb,
     record::format::parse_uuid,
     rules::keys::sign_possession,
+    views::Posts,
 };
 use prost::Message as _;
 
@@ -177,5 +178,6 @@ fn submission(number: u64) -> Submission {
         author: None,
         event_time: None,
         authority: None,
+        posts: Posts::of(&record),
     }
 }

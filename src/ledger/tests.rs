@@ -21,6 +21,7 @@ use crate::{
     rules::keys::sign_possession,
     store::{Direction, Write},
     tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
+    views::Posts,
 };
 
 const ORIGIN: &str = "log.example/trail";
@@ -128,6 +129,7 @@ fn submission(number: u32) -> Submission {
         author: None,
         event_time: None,
         authority: None,
+        posts: Posts::of(&record),
     }
 }
 

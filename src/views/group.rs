@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `01` to `0b` | the subject | are about it |
 //! | `20` | site, patient | may put the patient at the site |
-//! | `21` | family, site, patient, version | are signatures of the version; without the version, corrections of one |
+//! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
+//! | `21` | family, site, patient, `01`, version | are signatures of the version |
 //! | `30` | index (8) of a correction, a group | is that correction; its target is about the group |
 //!
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
@@ -31,6 +32,9 @@ const CORRECTED: u8 = 0x30;
 
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
+
+const CORRECTION_OF_SIGNATURE: u8 = 0x00;
+const SIGNATURE: u8 = 0x01;
 
 /// The groups of a correction's target are behind the correction's index.
 const CORRECTED_BYTES: usize = 9;
@@ -101,9 +105,9 @@ pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
         Subject::Patient(patient) => text(PATIENT, patient),
         Subject::Lot(lot) => Bytes::new(LOT).lot(lot),
         Subject::MadeOf(Material::Lot(lot)) => Bytes::new(MADE_OF).kind(LOT_MATERIAL).lot(lot),
-        Subject::MadeOf(Material::Donation(number)) => Bytes::new(MADE_OF)
-            .kind(DONATION_MATERIAL)
-            .text(number),
+        Subject::MadeOf(Material::Donation(number)) => {
+            Bytes::new(MADE_OF).kind(DONATION_MATERIAL).text(number)
+        }
         Subject::Stock(lot) => Bytes::new(STOCK).lot(lot),
         Subject::Donation(number) => text(DONATION, number),
         Subject::Coi(coi) => text(COI, coi),
@@ -169,7 +173,7 @@ pub(super) fn placed(group: &[u8]) -> Option<String> {
 /// The signatures of a version by a patient at a site.
 pub(super) fn of_signature(family: &str, site: &str, patient: &str, version: &str) -> Vec<u8> {
     let bytes = Bytes::new(SIGNED).text(family).text(site).text(patient);
-    bytes.text(version).done()
+    bytes.kind(SIGNATURE).text(version).done()
 }
 
 /// What the groups of all signatures of a family at a site begin with.
@@ -192,10 +196,12 @@ pub(super) fn signed(group: &[u8]) -> Option<Signed> {
     text(rest)?;
     text(rest)?;
     let patient = text(rest)?;
-    let version = if rest.is_empty() {
-        None
-    } else {
-        Some(text(rest)?)
+    let (&kind, after) = rest.split_first()?;
+    *rest = after;
+    let version = match kind {
+        CORRECTION_OF_SIGNATURE => None,
+        SIGNATURE => Some(text(rest)?),
+        _ => return None,
     };
     rest.is_empty().then_some(Signed { patient, version })
 }
@@ -207,7 +213,9 @@ pub(super) fn corrected(group: &[u8]) -> Vec<u8> {
             return None;
         };
         let [family, site, patient] = [text(&mut rest)?, text(&mut rest)?, text(&mut rest)?];
-        Some(signatures_of(&family, &site, &patient))
+        let bytes = Bytes::new(SIGNED).text(&family).text(&site);
+        let bytes = bytes.text(&patient).kind(CORRECTION_OF_SIGNATURE);
+        Some(bytes.done())
     };
     signature().unwrap_or_else(|| group.to_vec())
 }
@@ -277,7 +285,9 @@ mod tests {
 
     /// Subjects of every kind, with texts that test the order.
     fn subjects() -> Vec<Subject> {
-        let texts = ["", "\0", "\0\0", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "\u{ff}"];
+        let texts = [
+            "", "\0", "\0\0", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "\u{ff}",
+        ];
         let mut subjects = vec![Subject::Catalogue];
         for text in texts.map(str::to_owned) {
             let bytes = text.clone().into_bytes();
@@ -363,9 +373,9 @@ mod tests {
         assert_eq!(signed(&corrected(&signature)), Some(of(None)));
         assert_eq!(corrected(&corrected(&signature)), corrected(&signature));
         assert_eq!(corrected(&place), place);
+        assert!(!signature.starts_with(&corrected(&signature)));
         for cut in 0..signature.len() {
-            let whole = cut == signatures_of("main", "site", "P-1").len();
-            assert_eq!(signed(&signature[..cut]).is_some(), whole, "cut at {cut}");
+            assert_eq!(signed(&signature[..cut]), None, "cut at {cut}");
         }
     }
 

@@ -904,7 +904,9 @@ mod tests {
             let some = self.model.keys().step_by(every).cloned();
             for group in some.chain(none) {
                 for size in [0, self.next / 2, self.next] {
-                    let found = self.postings.indexes(&self.store, &group, TreeSize::new(size));
+                    let found = self
+                        .postings
+                        .indexes(&self.store, &group, TreeSize::new(size));
                     let found: Vec<u64> = found.unwrap().iter().map(|i| i.value()).collect();
                     let known = self.model.get(&group).into_iter().flatten().copied();
                     let expected: Vec<u64> = known.filter(|&index| index < size).collect();
@@ -912,7 +914,8 @@ mod tests {
                 }
             }
             let mut all = BTreeSet::new();
-            let insert = |posting: &[u8]| assert!(all.insert(posting.to_vec()), "{posting:?} twice");
+            let insert =
+                |posting: &[u8]| assert!(all.insert(posting.to_vec()), "{posting:?} twice");
             self.postings.each(&self.store, insert).unwrap();
             let model = self.model.iter();
             let expected = model.flat_map(|(group, of)| of.iter().map(|&i| posting(group, i)));
@@ -927,7 +930,8 @@ mod tests {
         fn stored_run_ids(&self) -> BTreeSet<u32> {
             let range = KeyRange::new([POSTINGS], [POSTINGS_MANIFEST]);
             let keys = self.store.scan(&range, Direction::Forward, usize::MAX);
-            let run = |(key, _): (Vec<u8>, Vec<u8>)| u32::from_be_bytes(*key[1..].first_chunk().unwrap());
+            let run =
+                |(key, _): (Vec<u8>, Vec<u8>)| u32::from_be_bytes(*key[1..].first_chunk().unwrap());
             keys.unwrap().into_iter().map(run).collect()
         }
     }
@@ -978,9 +982,20 @@ mod tests {
                     crashed.keep_up();
                 }
                 crashed.postings.close(&crashed.store).unwrap();
-                let merging = crashed.postings.upkeep().merge.as_ref().map(|m| m.output.id);
+                let merging = crashed
+                    .postings
+                    .upkeep()
+                    .merge
+                    .as_ref()
+                    .map(|m| m.output.id);
                 let live: BTreeSet<u32> = crashed.run_ids().into_iter().chain(merging).collect();
-                let retired = crashed.postings.upkeep().retired.iter().map(|r| r.id).collect();
+                let retired = crashed
+                    .postings
+                    .upkeep()
+                    .retired
+                    .iter()
+                    .map(|r| r.id)
+                    .collect();
                 let stored = crashed.stored_run_ids();
                 assert!(
                     stored.is_subset(&live.union(&retired).copied().collect()),
@@ -1039,9 +1054,13 @@ mod tests {
             for limit in [1_000, 777, usize::MAX] {
                 let mut found: Vec<Vec<u8>> = Vec::new();
                 loop {
-                    let start = found.last().map_or(vec![], |last| after_group(&posting(last, 0)));
+                    let start = found
+                        .last()
+                        .map_or(vec![], |last| after_group(&posting(last, 0)));
                     let size = TreeSize::new(size);
-                    let page = bench.postings.groups(&bench.store, &start, b"c", size, limit);
+                    let page = bench
+                        .postings
+                        .groups(&bench.store, &start, b"c", size, limit);
                     let page = page.unwrap();
                     assert!(page.len() <= limit);
                     if page.is_empty() {
@@ -1052,7 +1071,10 @@ mod tests {
                 assert_eq!(found, expected, "pages of {limit} below {size}");
             }
         }
-        let some = bench.postings.groups(&bench.store, b"a2", b"a5", ALL, 9).unwrap();
+        let some = bench
+            .postings
+            .groups(&bench.store, b"a2", b"a5", ALL, 9)
+            .unwrap();
         assert_eq!(some, [b"a2", b"a3", b"a4"]);
     }
 
@@ -1062,7 +1084,12 @@ mod tests {
         bench.insert(20_000);
         bench.keep_up();
         let range = KeyRange::new([POSTINGS], [POSTINGS_FILTER]);
-        let (key, mut block) = bench.store.scan(&range, Direction::Forward, 2).unwrap().pop().unwrap();
+        let (key, mut block) = bench
+            .store
+            .scan(&range, Direction::Forward, 2)
+            .unwrap()
+            .pop()
+            .unwrap();
         // A block that is another's, a block that lacks its last posting, no block, and a filter's page.
         let mut other = key.clone();
         *other.last_mut().unwrap() ^= 1;
@@ -1088,7 +1115,10 @@ mod tests {
             store.trail(std::slice::from_ref(&damage)).unwrap();
             let postings = Postings::open(&store).unwrap();
             let outcome = postings.each(&store, |_| {});
-            assert!(matches!(outcome, Err(ViewError::Damaged { run: 0 })), "{damage:?}");
+            assert!(
+                matches!(outcome, Err(ViewError::Damaged { run: 0 })),
+                "{damage:?}"
+            );
         }
     }
 
@@ -1110,7 +1140,10 @@ mod tests {
         let postings = Postings::open(&store).unwrap();
         postings.insert(Index::new(0), []);
         postings.close(&store).unwrap();
-        assert_eq!(Postings::open(&store).unwrap().watermark(), TreeSize::new(1));
+        assert_eq!(
+            Postings::open(&store).unwrap().watermark(),
+            TreeSize::new(1)
+        );
         assert!(postings.read().runs.is_empty());
     }
 }

@@ -112,7 +112,10 @@ mod tests {
     fn a_posting_of_another_group_or_twice_differs() {
         let one = tally(&[posting("a", 7)]);
         assert!(one.differs(&tally(&[posting("b", 7)])).is_some());
-        assert!(one.differs(&tally(&[posting("a", 7), posting("a", 7)])).is_some());
+        assert!(
+            one.differs(&tally(&[posting("a", 7), posting("a", 7)]))
+                .is_some()
+        );
         assert!(one.differs(&tally(&[])).is_some());
         let beyond = tally(&[posting("a", u64::MAX)]);
         assert!(beyond.differs(&tally(&[])).is_some());

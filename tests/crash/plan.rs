@@ -2,7 +2,8 @@
 //! so whoever reads a log knows what each of its records must say, and what stood beside it.
 
 use anyhow::{Context as _, Result, bail};
-use genetrail::ledger::Submission;
+use genetrail::{ledger::Submission, pb, views::Posts};
+use prost::Message as _;
 
 use crate::rng::Rng;
 
@@ -90,8 +91,12 @@ impl Batch {
 
     /// The submissions of the batch.
     pub(crate) fn submissions(self) -> Vec<Submission> {
+        let posts = |record: &Vec<u8>| {
+            Posts::of(&pb::Record::decode(record.as_slice()).expect("a record of the plan"))
+        };
         let submission = |(record_id, record)| Submission {
             record_id,
+            posts: posts(&record),
             record,
             actor: ACTOR.to_owned(),
             author: None,
