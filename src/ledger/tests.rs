@@ -1,6 +1,8 @@
 //! The ledger over real directories: what is acknowledged is there afterwards, whatever happens to
 //! one of the copies in between.
 
+mod facts;
+
 use std::{
     fs,
     path::{Path, PathBuf},
