@@ -80,6 +80,13 @@ impl LedgerFacts {
         Self { shared, size }
     }
 
+    /// The same facts as they were when the tree had this size; never more than there are.
+    #[must_use]
+    pub fn at(self, size: TreeSize) -> Self {
+        let size = size.min(self.size);
+        Self { size, ..self }
+    }
+
     /// The size of the tree.
     pub fn size(&self) -> TreeSize {
         self.size

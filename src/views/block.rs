@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_posting_that_shares_more_than_there_is_is_malformed() {
-        assert!(unpack(vec![1, 1, b'a']).is_err());
-        assert!(unpack(vec![0, 1, b'a', 2, 0]).is_err());
-        assert!(unpack(vec![0, 1, b'a', 1, 0]).is_ok());
+        unpack(vec![1, 1, b'a']).unwrap_err();
+        unpack(vec![0, 1, b'a', 2, 0]).unwrap_err();
+        unpack(vec![0, 1, b'a', 1, 0]).unwrap();
     }
 }

@@ -181,7 +181,7 @@ impl FactIndex {
             .collect())
     }
 
-    /// The patients after one, of whom an entry below `size` says that they may be at a site: registered or
+    /// The patients after one, of whom an entry below `tree` says that they may be at a site: registered or
     /// treated there, transferred to it, or so after a correction. The first `limit`, in order; the empty
     /// text is before all.
     ///
@@ -192,7 +192,7 @@ impl FactIndex {
         store: &dyn Store,
         site: &str,
         after: &str,
-        size: TreeSize,
+        tree: TreeSize,
         limit: usize,
     ) -> Result<Vec<String>, ViewError> {
         let of_site = group::places_of(site);
@@ -201,12 +201,12 @@ impl FactIndex {
             patient => group::end_of(&group::of_place(site, patient)),
         };
         let end = group::end_of(&of_site);
-        let groups = self.0.groups(store, &start, &end, size, limit)?;
+        let groups = self.0.groups(store, &start, &end, tree, limit)?;
         Ok(groups.iter().filter_map(|one| group::placed(one)).collect())
     }
 
     /// Which versions of a consent family the patients after one have signed at a site, by entries below
-    /// `size`: in the order of patients, `limit` signatures and what the last patient has besides.
+    /// `tree`: in the order of patients, `limit` signatures and what the last patient has besides.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
@@ -216,7 +216,7 @@ impl FactIndex {
         family: &str,
         site: &str,
         after: &str,
-        size: TreeSize,
+        tree: TreeSize,
         limit: usize,
     ) -> Result<Vec<Signed>, ViewError> {
         let at_site = group::signatures_at(family, site);
@@ -225,12 +225,12 @@ impl FactIndex {
             patient => group::end_of(&group::signatures_of(family, site, patient)),
         };
         let end = group::end_of(&at_site);
-        let groups = self.0.groups(store, &start, &end, size, limit)?;
+        let groups = self.0.groups(store, &start, &end, tree, limit)?;
         let mut signed: Vec<Signed> = groups.iter().filter_map(|one| group::signed(one)).collect();
         if let (Some(group), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
             let of_patient = group::signatures_of(family, site, patient);
             let (rest, end) = (group::end_of(group), group::end_of(&of_patient));
-            let rest = self.0.groups(store, &rest, &end, size, usize::MAX)?;
+            let rest = self.0.groups(store, &rest, &end, tree, usize::MAX)?;
             signed.extend(rest.iter().filter_map(|one| group::signed(one)));
         }
         Ok(signed)
@@ -398,15 +398,15 @@ mod tests {
         }
 
         fn patients_at(&self, site: &str) -> Vec<String> {
-            let (store, size) = (&self.store, self.size());
-            self.index.patients_at(store, site, "", size, 9).unwrap()
+            let (store, tree) = (&self.store, self.size());
+            self.index.patients_at(store, site, "", tree, 9).unwrap()
         }
 
         fn signed_at(&self, site: &str, after: &str, limit: usize) -> Vec<(String, String)> {
-            let (store, size) = (&self.store, self.size());
+            let (store, tree) = (&self.store, self.size());
             let signed = self
                 .index
-                .signed_at(store, "main", site, after, size, limit);
+                .signed_at(store, "main", site, after, tree, limit);
             let plain = |one: Signed| (one.patient, one.version.unwrap_or_default());
             signed.unwrap().into_iter().map(plain).collect()
         }

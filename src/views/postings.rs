@@ -608,13 +608,11 @@ impl Cursor {
 
     fn next_block(&mut self, store: &dyn Store, from: &[u8]) -> Result<(), ViewError> {
         let rest = KeyRange::new(from, block_key(self.run.id + 1, &[]));
-        match store.scan(&rest, Direction::Forward, 1)?.pop() {
-            Some((key, block)) => self.enter(key, block),
-            None => {
-                self.ended = true;
-                Ok(())
-            }
-        }
+        let Some((key, block)) = store.scan(&rest, Direction::Forward, 1)?.pop() else {
+            self.ended = true;
+            return Ok(());
+        };
+        self.enter(key, block)
     }
 
     /// Stands on the first posting of a block.
@@ -960,7 +958,7 @@ mod tests {
     fn a_crash_at_any_step_of_a_spill_or_a_merge_loses_nothing_and_leaves_nothing() {
         let mut bench = Bench::new();
         // A sync now and then, so that a crash may keep any part of what trails behind it.
-        let mut crashes = 0;
+        let mut tried = 0;
         for round in 0..400_u64 {
             bench.insert(40);
             let before = bench.store.trailing();
@@ -970,7 +968,7 @@ mod tests {
                 continue;
             }
             for kept in [before, before + steps / 2, before + steps - 1] {
-                crashes += 1;
+                tried += 1;
                 let mut crashed = Bench::new();
                 crashed.model = bench.model.clone();
                 crashed.next = bench.next;
@@ -1009,7 +1007,7 @@ mod tests {
                 bench.store.sync().unwrap();
             }
         }
-        assert!(100 < crashes, "{crashes}");
+        assert!(100 < tried, "{tried}");
     }
 
     #[test]

@@ -86,7 +86,9 @@ mod tests {
 
     fn tally(postings: &[Vec<u8>]) -> Tally {
         let mut tally = Tally::new(TreeSize::new(5_000), 0..5_000);
-        postings.iter().for_each(|posting| tally.add(posting));
+        for posting in postings {
+            tally.add(posting);
+        }
         tally
     }
 
