@@ -1,8 +1,8 @@
 //! The product against its own ceilings, as ratios within one run: machines differ and are noisy, the
 //! ratio of two things measured in turn on the same machine is not.
 //!
-//! `cargo bench` measures in full, `cargo bench -- --quick` in a minute; `--json` prints rows of name,
-//! ratio, aim and met. Nothing here fails a build: a figure is for people to read.
+//! `cargo bench` measures in full, `cargo bench -- --quick` in a minute; a name (`unary`, `verify`, `open`,
+//! `views`) measures only that; `--json` prints rows of name, ratio, aim and met. Nothing here fails a build: a figure is for people to read.
 
 #![expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run says where")]
@@ -11,6 +11,7 @@ mod ledgers;
 mod open;
 mod unary;
 mod verify;
+mod views;
 
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ struct Row {
     ratios: Vec<f64>,
     aim: Aim,
 }
+
+/// Measures one figure.
+type Measure = fn(Effort) -> Row;
 
 /// What a ratio should reach.
 #[derive(Clone, Copy, Debug)]
@@ -116,9 +120,15 @@ fn main() {
     if genetrail::store::sync_range::install().is_err() {
         println!("note: sled's syncs cannot be made real here; the figures are not the product's");
     }
-    let benches = [unary::measure, verify::measure, open::measure];
+    let benches: [(&str, Measure); 4] = [
+        ("unary", unary::measure),
+        ("verify", verify::measure),
+        ("open", open::measure),
+        ("views", views::measure),
+    ];
+    let all = !benches.iter().any(|(name, _)| has(name));
     let mut rows = Vec::new();
-    for bench in benches {
+    for (_, bench) in benches.iter().filter(|(name, _)| all || has(name)) {
         let row = bench(effort);
         if !has("--json") {
             row.print();
