@@ -24,7 +24,12 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod consent;
+#[cfg(feature = "server")]
 pub mod dossier;
+#[cfg(test)]
+#[cfg(feature = "server")]
+pub(crate) mod example;
 #[cfg(feature = "server")]
 pub mod fact;
 pub mod flags;
@@ -35,3 +40,5 @@ pub mod keys;
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
+#[cfg(feature = "server")]
+pub mod trace;
