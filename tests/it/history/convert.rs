@@ -296,6 +296,8 @@ impl<'h> Converter<'h> {
             "Death" => self.death(fields).map(one),
             "LostToFollowUp" => self.lost(fields).map(one),
             "Found" => self.found(fields).map(one),
+            // An event of our own histories: the format has none for it.
+            "Transfer" => self.transfer(fields).map(one),
             "ConsentVersion" => self.consent_version(at, fields),
             "ConsentSigned" => self.consent_signed(at, fields).map(one),
             "ConsentDeclined" => self.consent_declined(fields).map(one),

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
-use genetrail::{clock::Clock as _, pb};
+use genetrail::{clock::Clock as _, pb, record::format::parse_civil_date};
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -54,13 +54,24 @@ pub(crate) fn record(
     event.append(&mut item.as_object().context("an item is an object")?.clone());
     event.retain(|name, _| !OF_THE_ITEM.contains(&name.as_str()));
 
+    // A day that does not exist is for the ledger to refuse: it is put in last.
+    let day = event["event_date"].as_str().unwrap_or_default().to_owned();
+    let exists = parse_civil_date(&day).is_ok();
+    if !exists {
+        event.insert("event_date".to_owned(), json!(now.date_naive().to_string()));
+    }
+
     let event = Value::Object(event);
     let mut converter = Converter::new(history)?;
     for event in in_order(history)? {
         converter.event(event)?;
     }
     let record = converter.event(&event)?.into_iter().next();
-    record.context("an event is a record at least")
+    let mut record = record.context("an event is a record at least")?;
+    if !exists {
+        record.event_time = day;
+    }
+    Ok(record)
 }
 
 impl Played<'_> {
