@@ -73,10 +73,21 @@ async fn all(
 
 fn shown(answer: &pb::ListDeviationsResponse) -> Shown {
     let row = |row: &pb::Deviation| {
-        let details = row
-            .details
-            .iter()
-            .map(|detail| format!("{} {}", detail.name, detail.value));
+        let day = |name: &str, day: &str| match day {
+            "" => String::new(),
+            day => format!("{name} {day}"),
+        };
+        // Each rule has the days that it is about, and few have more than two.
+        let days = [
+            day("due", &row.due),
+            day("deadline", &row.deadline),
+            day("effective", &row.effective),
+            day("signed", &row.signed),
+            day("administered", &row.administered),
+            day("consented", &row.consented),
+            day("actual", &row.actual),
+        ];
+        let days: Vec<String> = days.into_iter().filter(|day| !day.is_empty()).collect();
         vec![
             row.index.to_string(),
             word(row.severity(), Severity::as_str_name),
@@ -84,11 +95,10 @@ fn shown(answer: &pb::ListDeviationsResponse) -> Shown {
             row.patient.clone(),
             lot(row.lot.as_ref()),
             row.site.clone(),
-            row.on.clone(),
-            row.due.clone(),
-            row.actual.clone(),
+            row.event.clone(),
+            row.recorded.clone(),
+            days.join(", "),
             row.days.map(|days| days.to_string()).unwrap_or_default(),
-            details.collect::<Vec<_>>().join(", "),
             basis(row.why.as_ref()),
             entries(row.why.as_ref()),
         ]
@@ -100,8 +110,8 @@ fn shown(answer: &pb::ListDeviationsResponse) -> Shown {
             title: "deviations",
             empty: "none",
             columns: &[
-                "entry", "severity", "code", "patient", "lot", "site", "day", "due", "actual",
-                "days", "details", "rule", "entries",
+                "entry", "severity", "code", "patient", "lot", "site", "event", "recorded",
+                "dates", "days", "rule", "entries",
             ],
             rows: answer.rows.iter().map(row).collect(),
         }],

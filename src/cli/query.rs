@@ -5,7 +5,7 @@
 use std::io;
 
 use anyhow::Context as _;
-use comfy_table::{Table as Grid, presets};
+use comfy_table::{LineStyle, Table as Grid, TableStyle};
 use prost::Message;
 
 use super::{Outcome, client::Server, record_json, say};
@@ -13,6 +13,10 @@ use crate::pb::{self, question::KnownAt};
 
 /// Rows of a page: the largest that a server gives.
 pub(super) const PAGE_SIZE: i32 = 1_000;
+
+/// A line under the header, and no other.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The question that is asked, and how the answer is printed.
 #[derive(Clone, Debug, clap::Args)]
@@ -142,10 +146,19 @@ impl Table {
         if self.rows.is_empty() {
             return vec![format!("{}: {}", self.title, self.empty)];
         }
+        // A column in which nothing stands is left out.
+        let stands = |at: &usize| {
+            self.rows
+                .iter()
+                .any(|row| row.get(*at).is_some_and(|cell| !cell.is_empty()))
+        };
+        let kept: Vec<usize> = (0..self.columns.len()).filter(stands).collect();
+        let keep = |row: &[String]| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| keep(row)).collect();
         let mut grid = Grid::new();
-        grid.load_style(presets::UTF8_HORIZONTAL_ONLY)
-            .set_header(self.columns)
-            .add_rows(&self.rows);
+        grid.load_style(STYLE)
+            .set_header(kept.iter().filter_map(|at| self.columns.get(*at)))
+            .add_rows(rows);
         let title = format!("{}: {}", self.title, self.rows.len());
         [title]
             .into_iter()
@@ -203,4 +216,77 @@ pub(super) fn entries(why: Option<&pb::Why>) -> String {
     let evidence = why.iter().flat_map(|why| &why.evidence);
     let indexes: Vec<String> = evidence.map(|one| one.index.to_string()).collect();
     indexes.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(rows: Vec<Vec<String>>) -> Shown {
+        let answered = pb::Answered {
+            as_of: "2024-05-15".to_owned(),
+            tree_size: 7,
+            view: pb::QuestionView::AsCorrected.into(),
+        };
+        Shown {
+            message: "genetrail.v1.Answered",
+            answered: Some(answered),
+            tables: vec![
+                Table {
+                    title: "due",
+                    empty: "nobody",
+                    columns: &["patient", "deadline"],
+                    rows,
+                },
+                Table {
+                    title: "told",
+                    empty: "nobody",
+                    columns: &["patient", "channel"],
+                    rows: vec![vec!["P3".to_owned(), "LETTER, \"A\"".to_owned()]],
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_table_has_its_title_its_columns_and_its_rows() {
+        let lines = shown(vec![vec!["P1".to_owned(), "2024-05-14".to_owned()]]).lines();
+        assert_eq!(lines[0], "due: 1");
+        assert_eq!(lines[1], " patient   deadline");
+        assert_eq!(lines[3], " P1        2024-05-14");
+        let told = "As of 2024-05-15, known from the first 7 entries, as corrected.";
+        assert_eq!(lines.last().unwrap(), told);
+    }
+
+    #[test]
+    fn a_column_in_which_nothing_stands_is_left_out() {
+        let lines = shown(vec![vec!["P1".to_owned(), String::new()]]).lines();
+        assert_eq!(lines[1], " patient");
+    }
+
+    #[test]
+    fn an_empty_list_says_so() {
+        assert_eq!(shown(Vec::new()).lines()[0], "due: nobody");
+    }
+
+    #[test]
+    fn csv_has_a_line_for_each_row_of_each_list() {
+        let mut csv = Vec::new();
+        let rows = vec![vec!["P1".to_owned(), "2024-05-14".to_owned()]];
+        shown(rows).write_csv(&mut csv).unwrap();
+        assert_eq!(
+            String::from_utf8(csv).unwrap(),
+            "list,patient,deadline,channel\n\
+             due,P1,2024-05-14,\n\
+             told,P3,,\"LETTER, \"\"A\"\"\"\n"
+        );
+    }
+
+    #[test]
+    fn a_word_is_without_the_name_of_its_enum() {
+        let name = pb::PatientStanding::as_str_name;
+        let lost = pb::PatientStanding::LostToFollowUp;
+        assert_eq!(word(lost, name), "LOST_TO_FOLLOW_UP");
+        assert_eq!(word(pb::PatientStanding::Unspecified, name), "");
+    }
 }

@@ -33,32 +33,31 @@ impl Played<'_> {
     }
 }
 
-/// A deviation in the words that histories have for its days.
+/// A deviation in the words of a history.
 fn deviation(row: &pb::Deviation) -> Value {
-    let mut told = Map::new();
-    let mut tell = |name: &str, value: &str| {
-        if !value.is_empty() {
-            told.entry(name).or_insert(json!(value));
-        }
-    };
-    tell("code", &row.code);
-    tell("patient", &row.patient);
-    tell("lot", lot_name(row.lot.as_ref()));
-    tell("site", site_code(&row.site));
-    for detail in &row.details {
-        tell(&detail.name, &detail.value);
-    }
-    for on in ["event", "signed", "administered"] {
-        tell(on, &row.on);
-    }
-    for due in ["due", "deadline", "effective"] {
-        tell(due, &row.due);
-    }
-    for actual in ["actual", "recorded", "consented"] {
-        tell(actual, &row.actual);
-    }
-    if let Some(days) = row.days {
-        told.insert("days".to_owned(), json!(days));
-    }
+    let fields = [
+        ("code", row.code.as_str()),
+        ("patient", &row.patient),
+        ("lot", lot_name(row.lot.as_ref())),
+        ("coi", &row.coi),
+        ("sample", &row.sample_id),
+        ("version", &row.version),
+        ("site", site_code(&row.site)),
+        ("event", &row.event),
+        ("recorded", &row.recorded),
+        ("due", &row.due),
+        ("deadline", &row.deadline),
+        ("actual", &row.actual),
+        ("signed", &row.signed),
+        ("effective", &row.effective),
+        ("administered", &row.administered),
+        ("consented", &row.consented),
+        ("scanned", &row.scanned),
+    ];
+    let mut told: Map<String, Value> = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
+    told.insert("days".to_owned(), json!(row.days));
     Value::Object(told)
 }
