@@ -24,7 +24,12 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod consent;
+#[cfg(feature = "server")]
 pub mod dossier;
+#[cfg(test)]
+#[cfg(feature = "server")]
+pub(crate) mod example;
 #[cfg(feature = "server")]
 pub mod fact;
 pub mod flags;
