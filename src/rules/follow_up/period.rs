@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use super::{
     Why,
     consents::Consents,
-    plan::{self, Parameter, Plan, Source},
+    plan::{self, Parameter, Parameters, Plan, Source},
     specimens::Specimens,
 };
 use crate::{
@@ -64,6 +64,8 @@ pub struct Period {
 pub struct Course {
     /// The product.
     pub product_id: String,
+    /// The day on which it was first given.
+    pub first: NaiveDate,
     /// The day that everything is reckoned from.
     pub anchor: NaiveDate,
     /// The day from which the patient has been followed: of the last enrolment that began a follow-up.
@@ -210,6 +212,15 @@ impl Course {
             walk.take(day, turn);
         }
         Some(walk.course(on))
+    }
+
+    /// The last day of the intensive period.
+    pub fn intensive_until(&self) -> Option<NaiveDate> {
+        let months = match &self.plan {
+            Some(plan) => plan.parameters.intensive_months.value,
+            None => Parameters::default().intensive_months.value,
+        };
+        add_months(self.anchor, months)
     }
 
     /// The amendments for which the patient is to be recontacted: the old end has held (R-A2, R-A3).
@@ -816,6 +827,7 @@ impl<'a> Walk<'a> {
             state: one.state(completed, on),
         });
         Course {
+            first: self.first,
             anchor: self.anchor(),
             begun: self.begun.unwrap_or(self.first),
             plan: Plan::in_force(self.patient, self.catalogue, &product_id, on),
