@@ -221,10 +221,10 @@ async fn reflection_knows_every_service_and_the_details_of_errors() {
         .collect();
     names.sort_unstable();
     let expected = [
+        "genetrail.v1.FollowUpService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.RecordingService",
         "genetrail.v1.TraceService",
-        "genetrail.v1.FollowUpService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ];
