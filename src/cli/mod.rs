@@ -15,6 +15,8 @@ mod client;
 #[cfg(feature = "server")]
 mod demo;
 #[cfg(feature = "server")]
+mod deviations;
+#[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
 mod import;
@@ -27,6 +29,8 @@ mod local;
 #[cfg(feature = "server")]
 mod maintain;
 #[cfg(feature = "server")]
+mod query;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
@@ -34,6 +38,8 @@ mod record_json;
 mod rejection;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod trace;
 
 use std::{
     fmt,
@@ -75,6 +81,12 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Say where a lot went, or where what a patient received came from.
+    #[cfg(feature = "server")]
+    Trace(trace::Arguments),
+    /// List what was recorded and should not have been so.
+    #[cfg(feature = "server")]
+    Deviations(deviations::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -140,6 +152,10 @@ impl Command {
             Self::Record(arguments) => record::run(&arguments),
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Trace(arguments) => trace::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Deviations(arguments) => deviations::run(&arguments),
             #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]
