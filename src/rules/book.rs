@@ -7,13 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use super::fact::{Fact, Facts, Subject, corrected, subjects};
+use super::fact::{Fact, Facts, Records, Subject, corrected, subjects};
 
 /// Every fact of a log so far, by subject.
 #[derive(Debug, Default)]
 pub struct Book {
     by_subject: BTreeMap<Subject, Vec<Arc<Fact>>>,
     subjects_of: BTreeMap<String, BTreeSet<Subject>>,
+    by_record_id: BTreeMap<String, Arc<Fact>>,
     facts: Vec<Arc<Fact>>,
 }
 
@@ -31,6 +32,8 @@ impl Book {
         }
         self.subjects_of
             .insert(fact.record.record_id.clone(), about);
+        self.by_record_id
+            .insert(fact.record.record_id.clone(), Arc::clone(&fact));
         self.facts.push(fact);
     }
 
@@ -54,5 +57,11 @@ impl Facts for Book {
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
         Ok(self.by_subject.get(subject).cloned().unwrap_or_default())
+    }
+}
+
+impl Records for Book {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Infallible> {
+        Ok(self.by_record_id.get(record_id).cloned())
     }
 }

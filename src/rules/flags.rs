@@ -31,6 +31,8 @@ pub struct FlagRule {
     pub severity: Severity,
     /// What it means and what to do, for people.
     pub text: &'static str,
+    /// The rules behind it, by number, where it has one.
+    pub basis: &'static [&'static str],
 }
 
 /// A rule that a record raised.
@@ -109,6 +111,7 @@ impl Raised {
             code,
             severity,
             text,
+            basis: _,
         } = rule;
         self.flags.push(Flag {
             code,

@@ -22,6 +22,8 @@ pub mod catalogue;
 #[cfg(feature = "server")]
 pub mod change;
 #[cfg(feature = "server")]
+pub mod deviations;
+#[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(feature = "server")]
 pub mod fact;

@@ -109,6 +109,12 @@ impl Decimal {
         })
     }
 
+    /// The exact difference, unless it needs more than 38 digits before the point.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        let negative = !other.negative && other != Self::ZERO;
+        self.checked_add(Self { negative, ..other })
+    }
+
     const fn magnitude(self) -> (u128, u128) {
         (self.whole, self.fraction)
     }

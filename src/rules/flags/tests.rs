@@ -692,8 +692,8 @@ fn the_list_in_the_docs_is_this_list() {
         Severity::Critical => "CRITICAL",
         Severity::Unspecified => panic!("a flag has a severity"),
     };
-    let rows: Vec<String> = codes::ALL
-        .iter()
+    let all = || codes::ALONE.iter().chain(codes::ACROSS);
+    let rows: Vec<String> = all()
         .map(|rule| {
             format!(
                 "| `{}` | {} | {} |",
@@ -709,6 +709,6 @@ fn the_list_in_the_docs_is_this_list() {
         .filter(|line| line.starts_with("| `"))
         .collect();
     assert_eq!(listed, rows);
-    let different: BTreeSet<&str> = codes::ALL.iter().map(|rule| rule.code).collect();
-    assert_eq!(different.len(), codes::ALL.len());
+    let different: BTreeSet<&str> = all().map(|rule| rule.code).collect();
+    assert_eq!(different.len(), all().count());
 }

@@ -1,0 +1,222 @@
+//! Each code is raised by a story, and not by the same story with one thing mended; and the worked history
+//! raises what it is expected to raise.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Value, json};
+
+use super::{Details, Deviation, Review, own};
+use crate::{
+    pb,
+    rules::{
+        book::Book,
+        catalogue::Catalogue,
+        fact::{Fact, Facts as _, Subject, event_day},
+        question::{Question, View},
+    },
+    tlog::{Index, TreeSize},
+};
+
+const GTIN: &str = "09521123450011";
+const SITE: &str = "9521123001015";
+
+/// A log that is told record by record.
+#[derive(Default)]
+struct Story {
+    book: Book,
+}
+
+impl Story {
+    /// The next record: its kind as JSON, when it happened, and whose it is.
+    fn tell(&mut self, at: &str, patient: &str, kind: Value) -> Index {
+        let day = at.get(..10).unwrap();
+        self.tell_late(at, &format!("{day}T10:00:00Z"), patient, kind)
+    }
+
+    fn tell_late(&mut self, at: &str, recorded_at: &str, patient: &str, kind: Value) -> Index {
+        let mut record = json!({
+            "eventTime": at, "site": SITE, "siteTz": "Asia/Shanghai",
+            "actorPerson": "s01-1", "actorRole": "ACTOR_ROLE_INVESTIGATOR", "patient": patient,
+            "recordId": format!("00000000-0000-4000-8000-{:012}", self.book.facts().len()),
+        });
+        let fields = kind.as_object().unwrap().clone();
+        record.as_object_mut().unwrap().extend(fields);
+        self.take(&record.to_string(), recorded_at)
+    }
+
+    fn take(&mut self, json: &str, recorded_at: &str) -> Index {
+        let record = record(json);
+        let index = Index::new(u64::try_from(self.book.facts().len()).unwrap());
+        self.book.insert(Fact {
+            index,
+            recorded_at: recorded_at.parse::<DateTime<Utc>>().unwrap(),
+            actor: "s01-1".to_owned(),
+            on: event_day(&record).unwrap(),
+            record,
+        });
+        index
+    }
+
+    fn question(&self, as_of: &str) -> Question {
+        Question {
+            as_of: as_of.parse::<NaiveDate>().unwrap(),
+            known_at: TreeSize::new(u64::try_from(self.book.facts().len()).unwrap()),
+            view: View::AsCorrected,
+        }
+    }
+
+    /// What every entry raises, as known now.
+    fn raised(&self, as_of: &str) -> Vec<Deviation> {
+        self.raised_to(&self.question(as_of))
+    }
+
+    fn raised_to(&self, question: &Question) -> Vec<Deviation> {
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, question);
+        let mut review = Review::new(&self.book, &catalogue, *question);
+        let mut raised = Vec::new();
+        for fact in self.book.facts().iter().filter(|fact| question.knows(fact)) {
+            let Ok(of_record) = review.of_record(fact);
+            raised.extend(of_record);
+            raised.extend(own(fact));
+        }
+        raised
+    }
+
+    /// The codes that an entry raises, in their order.
+    fn codes(&self, index: Index) -> BTreeSet<&'static str> {
+        let raised = self.raised("2099-12-31");
+        let by_this = raised.iter().filter(|one| one.raised_by.index == index);
+        by_this.map(|one| one.rule.code).collect()
+    }
+}
+
+fn record(json: &str) -> pb::Record {
+    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+    let record = pool.get_message_by_name("genetrail.v1.Record").unwrap();
+    let mut json = serde_json::Deserializer::from_str(json);
+    let message = DynamicMessage::deserialize(record, &mut json).unwrap();
+    pb::Record::decode(message.encode_to_vec().as_slice()).unwrap()
+}
+
+/// The worked history, recorded when its senders' clocks say.
+fn car_t() -> Story {
+    let mut story = Story::default();
+    for line in include_str!("../../../examples/car-t.ndjson").lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        story.take(line, record["clientTime"].as_str().unwrap());
+    }
+    story
+}
+
+/// Those of the codes that the worked history is expected to raise, with whom and what they are about.
+fn told(raised: &[Deviation]) -> Vec<String> {
+    let day = |day: Option<NaiveDate>| day.map(|day| format!(" {day}")).unwrap_or_default();
+    let told = |one: &Deviation| {
+        let lot = one.about.lot.as_ref().map(|lot| format!(" {}", lot.lot));
+        let Details {
+            due,
+            actual,
+            days,
+            deadline,
+            signed,
+            effective,
+            administered,
+            consented,
+            event,
+            recorded,
+            scanned,
+        } = &one.details;
+        let days_of = [
+            due,
+            deadline,
+            signed,
+            effective,
+            administered,
+            consented,
+            event,
+            recorded,
+            actual,
+        ];
+        let days_of: String = days_of.into_iter().copied().map(day).collect();
+        let days = days.map(|days| format!(" {days}")).unwrap_or_default();
+        let scanned = Some(scanned.as_str()).filter(|scanned| !scanned.is_empty());
+        let scanned = scanned.map(|scanned| format!(" {scanned}"));
+        let (code, patient) = (one.rule.code, &one.about.patient);
+        let (lot, scanned) = (lot.unwrap_or_default(), scanned.unwrap_or_default());
+        format!("{code} {patient}{lot}{days_of}{days}{scanned}")
+    };
+    raised.iter().map(told).collect()
+}
+
+#[test]
+fn the_worked_history_raises_what_it_is_expected_to() {
+    let raised = told(&car_t().raised("2026-01-15"));
+    let expected = [
+        "LATE_RECORDING P6 2024-04-30 2024-05-20 20",
+        "COI_VERIFICATION_MISMATCH P6 DP-006B P4",
+    ];
+    let of_code = |code: &str| {
+        let raised = raised
+            .iter()
+            .filter(|one| one.starts_with(&format!("{code} ")));
+        raised.collect::<BTreeSet<_>>()
+    };
+    for code in ["LATE_RECORDING", "COI_VERIFICATION_MISMATCH"] {
+        let expected = expected.iter().filter(|one| one.starts_with(code));
+        let expected: Vec<&str> = expected.copied().collect();
+        assert_eq!(
+            of_code(code).into_iter().collect::<Vec<_>>(),
+            expected,
+            "{code}"
+        );
+    }
+    // Nothing in it is wrong with a lot, a chain of identity, or the order of things.
+    for code in [
+        "UNKNOWN_LOT",
+        "LOT_NOT_RELEASED",
+        "EXPIRED_LOT",
+        "RECALLED_LOT",
+        "QUARANTINED_LOT",
+        "COI_MISMATCH_CRITICAL",
+        "COI_VERIFICATION_UNFIT",
+        "SECOND_DOSE",
+        "AFTER_DEATH",
+        "AFTER_WITHDRAWAL",
+        "DANGLING",
+        "UNKNOWN_PATIENT",
+        "UNKNOWN_SITE",
+        "UNKNOWN_ACTOR",
+        "ROLE_NOT_HELD",
+        "RECEIPT_WITHOUT_SHIPMENT",
+        "SHIPMENT_WITHOUT_RECEIPT",
+        "QUANTITY_MISMATCH",
+        "SUSPECTED_DUPLICATE",
+        "POSSIBLE_DUPLICATE",
+        "INPUT_NOT_USABLE",
+        "UNKNOWN_INPUT",
+        "COI_OF_INPUT_DIFFERS",
+    ] {
+        assert_eq!(of_code(code), BTreeSet::new());
+    }
+}
+
+/// The odd submissions of the worked history, each on top of it.
+#[test]
+fn the_odd_submissions_of_the_worked_history_are_flagged() {
+    let given = |patient: &str, lot: &str| json!({"administration": {"lot": {"gtin": GTIN, "lot": lot}, "status": "ADMINISTRATION_STATUS_GIVEN"}, "patient": patient});
+    let check = |day: &str, kind: Value, code: &str| {
+        let mut story = car_t();
+        let index = story.tell(&format!("{day}T09:00:00+08:00"), "", kind);
+        let codes = story.codes(index);
+        assert!(codes.contains(code), "{code} {codes:?}");
+    };
+    check("2020-01-01", given("P1", "DP-001"), "EXPIRED_LOT");
+    check("2026-01-02", given("P1", "DP-999"), "UNKNOWN_LOT");
+    check("2026-01-02", given("P1", "DP-002"), "COI_MISMATCH_CRITICAL");
+    let sample = json!({"sampleCollected": {"sampleId": "SMP-999"}, "patient": "P2"});
+    check("2025-02-01", sample, "AFTER_DEATH");
+}
