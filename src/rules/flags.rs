@@ -7,6 +7,8 @@
 pub mod codes;
 mod kinds;
 
+pub(super) use self::kinds::guideline_months;
+
 #[cfg(test)]
 #[cfg(feature = "server")]
 mod tests;

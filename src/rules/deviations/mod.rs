@@ -6,12 +6,14 @@
 //! what a lot's history shows, what the catalogue shows. What a record raises by itself is
 //! [`flags`](super::flags).
 
+mod catalogue;
 mod custody;
 mod dangling;
 mod envelope;
 mod identity;
 mod lots;
 mod people;
+mod safety;
 mod samples;
 
 #[cfg(test)]
@@ -262,7 +264,7 @@ impl<'a, F: Records> Review<'a, F> {
         let (catalogue, question) = (self.catalogue, &self.question);
         let about = |subject| Ok(seen(&self.facts.about(&subject)?, question));
         Ok(match group {
-            Group::Catalogue => Vec::new(),
+            Group::Catalogue => of_catalogue(catalogue, question),
             Group::Patient(patient) => {
                 let dossier = Dossier::of_patient(self.facts, patient)?;
                 of_patient(&dossier, catalogue, question)
@@ -315,6 +317,7 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
     raised.extend(identity::given(dossier, &patient, &around));
     raised.extend(people::of(&patient));
     raised.extend(samples::of(&patient, catalogue));
+    raised.extend(safety::of(&patient, &around, catalogue));
     raised
 }
 
@@ -327,6 +330,11 @@ pub fn of_lot(history: &LotHistory, catalogue: &Catalogue, question: &Question) 
         facts.iter().filter(|fact| fact.record.patient.is_empty()),
     ));
     raised
+}
+
+/// What the catalogue raises.
+pub fn of_catalogue(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+    catalogue::of(catalogue, question)
 }
 
 /// What an entry raises by itself, with what it is about.

@@ -174,7 +174,7 @@ fn product_registered(product: &pb::ProductRegistered, raised: &mut Raised) {
 }
 
 /// How long the guideline follows the patients of a class (R-D3), in months; 0 where it names no number.
-const fn guideline_months(class: pb::ProductClass) -> u32 {
+pub(in crate::rules) const fn guideline_months(class: pb::ProductClass) -> u32 {
     match class {
         pb::ProductClass::Gammaretro
         | pb::ProductClass::Lenti
