@@ -17,7 +17,7 @@ mod safety;
 mod samples;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -8,9 +8,9 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 
-use super::{Details, Deviation, Review, own};
+use super::{Details, Deviation, Review, of_record, own};
 use crate::{
-    pb,
+    pb::{self, record::Kind},
     rules::{
         book::Book,
         catalogue::Catalogue,
@@ -20,34 +20,62 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-const GTIN: &str = "09521123450011";
+pub(in crate::rules) const GTIN: &str = "09521123450011";
 const SITE: &str = "9521123001015";
 
 /// A log that is told record by record.
 #[derive(Default)]
-struct Story {
-    book: Book,
+pub(in crate::rules) struct Story {
+    pub(in crate::rules) book: Book,
 }
 
 impl Story {
     /// The next record: its kind as JSON, when it happened, and whose it is.
-    fn tell(&mut self, at: &str, patient: &str, kind: Value) -> Index {
+    pub(in crate::rules) fn tell(&mut self, at: &str, patient: &str, kind: Value) -> Index {
         let day = at.get(..10).unwrap();
         self.tell_late(at, &format!("{day}T10:00:00Z"), patient, kind)
     }
 
     fn tell_late(&mut self, at: &str, recorded_at: &str, patient: &str, kind: Value) -> Index {
+        let mut kind = kind;
+        if !patient.is_empty() {
+            kind["patient"] = json!(patient);
+        }
+        let record = self.json(at, kind);
+        self.take(&record.to_string(), recorded_at)
+    }
+
+    /// The next record, not told yet.
+    pub(in crate::rules) fn record(&self, at: &str, kind: Value) -> pb::Record {
+        record(&self.json(at, kind).to_string())
+    }
+
+    fn json(&self, at: &str, kind: Value) -> Value {
         let mut record = json!({
             "eventTime": at, "site": SITE, "siteTz": "Asia/Shanghai",
-            "actorPerson": "s01-1", "actorRole": "ACTOR_ROLE_INVESTIGATOR", "patient": patient,
+            "actorPerson": "s01-1", "actorRole": "ACTOR_ROLE_INVESTIGATOR",
             "recordId": format!("00000000-0000-4000-8000-{:012}", self.book.facts().len()),
         });
         let fields = kind.as_object().unwrap().clone();
         record.as_object_mut().unwrap().extend(fields);
-        self.take(&record.to_string(), recorded_at)
+        record
     }
 
-    fn take(&mut self, json: &str, recorded_at: &str) -> Index {
+    /// The id of the first record of a kind.
+    pub(in crate::rules) fn id_of(&self, is: impl Fn(&Kind) -> bool) -> String {
+        let mut facts = self.book.facts().iter();
+        let fact = facts.find(|fact| is(fact.kind().unwrap())).unwrap();
+        fact.record.record_id.clone()
+    }
+
+    /// The id of the last record of a kind.
+    pub(in crate::rules) fn last_id_of(&self, is: impl Fn(&Kind) -> bool) -> String {
+        let mut facts = self.book.facts().iter().rev();
+        let fact = facts.find(|fact| is(fact.kind().unwrap())).unwrap();
+        fact.record.record_id.clone()
+    }
+
+    pub(in crate::rules) fn take(&mut self, json: &str, recorded_at: &str) -> Index {
         let record = record(json);
         let index = Index::new(u64::try_from(self.book.facts().len()).unwrap());
         self.book.insert(Fact {
@@ -88,13 +116,17 @@ impl Story {
 
     /// The codes that an entry raises, in their order.
     fn codes(&self, index: Index) -> BTreeSet<&'static str> {
-        let raised = self.raised("2099-12-31");
-        let by_this = raised.iter().filter(|one| one.raised_by.index == index);
-        by_this.map(|one| one.rule.code).collect()
+        let question = self.question("2099-12-31");
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, &question);
+        let position = usize::try_from(index.value()).unwrap();
+        let fact = &self.book.facts()[position];
+        let Ok(raised) = of_record(&self.book, fact, &catalogue, &question);
+        raised.iter().map(|one| one.rule.code).collect()
     }
 }
 
-fn record(json: &str) -> pb::Record {
+pub(in crate::rules) fn record(json: &str) -> pb::Record {
     let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
     let record = pool.get_message_by_name("genetrail.v1.Record").unwrap();
     let mut json = serde_json::Deserializer::from_str(json);
@@ -102,12 +134,21 @@ fn record(json: &str) -> pb::Record {
     pb::Record::decode(message.encode_to_vec().as_slice()).unwrap()
 }
 
-/// The worked history, recorded when its senders' clocks say.
-fn car_t() -> Story {
-    let mut story = Story::default();
-    for line in include_str!("../../../examples/car-t.ndjson").lines() {
+/// The records of the worked history, and when their senders' clocks say that they were sent.
+pub(in crate::rules) fn lines() -> Vec<(String, String)> {
+    let history = include_str!("../../../examples/car-t.ndjson").lines();
+    let sent = |line: &str| {
         let record: Value = serde_json::from_str(line).unwrap();
-        story.take(line, record["clientTime"].as_str().unwrap());
+        record["clientTime"].as_str().unwrap().to_owned()
+    };
+    history.map(|line| (line.to_owned(), sent(line))).collect()
+}
+
+/// The worked history, recorded when it was sent.
+pub(in crate::rules) fn car_t() -> Story {
+    let mut story = Story::default();
+    for (line, sent) in lines() {
+        story.take(&line, &sent);
     }
     story
 }
