@@ -1,11 +1,11 @@
 //! Each code is raised by a story, and not by the same story with one thing mended; and the worked history
 //! raises what it is expected to raise.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::{Details, Deviation, Review, of_record, own};
@@ -127,10 +127,12 @@ impl Story {
 }
 
 pub(in crate::rules) fn record(json: &str) -> pb::Record {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let record = pool.get_message_by_name("genetrail.v1.Record").unwrap();
+    static RECORD: LazyLock<MessageDescriptor> = LazyLock::new(|| {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+        pool.get_message_by_name("genetrail.v1.Record").unwrap()
+    });
     let mut json = serde_json::Deserializer::from_str(json);
-    let message = DynamicMessage::deserialize(record, &mut json).unwrap();
+    let message = DynamicMessage::deserialize(RECORD.clone(), &mut json).unwrap();
     pb::Record::decode(message.encode_to_vec().as_slice()).unwrap()
 }
 
@@ -146,9 +148,17 @@ pub(in crate::rules) fn lines() -> Vec<(String, String)> {
 
 /// The worked history, recorded when it was sent.
 pub(in crate::rules) fn car_t() -> Story {
+    static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
+        let mut story = Story::default();
+        for (line, sent) in lines() {
+            story.take(&line, &sent);
+        }
+        let facts = story.book.facts().iter();
+        facts.map(|fact| Fact::clone(fact)).collect()
+    });
     let mut story = Story::default();
-    for (line, sent) in lines() {
-        story.take(&line, &sent);
+    for fact in FACTS.iter() {
+        story.book.insert(fact.clone());
     }
     story
 }
