@@ -32,7 +32,10 @@ use super::{
     patient::Patient,
     question::{Question, Seen, seen},
 };
-use crate::pb::{self, record::Kind};
+use crate::{
+    pb::{self, record::Kind},
+    record::examine,
+};
 
 /// A flag that somebody should look at, with what it is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -339,7 +342,8 @@ pub fn of_catalogue(catalogue: &Catalogue, question: &Question) -> Vec<Deviation
 
 /// What an entry raises by itself, with what it is about.
 pub fn own(fact: &Arc<Fact>) -> Vec<Deviation> {
-    let raised = flags::flags(&fact.record, fact.recorded_at);
+    let unverified = examine(&fact.record, fact.recorded_at).unverified;
+    let raised = flags::flags(&fact.record, unverified, fact.recorded_at);
     let own = Seen {
         fact: Arc::clone(fact),
         corrections: Vec::new(),
