@@ -31,7 +31,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The seam and its engines know bytes.
     ("store", &[]),
     ("clock", &[]),
-    ("views", &["record", "rules", "store", "tlog"]),
+    // What a record is about is read from the record.
+    ("views", &["pb", "record", "rules", "store", "tlog"]),
     (
         "ledger",
         &[

@@ -460,8 +460,10 @@ const fn key_rule(refused: KeyRefused) -> &'static str {
 
 fn read(error: &ReadError) -> Answer {
     match error {
-        ReadError::Store(error) => store(error),
-        ReadError::EntryDamaged { .. } | ReadError::TileDamaged { .. } => damaged(error),
+        ReadError::Store(error) | ReadError::View(ViewError::Store(error)) => store(error),
+        ReadError::EntryDamaged { .. }
+        | ReadError::TileDamaged { .. }
+        | ReadError::View(ViewError::Damaged { .. }) => damaged(error),
     }
 }
 
