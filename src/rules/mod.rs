@@ -16,6 +16,8 @@ macro_rules! pick {
 }
 
 #[cfg(feature = "server")]
+pub mod ahead;
+#[cfg(feature = "server")]
 pub mod book;
 #[cfg(feature = "server")]
 pub mod catalogue;

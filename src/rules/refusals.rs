@@ -19,6 +19,38 @@ use crate::{
     tlog::TreeSize,
 };
 
+/// Whether records of a kind, by its field in `genetrail.v1.Record`, are held against others here.
+pub const fn is_judged(kind: u32) -> bool {
+    matches!(
+        kind,
+        ACTOR_REGISTERED
+            | LOT_REGISTERED
+            | TRANSFORMATION
+            | PATIENT_REGISTERED
+            | CONSENT_DOCUMENT_VERSION
+            | CONSENT_SIGNED
+            | FOLLOW_UP_PLAN_VERSION
+            | PLAN_ACTIVATED
+            | SAMPLE_COLLECTED
+            | SAMPLE_EVENT
+            | ASSAY_RESULT
+            | CORRECTION
+    )
+}
+
+const ACTOR_REGISTERED: u32 = 104;
+const LOT_REGISTERED: u32 = 130;
+const TRANSFORMATION: u32 = 141;
+const PATIENT_REGISTERED: u32 = 170;
+const CONSENT_DOCUMENT_VERSION: u32 = 180;
+const CONSENT_SIGNED: u32 = 182;
+const FOLLOW_UP_PLAN_VERSION: u32 = 201;
+const PLAN_ACTIVATED: u32 = 202;
+const SAMPLE_COLLECTED: u32 = 210;
+const SAMPLE_EVENT: u32 = 211;
+const ASSAY_RESULT: u32 = 221;
+const CORRECTION: u32 = 250;
+
 /// What is wrong with a record, given every fact so far. A record that is among them already is not judged
 /// again: it is a repeat.
 pub fn refuse<F: Records>(

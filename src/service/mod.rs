@@ -9,6 +9,7 @@
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
+//! | `flagging` | what a record is flagged with, and what it would be |
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
@@ -24,6 +25,7 @@ mod answers;
 pub(crate) mod call;
 mod driven;
 pub mod error;
+mod flagging;
 mod ledger_service;
 mod receipt;
 mod recording_service;
