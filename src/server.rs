@@ -34,11 +34,11 @@ use crate::{
     note::{SignatureType, VerifierKey},
     pb::{
         ledger_service_server::LedgerServiceServer,
-        recording_service_server::RecordingServiceServer,
+        recording_service_server::RecordingServiceServer, trace_service_server::TraceServiceServer,
     },
     service::{
-        self, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX, Recording, WITNESSES_MAX,
-        Witnesses,
+        self, Answers, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX, Recording, Trace,
+        WITNESSES_MAX, Witnesses,
         call::{Calls, Phase, reached},
     },
 };
@@ -218,10 +218,11 @@ pub async fn start(
     let calls = Calls::new(seed, calls, phases.clone());
     let ledger = Arc::new(ledger);
     let witnesses = Witnesses::open(witnesses, &ledger).map_err(ServeError::Cosignatures)?;
+    let answers = Answers::new(Arc::clone(&ledger), Arc::clone(&clock));
     let recording = Recording::new(Arc::clone(&ledger), clock, phases.clone());
     let reads = LedgerReads::new(Arc::clone(&ledger), Arc::new(witnesses));
 
-    let (services, health) = services(recording, reads)?;
+    let (services, health) = services(recording, reads, Trace::new(answers))?;
     set_health(&health, ServingStatus::Serving).await;
     let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
@@ -303,6 +304,7 @@ impl Listener {
 fn services(
     recording: Recording,
     reads: LedgerReads,
+    trace: Trace,
 ) -> Result<(Routes, HealthReporter), ServeError> {
     let recording = RecordingServiceServer::new(recording);
     let reads = LedgerServiceServer::new(reads);
@@ -317,6 +319,7 @@ fn services(
         .build_v1()?;
     let services = Routes::new(recording.max_decoding_message_size(RECORDING_BYTES_MAX))
         .add_service(reads.max_decoding_message_size(LEDGER_BYTES_MAX))
+        .add_service(TraceServiceServer::new(trace))
         .add_service(health)
         .add_service(reflection);
     Ok((services, reporter))
@@ -336,6 +339,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         "",
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
+        "genetrail.v1.TraceService",
     ] {
         health.set_service_status(service, status).await;
     }

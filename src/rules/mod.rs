@@ -26,9 +26,14 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod consent;
+#[cfg(feature = "server")]
 pub mod deviations;
 #[cfg(feature = "server")]
 pub mod dossier;
+#[cfg(test)]
+#[cfg(feature = "server")]
+pub(crate) mod example;
 #[cfg(feature = "server")]
 pub mod fact;
 pub mod flags;
@@ -41,3 +46,5 @@ pub mod patient;
 pub mod question;
 #[cfg(feature = "server")]
 pub mod refusals;
+#[cfg(feature = "server")]
+pub mod trace;

@@ -255,6 +255,21 @@ impl Asked<'_> {
         Ok(self.facts.subjects_after(after, limit)?)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
+    /// The facts from an index on, in the order of the log; those that the question knows.
+    pub(super) fn facts_from(
+        &self,
+        from: Index,
+        limit: usize,
+    ) -> Result<Vec<Arc<Fact>>, CallError> {
+        let from = usize::try_from(from.value()).unwrap_or(usize::MAX);
+        let facts = self.book.facts().iter().skip(from).take(limit);
+        Ok(facts
+            .take_while(|fact| self.question.knows(fact))
+            .cloned()
+            .collect())
+    }
+
     /// The token of the page that comes after one that ended so.
     pub(super) fn next_page(&self, page: &Page, after: &str) -> String {
         Token {

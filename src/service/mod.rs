@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
+//! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
@@ -30,13 +31,14 @@ mod ledger_service;
 mod receipt;
 mod recording_service;
 mod submission;
+mod trace_service;
 mod verification;
 mod witnesses;
 
-#[allow(unused_imports, reason = "the services that ask come next")]
 pub(crate) use answers::Answers;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
+pub(crate) use trace_service::Trace;
 pub use witnesses::WITNESSES_MAX;
 pub(crate) use witnesses::Witnesses;
 

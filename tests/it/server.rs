@@ -164,6 +164,7 @@ async fn health_is_told_for_the_server_and_for_each_service() {
         "",
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
+        "genetrail.v1.TraceService",
     ] {
         let request = HealthCheckRequest {
             service: service.to_owned(),
@@ -221,6 +222,7 @@ async fn reflection_knows_every_service_and_the_details_of_errors() {
     let expected = [
         "genetrail.v1.LedgerService",
         "genetrail.v1.RecordingService",
+        "genetrail.v1.TraceService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ];
