@@ -164,6 +164,19 @@ impl LedgerFacts {
     }
 
     /// The facts at these indexes, which ascend.
+    /// The facts from an index on, in the order of the log, at most so many.
+    ///
+    /// # Errors
+    /// Where the store fails, or an entry is not there.
+    pub fn from(&self, from: Index, limit: usize) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let end = from
+            .value()
+            .saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
+        let end = end.min(self.size.value());
+        let indexes: Vec<Index> = (from.value()..end).map(Index::new).collect();
+        self.facts_at(&indexes)
+    }
+
     fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
         let mut found = self.shared.kept.find(indexes);
         let both = indexes.iter().zip(&found);

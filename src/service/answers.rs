@@ -23,7 +23,7 @@ use crate::{
         fact::{Fact, Facts, Subject},
         question::{Question, View},
     },
-    tlog::TreeSize,
+    tlog::{Index, TreeSize},
 };
 
 /// Rows of a page where the caller does not say, and at most.
@@ -255,19 +255,18 @@ impl Asked<'_> {
         Ok(self.facts.subjects_after(after, limit)?)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
     /// The facts from an index on, in the order of the log; those that the question knows.
     pub(super) fn facts_from(
         &self,
         from: Index,
         limit: usize,
     ) -> Result<Vec<Arc<Fact>>, CallError> {
-        let from = usize::try_from(from.value()).unwrap_or(usize::MAX);
-        let facts = self.book.facts().iter().skip(from).take(limit);
-        Ok(facts
-            .take_while(|fact| self.question.knows(fact))
-            .cloned()
-            .collect())
+        Ok(self.facts.from(from, limit)?)
+    }
+
+    /// The facts of the tree that the question knows, with all their orders.
+    pub(super) fn facts(&self) -> &LedgerFacts {
+        self.facts
     }
 
     /// The token of the page that comes after one that ended so.

@@ -18,7 +18,10 @@ use crate::{
         TraceSampleResponse, record::Kind, trace_lot_request::Root,
         trace_service_server::TraceService,
     },
-    record::format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
+    record::{
+        self,
+        format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
+    },
     rules::{
         fact::{Fact, Facts as _, LotId, Material, Subject, subjects},
         flags,
@@ -173,9 +176,9 @@ impl TraceService for Trace {
             .as_ref()
             .map(|key| lot_id("lot", key))
             .transpose()?;
-        let site = request.site.clone();
-        if !site.is_empty() {
-            check_text("site", check_gln(&site), &site)?;
+        let at_site = request.site.clone();
+        if !at_site.is_empty() {
+            check_text("site", check_gln(&at_site), &at_site)?;
         }
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let (lots, next_page_token) = lots(asked, page, only.as_ref())?;
@@ -187,7 +190,7 @@ impl TraceService for Trace {
                 }
                 let of_lot = forward::stock_rows(&lot, &lot.stock()).into_iter();
                 let is_asked = |row: &forward::StockRow| {
-                    site.is_empty() || (row.place == site && row.held.is_positive())
+                    at_site.is_empty() || (row.place == at_site && row.held.is_positive())
                 };
                 rows.extend(of_lot.filter(is_asked));
             }
@@ -487,7 +490,8 @@ fn deviations(
             && lot.is_none_or(|lot| of_lot.as_ref() == Some(lot))
             && (filters.site.is_empty() || filters.site == own.record.site);
         let raised = if is_asked {
-            flags::flags(&own.record, own.recorded_at)
+            let unverified = record::examine(&own.record, own.recorded_at).unverified;
+            flags::flags(&own.record, unverified, own.recorded_at)
         } else {
             Vec::new()
         };

@@ -10,10 +10,11 @@ use crate::{
     rules::{
         catalogue::{Catalogue, ConsentVersion},
         cohort::concerns,
-        follow_up::period::Consents,
+        follow_up::consents::Consents,
         patient::Patient,
         question::Seen,
     },
+    tlog::Index,
 };
 
 /// What is wrong with a signature.
@@ -223,6 +224,11 @@ impl Signatures {
 impl Consents for Signatures {
     fn given_on(&self, version: &pb::ConsentVersionKey, by: NaiveDate) -> Option<NaiveDate> {
         self.valid(version, by).map(|set| set.on)
+    }
+
+    fn is_valid(&self, signature: Index) -> bool {
+        let mut all = self.all.iter();
+        all.any(|one| one.said.index == signature && one.faults.is_empty())
     }
 }
 
