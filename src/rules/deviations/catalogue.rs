@@ -178,7 +178,7 @@ fn plan_version(
     let linked = plan.linked_consent.as_ref();
     if linked.is_some_and(|key| catalogue.consent_version(key).is_none()) {
         let field = "follow_up_plan_version.linked_consent";
-        raise(codes::UNKNOWN_CONSENT_VERSION, field);
+        raise(codes::CONSENT_VERSION_UNKNOWN, field);
     }
     let cause = plan
         .trigger

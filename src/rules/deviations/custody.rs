@@ -2,8 +2,10 @@
 //! was not kept as it must be; and who should have signed for it.
 
 use super::{
-    Details, Deviation, had_happened,
-    lots::{LotHistory, Lots, plans_at},
+    Details, Deviation,
+    envelope::least,
+    had_happened,
+    lots::{LotHistory, Lots},
 };
 use crate::{
     pb::{self, LotRole, record::Kind},
@@ -196,10 +198,7 @@ impl Journey<'_> {
 
     /// A hand-over that the other side has not signed in the hours that a plan gives it.
     fn one_sided(&self, fact: &Seen) -> Option<Deviation> {
-        let hours = plans_at(self.catalogue, fact)
-            .into_iter()
-            .filter_map(|plan| plan.plan.parameters.as_ref()?.countersignature_hours)
-            .min()?;
+        let hours = least(self.catalogue, fact, |plan| plan.countersignature_hours)?;
         let signed = self.facts.iter().any(|one| match one.kind() {
             Some(Kind::Countersigned(signed)) => signed.target == fact.record.record_id,
             _ => false,

@@ -4,11 +4,16 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use super::{Details, Deviation, lots::plans_at};
+use super::{Details, Deviation};
 use crate::{
     pb::{self, record::Kind},
     record::{event_span, kind_rule},
-    rules::{catalogue::Catalogue, fact::Fact, flags::codes, question::Seen},
+    rules::{
+        catalogue::{Catalogue, PlanVersion},
+        fact::Fact,
+        flags::codes,
+        question::Seen,
+    },
 };
 
 /// After how many days a record is late where no plan in force at its site says so: a week, in which a
@@ -39,11 +44,8 @@ pub(super) fn raised(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
 }
 
 fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
-    let most = plans_at(catalogue, fact)
-        .into_iter()
-        .filter_map(|plan| plan.plan.parameters.as_ref()?.late_recording_days)
-        .min()
-        .unwrap_or(LATE_RECORDING_DAYS);
+    let most =
+        least(catalogue, fact, |plan| plan.late_recording_days).unwrap_or(LATE_RECORDING_DAYS);
     let Some(happened) = event_span(&fact.record).map(|span| civil_day(fact, span.last)) else {
         return Vec::new();
     };
@@ -63,6 +65,24 @@ fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
     let missing =
         unexplained.then(|| Deviation::new(codes::LATE_REASON_MISSING, fact, "late_reason"));
     [late].into_iter().chain(missing).collect()
+}
+
+/// What the plans in force where and when something happened say, the last version that says it before the
+/// others of its plan; of several plans, the least.
+pub(super) fn least<T: Ord>(
+    catalogue: &Catalogue,
+    then: &Seen,
+    said: impl Fn(&pb::PlanParameters) -> Option<T>,
+) -> Option<T> {
+    let in_force = |version: &PlanVersion| {
+        let activation = version.activations.get(&then.record.site);
+        activation.is_some_and(|activation| activation.is_in_force(then.on))
+    };
+    let of_plan = |versions: &Vec<PlanVersion>| {
+        let mut standing = versions.iter().rev().skip_while(|one| !in_force(one));
+        standing.find_map(|version| said(version.plan.parameters.as_ref()?))
+    };
+    catalogue.plans.values().filter_map(of_plan).min()
 }
 
 /// The civil day of an instant where a record is from.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Details, Deviation, had_happened};
+use super::{Details, Deviation, envelope::least, had_happened};
 use crate::{
     pb::{self, AdministrationStatus, Disposition, DonorRelation, LotRole, record::Kind},
     record::{
@@ -14,7 +14,7 @@ use crate::{
         format::{Decimal, EventTime},
     },
     rules::{
-        catalogue::{Catalogue, PlanVersion},
+        catalogue::Catalogue,
         fact::{Fact, Facts, LotId, Material, Subject, material},
         flags::{FlagRule, codes},
         patient::Patient,
@@ -341,54 +341,28 @@ fn lot_given(
     }
 }
 
-/// What differs from the plan of the product by more than the plan allows.
+/// What differs from what was planned by more than a plan allows.
 fn beyond_the_plan(
     fact: &Seen,
     administration: &pb::Administration,
     catalogue: &Catalogue,
 ) -> Vec<Deviation> {
-    let Some(plan) = plan_of(administration, fact, catalogue) else {
-        return Vec::new();
-    };
-    let parameters = plan.plan.parameters.clone().unwrap_or_default();
     let mut raised = Vec::new();
-    if differs(administration, &parameters.dose_difference_max_percent) == Some(true) {
+    let percent = least(catalogue, fact, |plan| {
+        let percent = plan.dose_difference_max_percent.clone();
+        Some((Decimal::parse(&percent).ok()?, percent))
+    });
+    if percent.and_then(|(_, percent)| differs(administration, &percent)) == Some(true) {
         let field = "administration.dose_actual";
-        raised.push(Deviation::new(codes::DOSE_DIFFERS, fact, field).shown_by(&plan.said));
+        raised.push(Deviation::new(codes::DOSE_DIFFERS, fact, field));
     }
-    let most = parameters.minutes_out_max;
+    let most = least(catalogue, fact, |plan| plan.minutes_out_max);
     let out = administration.minutes_out;
     if most.zip(out).is_some_and(|(most, out)| most < out) {
         let field = "administration.minutes_out";
-        let long = Deviation::new(codes::OUT_OF_STORAGE_TOO_LONG, fact, field);
-        raised.push(long.shown_by(&plan.said));
+        raised.push(Deviation::new(codes::OUT_OF_STORAGE_TOO_LONG, fact, field));
     }
     raised
-}
-
-/// The plan version in force where and when a product was given.
-fn plan_of<'a>(
-    administration: &pb::Administration,
-    fact: &Seen,
-    catalogue: &'a Catalogue,
-) -> Option<&'a PlanVersion> {
-    let product = catalogue.product_given(administration)?;
-    plans_at(catalogue, fact).into_iter().find(|plan| {
-        let products = &plan.plan.product_ids;
-        products.is_empty() || products.contains(&product.product.product_id)
-    })
-}
-
-/// Of each plan, the latest version in force where and when something happened.
-pub(super) fn plans_at<'a>(catalogue: &'a Catalogue, then: &Seen) -> Vec<&'a PlanVersion> {
-    let in_force = |version: &&PlanVersion| {
-        let activation = version.activations.get(&then.record.site);
-        activation.is_some_and(|activation| activation.is_in_force(then.on))
-    };
-    let plans = catalogue.plans.values();
-    plans
-        .filter_map(|versions| versions.iter().rev().find(in_force))
-        .collect()
 }
 
 /// Whether the dose differs from the planned one by more than so many per cent of it; nothing, if that

@@ -7,9 +7,11 @@
 //! [`flags`](super::flags).
 
 mod catalogue;
+mod consent;
 mod custody;
 mod dangling;
 mod envelope;
+mod follow_up;
 mod identity;
 mod lots;
 mod people;
@@ -26,6 +28,7 @@ use chrono::NaiveDate;
 pub use self::lots::LotHistory;
 use super::{
     catalogue::Catalogue,
+    consent::signatures::Signatures,
     dossier::Dossier,
     fact::{Fact, LotId, Records, Subject, subjects},
     flags::{self, Flag, FlagRule, codes},
@@ -320,7 +323,16 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
     raised.extend(identity::given(dossier, &patient, &around));
     raised.extend(people::of(&patient));
     raised.extend(samples::of(&patient, catalogue));
-    raised.extend(safety::of(&patient, &around, catalogue));
+    raised.extend(safety::of(&patient, catalogue));
+    let signatures = Signatures::of(&patient, catalogue);
+    raised.extend(consent::of(
+        dossier,
+        &patient,
+        catalogue,
+        question,
+        &signatures,
+    ));
+    raised.extend(follow_up::of(&patient, catalogue, &signatures));
     raised
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Details, Deviation,
-    envelope::days_after,
-    lots::{Lots, lot_id, plans_at},
+    envelope::{days_after, least},
 };
 use crate::{
     pb,
@@ -13,20 +12,12 @@ use crate::{
 };
 
 /// What the adverse events of a patient raise.
-pub(super) fn of(patient: &Patient, around: &[Seen], catalogue: &Catalogue) -> Vec<Deviation> {
-    let lots = Lots::of(around);
+pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let mut raised = Vec::new();
     for (fact, event) in patient.of_kind(pick!(AdverseEvent)) {
         raised.extend(before_administration(fact, event, patient));
         raised.extend(unassessed(fact, event, patient, catalogue));
         raised.extend(uncoded(fact, event, patient, catalogue));
-        for (item, lot) in event.suspect_lots.iter().enumerate() {
-            let lot = lot_id(Some(lot)).filter(|lot| lots.registered(lot).is_none());
-            let field = format!("adverse_event.suspect_lots[{item}]");
-            raised.extend(
-                lot.map(|lot| Deviation::new(codes::UNKNOWN_LOT, fact, &field).of_lot(&lot)),
-            );
-        }
     }
     let cases = patient.of_kind(pick!(AdverseEvent));
     let cases: BTreeSet<&str> = cases.map(|(_, event)| event.case_id.as_str()).collect();
@@ -65,10 +56,7 @@ fn unassessed(
     if event.serious.is_empty() {
         return None;
     }
-    let days = plans_at(catalogue, fact)
-        .into_iter()
-        .filter_map(|plan| plan.plan.parameters.as_ref()?.assessment_days)
-        .min()?;
+    let days = least(catalogue, fact, |plan| plan.assessment_days)?;
     let deadline = days_after(aware_on(fact, event), days)?;
     let assessments = patient.of_kind(pick!(CausalityAssessment));
     let first = assessments
@@ -98,10 +86,7 @@ fn uncoded(
         let term = event.term.as_ref();
         term.is_some_and(|term| !term.llt_code.is_empty() || !term.pt_code.is_empty())
     };
-    let days = plans_at(catalogue, fact)
-        .into_iter()
-        .filter_map(|plan| plan.plan.parameters.as_ref()?.coding_days)
-        .min()?;
+    let days = least(catalogue, fact, |plan| plan.coding_days)?;
     let deadline = days_after(aware_on(fact, event), days)?;
     let mut reports = patient.of_kind(pick!(AdverseEvent));
     let coded = reports.any(|(_, report)| report.case_id == event.case_id && is_coded(report));

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Details, Deviation, envelope::days_after, lots::plans_at};
+use super::{
+    Details, Deviation,
+    envelope::{days_after, least},
+};
 use crate::{
     pb::{self, Finding, SampleEventKind, SampleInstruction, WithdrawalScope, record::Kind},
     record::format::Decimal,
@@ -72,9 +75,13 @@ pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     raised.extend(not_destroyed(patient, catalogue));
     for (fact, result) in patient.of_kind(pick!(AssayResult)) {
         raised.extend(of_method(fact, result, catalogue));
-        raised.extend(above_expected(fact, result, catalogue));
+        // The plan is the one in force where the patient is, not at the laboratory.
+        let mut samples = patient.of_kind(pick!(SampleCollected));
+        let taken = samples.find(|(_, sample)| sample.sample_id == result.sample_id);
+        let taken = taken.map(|(taken, _)| taken);
+        raised.extend(above_expected(fact, result, taken, catalogue));
         raised.extend(on_rejected(fact, result, patient));
-        raised.extend(late(fact, result, patient, catalogue));
+        raised.extend(taken.and_then(|taken| late(fact, result, taken, catalogue)));
     }
     raised
 }
@@ -163,10 +170,7 @@ fn not_destroyed(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
         if withdrawal.sample_instruction() != SampleInstruction::Destroy {
             continue;
         }
-        let days = plans_at(catalogue, fact)
-            .into_iter()
-            .filter_map(|plan| plan.plan.parameters.as_ref()?.sample_destruction_days)
-            .min();
+        let days = least(catalogue, fact, |plan| plan.sample_destruction_days);
         let Some(deadline) = days.and_then(|days| days_after(fact.on, days)) else {
             continue;
         };
@@ -226,23 +230,24 @@ fn of_method(fact: &Seen, result: &pb::AssayResult, catalogue: &Catalogue) -> Op
 }
 
 /// A share of cells or a clone above what the plan or the method expects, of which the findings say nothing.
-fn above_expected(fact: &Seen, result: &pb::AssayResult, catalogue: &Catalogue) -> Vec<Deviation> {
+fn above_expected(
+    fact: &Seen,
+    result: &pb::AssayResult,
+    taken: Option<&Seen>,
+    catalogue: &Catalogue,
+) -> Vec<Deviation> {
     let findings: BTreeSet<Finding> = result.findings().collect();
     if findings.contains(&Finding::Invalid) {
         return Vec::new();
     }
     let number = |text: &str| Decimal::parse(text).ok();
-    let plans = || {
-        plans_at(catalogue, fact)
-            .into_iter()
-            .filter_map(|plan| plan.plan.parameters.as_ref())
-    };
     let of_method = result
         .method
         .as_ref()
         .and_then(|key| number(&method(key, catalogue)?.1.expected_max_percent));
-    let of_plans = plans().filter_map(|plan| number(&plan.expected_max_percent));
-    let expected = of_plans.chain(of_method).min();
+    let of_plan =
+        taken.and_then(|taken| least(catalogue, taken, |plan| number(&plan.expected_max_percent)));
+    let expected = of_plan.into_iter().chain(of_method).min();
     let mut raised = Vec::new();
     let mut raise = |rule, field| {
         raised.push(Deviation::new(rule, fact, field).of_sample(&result.sample_id));
@@ -256,9 +261,11 @@ fn above_expected(fact: &Seen, result: &pb::AssayResult, catalogue: &Catalogue) 
     if unsaid {
         raise(codes::RESULT_ABOVE_EXPECTED_UNSAID, "assay_result.findings");
     }
-    let threshold = plans()
-        .filter_map(|plan| number(&plan.dominant_clone_percent))
-        .min();
+    let threshold = taken.and_then(|taken| {
+        least(catalogue, taken, |plan| {
+            number(&plan.dominant_clone_percent)
+        })
+    });
     let clones = result.clones.iter();
     let largest = clones
         .filter_map(|clone| number(&clone.abundance_percent))
@@ -293,16 +300,10 @@ fn on_rejected(fact: &Seen, result: &pb::AssayResult, patient: &Patient) -> Opti
 fn late(
     fact: &Seen,
     result: &pb::AssayResult,
-    patient: &Patient,
+    taken: &Seen,
     catalogue: &Catalogue,
 ) -> Option<Deviation> {
-    let mut samples = patient.of_kind(pick!(SampleCollected));
-    let (taken, _) = samples.find(|(_, sample)| sample.sample_id == result.sample_id)?;
-    // The plan in force where the patient is, not at the laboratory.
-    let days = plans_at(catalogue, taken)
-        .into_iter()
-        .filter_map(|plan| plan.plan.parameters.as_ref()?.turnaround_days)
-        .min()?;
+    let days = least(catalogue, taken, |plan| plan.turnaround_days)?;
     let due = days_after(taken.on, days)?;
     let details = Details {
         due: Some(due),

@@ -207,23 +207,31 @@ fn told(raised: &[Deviation]) -> Vec<String> {
 fn the_worked_history_raises_what_it_is_expected_to() {
     let raised = told(&car_t().raised("2026-01-15"));
     let expected = [
-        "LATE_RECORDING P6 2024-04-30 2024-05-20 20",
         "COI_VERIFICATION_MISMATCH P6 DP-006B P4",
+        "CONSENT_VERSION_NOT_EFFECTIVE P4 2024-04-05 2024-04-10",
+        "LATE_RECONSENT P2 2024-05-14 2024-06-03 20",
+        "LATE_RECONSENT P4 2024-06-09 2024-06-20 11",
+        "LATE_RECORDING P6 2024-04-30 2024-05-20 20",
+        "LATE_SAMPLE P2 2022-05-18 2022-05-25 7",
+        "LATE_SAMPLE P2 2024-07-29 2024-08-20 22",
+        "LATE_SAMPLE P4 2021-11-18 2021-11-30 12",
+        "LATE_SAMPLE P4 2023-05-10 2023-06-02 23",
     ];
     let of_code = |code: &str| {
         let raised = raised
             .iter()
             .filter(|one| one.starts_with(&format!("{code} ")));
-        raised.collect::<BTreeSet<_>>()
+        raised.map(String::as_str).collect::<BTreeSet<_>>()
     };
-    for code in ["LATE_RECORDING", "COI_VERIFICATION_MISMATCH"] {
-        let expected = expected.iter().filter(|one| one.starts_with(code));
-        let expected: Vec<&str> = expected.copied().collect();
-        assert_eq!(
-            of_code(code).into_iter().collect::<Vec<_>>(),
-            expected,
-            "{code}"
-        );
+    for code in [
+        "COI_VERIFICATION_MISMATCH",
+        "CONSENT_VERSION_NOT_EFFECTIVE",
+        "LATE_RECONSENT",
+        "LATE_RECORDING",
+        "LATE_SAMPLE",
+    ] {
+        let expected = expected.into_iter().filter(|one| one.starts_with(code));
+        assert_eq!(of_code(code), expected.collect(), "{code}");
     }
     // Nothing in it is wrong with a lot, a chain of identity, or the order of things.
     for code in [
@@ -250,6 +258,15 @@ fn the_worked_history_raises_what_it_is_expected_to() {
         "INPUT_NOT_USABLE",
         "UNKNOWN_INPUT",
         "COI_OF_INPUT_DIFFERS",
+        "NO_VALID_CONSENT",
+        "TREATED_BEFORE_CONSENT",
+        "CONSENT_VERSION_SUPERSEDED",
+        "SIGNATORY_NOT_AUTHORISED",
+        "DISCUSSER_NOT_DELEGATED",
+        "LATE_MAJORITY_CONSENT",
+        "LATE_ASSENT",
+        "VISIT_OUT_OF_WINDOW",
+        "INCOMPLETE_VISIT",
     ] {
         assert_eq!(of_code(code), BTreeSet::new());
     }
@@ -270,4 +287,8 @@ fn the_odd_submissions_of_the_worked_history_are_flagged() {
     check("2026-01-02", given("P1", "DP-002"), "COI_MISMATCH_CRITICAL");
     let sample = json!({"sampleCollected": {"sampleId": "SMP-999"}, "patient": "P2"});
     check("2025-02-01", sample, "AFTER_DEATH");
+    check("2026-01-02", given("P-NEW", "DP-001"), "NO_VALID_CONSENT");
+    let signed = json!({"consentSigned": {"version": {"family": "ICF-LTFU-CAR19", "version": "2.0"},
+        "signatory": "SIGNATORY_SELF"}, "patient": "P4", "site": "9521123001022"});
+    check("2024-04-05", signed, "CONSENT_VERSION_NOT_EFFECTIVE");
 }

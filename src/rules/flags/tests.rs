@@ -496,10 +496,8 @@ fn visits_and_samples_raise() {
     let visit = |spoils: &[(&'static str, Value)], expected: &[&str]| {
         raises("follow_up_visit", spoils, expected);
     };
-    visit(
-        &[("blocks", json!([{"block": 1, "status": 1}]))],
-        &["INCOMPLETE_VISIT follow_up_visit.blocks"],
-    );
+    // Whether a visit must have all of its blocks depends on when it was held.
+    visit(&[("blocks", json!([{"block": 1, "status": 1}]))], &[]);
     visit(
         &[("blocks/3/status", json!("BLOCK_STATUS_NOT_DONE"))],
         &["BLOCK_NOT_DONE follow_up_visit.blocks[3].status"],
