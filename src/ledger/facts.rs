@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 
 use super::{ReadError, Shared, reader};
 use crate::{
-    record::entry::EntryView,
-    rules::fact::{Fact, Facts, Subject, corrected},
+    record::{entry::EntryView, format::parse_uuid},
+    rules::fact::{Fact, Facts, Records, Subject, corrected},
     tlog::{Index, TreeSize},
     views::Signed,
 };
@@ -247,5 +247,28 @@ impl Facts for LedgerFacts {
             .and_then(|indexes| self.facts_at(&indexes))
             .and_then(|facts| self.with_what_is_corrected(facts));
         self.or_suspect(facts)
+    }
+}
+
+impl Records for LedgerFacts {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, ReadError> {
+        let Ok(id) = parse_uuid(record_id) else {
+            return Ok(None);
+        };
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let candidates =
+            self.or_suspect(views.ids.candidates(store, &id).map_err(ReadError::from))?;
+        for index in candidates {
+            if self.size.value() <= index.value() {
+                continue;
+            }
+            let found = self.or_suspect(self.facts_at(&[index]))?;
+            let same =
+                |fact: &&Arc<Fact>| parse_uuid(&fact.record.record_id).is_ok_and(|own| own == id);
+            if let Some(fact) = found.iter().find(same) {
+                return Ok(Some(Arc::clone(fact)));
+            }
+        }
+        Ok(None)
     }
 }

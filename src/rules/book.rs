@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    fact::{Fact, Facts, Subject, corrected, subjects},
+    fact::{Fact, Facts, Records, Subject, corrected, subjects},
     question::subjects_as_corrected,
 };
 
@@ -85,5 +85,12 @@ impl Facts for Book {
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
         Ok(self.by_subject.get(subject).cloned().unwrap_or_default())
+    }
+}
+
+impl Records for Book {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Infallible> {
+        let of_record = self.corrected.get(record_id);
+        Ok(of_record.and_then(|facts| facts.first()).cloned())
     }
 }
