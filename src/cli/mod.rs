@@ -27,6 +27,8 @@ mod local;
 #[cfg(feature = "server")]
 mod maintain;
 #[cfg(feature = "server")]
+mod plan_template;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
@@ -75,6 +77,9 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -140,6 +145,8 @@ impl Command {
             Self::Record(arguments) => record::run(&arguments),
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
             #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]

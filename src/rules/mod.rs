@@ -31,3 +31,5 @@ pub mod keys;
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
+#[cfg(feature = "server")]
+pub mod template;
