@@ -11,6 +11,8 @@ mod receipt;
 mod verify;
 
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod demo;
@@ -92,6 +94,10 @@ enum Command {
     /// Check a ledger's data directory: the log, both copies, the views.
     #[cfg(feature = "server")]
     Fsck(maintain::FsckArguments),
+    /// Make what measurements need.
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Drop a ledger's views and make them again from entry 0.
     #[cfg(feature = "server")]
     RebuildViews(maintain::RebuildViewsArguments),
@@ -155,6 +161,8 @@ impl Command {
             Self::Prove(arguments) => inspect::prove(&arguments),
             #[cfg(feature = "server")]
             Self::Fsck(arguments) => maintain::fsck(&arguments),
+            #[cfg(feature = "server")]
+            Self::Bench(command) => bench::run(&command),
             #[cfg(feature = "server")]
             Self::RebuildViews(arguments) => maintain::rebuild_views(&arguments),
         }
