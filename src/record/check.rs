@@ -39,12 +39,34 @@ pub enum DecodeError {
 /// More violations of one record than these are not told: nobody reads them, and they have to travel.
 pub const VIOLATIONS_MAX: usize = 100;
 
-/// Everything that is wrong with a record, as far as the record itself shows it; nothing, and it may be
-/// recorded. `now` is the ledger's clock.
-pub fn check(record: &pb::Record, now: DateTime<Utc>) -> Vec<Violation> {
+/// What one walk over a record finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Everything that is wrong with it, as far as the record itself shows it; nothing, and it may be
+    /// recorded.
+    pub violations: Vec<Violation>,
+    /// The paths of the identifiers and lots whose labels could not be read with certainty.
+    pub unverified: Vec<String>,
+}
+
+/// Walks over a record. `now` is the ledger's clock.
+pub fn examine(record: &pb::Record, now: DateTime<Utc>) -> Findings {
     let mut checker = Checker::new(record, now);
     record.check(&mut checker);
-    checker.violations
+    let Checker {
+        violations,
+        unverified,
+        ..
+    } = checker;
+    Findings {
+        violations,
+        unverified,
+    }
+}
+
+/// Everything that is wrong with a record, as [`examine`] finds it.
+pub fn check(record: &pb::Record, now: DateTime<Utc>) -> Vec<Violation> {
+    examine(record, now).violations
 }
 
 /// Decodes a record and checks it.
@@ -55,13 +77,6 @@ pub fn check_encoded(
     let record = pb::Record::decode(encoded).map_err(DecodeError::Malformed)?;
     let violations = check(&record, now);
     Ok((record, violations))
-}
-
-/// The paths of the identifiers and lots whose labels could not be read with certainty.
-pub fn unverified_identifiers(record: &pb::Record) -> Vec<String> {
-    let mut checker = Checker::new(record, DateTime::<Utc>::MAX_UTC);
-    record.check(&mut checker);
-    checker.unverified
 }
 
 /// A message that can say what is wrong with it.
@@ -431,17 +446,8 @@ impl Checker<'_> {
         if VIOLATIONS_MAX <= self.violations.len() {
             return;
         }
-        let steps = self
-            .path
-            .iter()
-            .chain([&step])
-            .map(|Step { name, item }| match item {
-                Some(item) => format!("{name}[{item}]"),
-                None => (*name).to_owned(),
-            });
-        let field = steps.collect::<Vec<_>>().join(".");
         self.violations.push(Violation {
-            field,
+            field: path(self.path.iter().chain([&step])),
             rule,
             remedy: remedy.to_owned(),
         });

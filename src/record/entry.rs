@@ -328,11 +328,20 @@ impl<'a> Wire<'a> {
     }
 
     /// The number of the field at the front, which is passed over whatever its type.
+    #[inline]
     fn skip_field(&mut self) -> Option<u32> {
         const VARINT: u64 = 0;
         const FIXED_64: u64 = 1;
         const SIZED: u64 = 2;
         const FIXED_32: u64 = 5;
+        // Most fields of a record are short texts and small numbers, numbered below 16.
+        if let [tag @ 8..0x80, short @ ..0x80, ref rest @ ..] = *self.0
+            && let wire_type @ (VARINT | SIZED) = u64::from(tag & 7)
+        {
+            let len = if wire_type == SIZED { short } else { 0 };
+            self.0 = rest.get(usize::from(len)..)?;
+            return Some(u32::from(tag >> 3));
+        }
         let tag = self.varint()?;
         match tag & 7 {
             VARINT => drop(self.varint()?),

@@ -23,7 +23,7 @@ mod time;
 pub(crate) mod tests;
 
 pub use check::{
-    DecodeError, VIOLATIONS_MAX, Violation, check, check_encoded, kind_name, kind_rule,
-    unverified_identifiers,
+    DecodeError, Findings, VIOLATIONS_MAX, Violation, check, check_encoded, examine, kind_name,
+    kind_rule,
 };
 pub use time::{SKEW_MAX, Span, event_precision, event_span};

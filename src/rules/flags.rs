@@ -46,8 +46,13 @@ pub struct Flag {
     pub text: String,
 }
 
-/// The flags that a record raises by itself, as recorded at that time. The record has passed its checks.
-pub fn flags(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<Flag> {
+/// The flags that a record raises by itself, as recorded at that time. The record has passed its checks, which
+/// found these labels `unverified`.
+pub fn flags(
+    record: &pb::Record,
+    unverified: Vec<String>,
+    recorded_at: DateTime<Utc>,
+) -> Vec<Flag> {
     let Some(kind) = &record.kind else {
         return Vec::new();
     };
@@ -56,7 +61,7 @@ pub fn flags(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<Flag> {
         flags: Vec::new(),
     };
     envelope(record, kind, recorded_at, &mut raised);
-    for field in record::unverified_identifiers(record) {
+    for field in unverified {
         raised.push(codes::IDENTIFIER_UNVERIFIED, field);
     }
     kinds::of_kind(record, kind, recorded_at, &mut raised);

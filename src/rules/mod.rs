@@ -22,10 +22,14 @@ pub mod catalogue;
 #[cfg(feature = "server")]
 pub mod change;
 #[cfg(feature = "server")]
+pub mod cohort;
+#[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(feature = "server")]
 pub mod fact;
 pub mod flags;
+#[cfg(feature = "server")]
+pub mod follow_up;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod patient;

@@ -9,7 +9,9 @@ use super::{
     question::{Question, Seen},
 };
 use crate::{
-    pb::{self, AdministrationStatus, PatientState, WithdrawalScope, record::Kind},
+    pb::{
+        self, AdministrationStatus, PatientState, SampleEventKind, WithdrawalScope, record::Kind,
+    },
     record::format::parse_civil_date,
 };
 
@@ -22,15 +24,31 @@ pub struct Patient {
     pub as_of: NaiveDate,
     /// Every fact that bears on the patient, in the order of the day and then of the log.
     pub facts: Vec<Seen>,
+    /// The rejections of samples that are known, also those of a later day: like a correction, a rejection tells
+    /// what was true of a sample (R-S2).
+    pub rejections: Vec<Seen>,
 }
 
 impl Patient {
     /// The patient of a dossier, as the question sees it.
     pub fn of(dossier: &Dossier, question: &Question) -> Self {
+        let mut facts = dossier.seen(&Question {
+            as_of: NaiveDate::MAX,
+            ..*question
+        });
+        let is_rejection = |fact: &&Seen| {
+            let Some(Kind::SampleEvent(event)) = fact.kind() else {
+                return false;
+            };
+            event.event() == SampleEventKind::Rejected
+        };
+        let rejections = facts.iter().filter(is_rejection).cloned().collect();
+        facts.retain(|fact| fact.on <= question.as_of);
         Self {
             id: dossier.known_as(question),
             as_of: question.as_of,
-            facts: dossier.seen(question),
+            facts,
+            rejections,
         }
     }
 

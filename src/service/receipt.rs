@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{blocking, error::CallError};
+use super::{blocking, error::CallError, submission::CheckedRecord};
 use crate::{
     ledger::{Accepted, Ledger, ReadError},
     pb,
@@ -21,21 +21,21 @@ use crate::{
 pub(super) async fn receipt(
     ledger: &Arc<Ledger>,
     accepted: Accepted,
-    record: Box<pb::Record>,
+    record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
     if !accepted.repeated {
         // What proves a new entry is in memory.
-        return make(ledger, accepted, &record);
+        return make(ledger, accepted, record);
     }
     let ledger = Arc::clone(ledger);
-    blocking(move || make(&ledger, accepted, &record)).await
+    blocking(move || make(&ledger, accepted, record)).await
 }
 
 /// The receipt of an entry that carries this record. May read the store.
 pub(super) fn make(
     ledger: &Ledger,
     accepted: Accepted,
-    record: &pb::Record,
+    record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
     let Accepted {
         index,
@@ -47,8 +47,9 @@ pub(super) fn make(
         index: index.value(),
     };
     let view = EntryView::parse(&entry).map_err(damaged)?;
+    let of_key = key_flags(published.keys(), &view, &record.record);
     let mut flags = raised(record, view.recorded_at.to_utc());
-    flags.extend(key_flags(published.keys(), &view, record));
+    flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     Ok(pb::Receipt {
         index: index.value(),
@@ -61,7 +62,7 @@ pub(super) fn make(
 }
 
 /// The receipt of a record that was only looked at: what would be flagged.
-pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
+pub(super) fn preview(record: CheckedRecord, now: DateTime<Utc>) -> pb::Receipt {
     pb::Receipt {
         flags: raised(record, now),
         ..pb::Receipt::default()
@@ -69,8 +70,9 @@ pub(super) fn preview(record: &pb::Record, now: DateTime<Utc>) -> pb::Receipt {
 }
 
 /// The flags that the record raises by itself.
-fn raised(record: &pb::Record, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
-    let flags = flags(record, recorded_at).into_iter();
+fn raised(record: CheckedRecord, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
+    let CheckedRecord { record, unverified } = record;
+    let flags = flags(&record, unverified, recorded_at).into_iter();
     let flag = |Flag {
                     code,
                     severity,

@@ -12,7 +12,7 @@ use super::{
     driven::Driven,
     error::{CallError, complete, item_status},
     receipt,
-    submission::{Checked, Desk},
+    submission::{Checked, CheckedRecord, Desk},
 };
 use crate::{
     clock::Clock,
@@ -97,7 +97,7 @@ impl RecordingService for Recording {
         } = request;
         let Checked { submission, record } = self.check(actor, submission)?;
         let receipt = if validate_only {
-            receipt::preview(&record, self.clock.now())
+            receipt::preview(record, self.clock.now())
         } else {
             let accepted = self
                 .ledger
@@ -125,7 +125,7 @@ impl RecordingService for Recording {
         let batch = blocking(move || service.check_batch(&actor, submissions)).await?;
         let receipts = if validate_only {
             let now = self.clock.now();
-            let records = batch.iter().map(|checked| &checked.record);
+            let records = batch.into_iter().map(|checked| checked.record);
             records
                 .map(|record| receipt::preview(record, now))
                 .collect()
@@ -141,7 +141,7 @@ impl RecordingService for Recording {
                 .map_err(CallError::from)?;
             let ledger = Arc::clone(&self.ledger);
             let receipts = move || -> Result<_, CallError> {
-                let pairs = accepted.into_iter().zip(&records);
+                let pairs = accepted.into_iter().zip(records);
                 pairs
                     .map(|(accepted, record)| receipt::make(&ledger, accepted, record))
                     .collect()
@@ -175,7 +175,7 @@ enum Waiting {
     /// It is in the queue.
     Queued {
         answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
-        record: Box<pb::Record>,
+        record: CheckedRecord,
         _share: OwnedSemaphorePermit,
     },
     /// It was refused.

@@ -32,8 +32,16 @@ pub(super) const BATCH_BYTES_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) submission: ledger::Submission,
+    pub(super) record: CheckedRecord,
+}
+
+/// A record that has passed its checks.
+#[derive(Debug)]
+pub(super) struct CheckedRecord {
     /// Boxed: it is larger than a kilobyte, and goes from hand to hand.
     pub(super) record: Box<pb::Record>,
+    /// The labels in it that could not be read with certainty.
+    pub(super) unverified: Vec<String>,
 }
 
 /// Where in a request a submission stands.
@@ -156,7 +164,8 @@ impl Desk<'_> {
                 remedy,
             ));
         }
-        for violation in record::check(&record, self.now) {
+        let found = record::examine(&record, self.now);
+        for violation in found.violations {
             let field = format!("{path}.record.{}", violation.field);
             violations.push(Violation { field, ..violation });
         }
@@ -169,6 +178,10 @@ impl Desk<'_> {
             event_time: event_time(&record),
             authority: about_keys.then(|| record.clone()),
             record: bytes,
+        };
+        let record = CheckedRecord {
+            record,
+            unverified: found.unverified,
         };
         Some(Checked { submission, record })
     }

@@ -79,13 +79,49 @@ pub struct NotAHash {
     pub have: usize,
 }
 
+/// The state that SHA-256 begins with (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
 /// SHA-256(0x00 || entry).
+///
+/// All but the first block and the last two are hashed where they stand, and nothing is kept in between:
+/// that spares a tenth of the time.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let digest = Sha256::new()
-        .chain_update([LEAF_PREFIX])
-        .chain_update(entry)
-        .finalize();
-    Hash(digest.into())
+    let Some((begin, rest)) = entry.split_first_chunk::<63>() else {
+        let hasher = Sha256::new().chain_update([LEAF_PREFIX]);
+        return Hash(hasher.chain_update(entry).finalize().into());
+    };
+    let mut first = [LEAF_PREFIX; 64];
+    first[1..].copy_from_slice(begin);
+    let (blocks, end) = rest.as_chunks::<64>();
+
+    // A one bit, zeroes, and the number of bits in eight bytes: in the last block, or one more.
+    let mut padded = [[0; 64]; 2];
+    if let (text, [one, ..]) = padded.as_flattened_mut().split_at_mut(end.len()) {
+        text.copy_from_slice(end);
+        *one = 0x80;
+    }
+    let (last, _) = padded.split_at_mut(if end.len() < 56 { 1 } else { 2 });
+    if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
+        // No slice has 2^60 bytes.
+        let bytes = u64::try_from(entry.len()).unwrap_or(u64::MAX);
+        *length = bytes.saturating_add(1).saturating_mul(8).to_be_bytes();
+    }
+
+    let mut state = INITIAL;
+    compress256(&mut state, &[first]);
+    compress256(&mut state, blocks);
+    compress256(&mut state, last);
+    digest(state)
 }
 
 /// SHA-256(0x01 || left || right).
@@ -93,28 +129,47 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 /// A tree has as many nodes as leaves, and their 65 bytes always fill the same two blocks, padding
 /// included: laying them out here spares a fifth of the time.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    /// FIPS 180-4, section 5.3.3.
-    const INITIAL: [u32; 8] = [
-        0x6a09_e667,
-        0xbb67_ae85,
-        0x3c6e_f372,
-        0xa54f_f53a,
-        0x510e_527f,
-        0x9b05_688c,
-        0x1f83_d9ab,
-        0x5be0_cd19,
-    ];
-    let mut padded = [0; 128];
-    padded[0] = NODE_PREFIX;
-    padded[1..33].copy_from_slice(&left.0);
-    padded[33..65].copy_from_slice(&right.0);
-    // A one bit, zeroes, and the number of bits: 65 × 8.
-    padded[65] = 0x80;
-    padded[126..].copy_from_slice(&520_u16.to_be_bytes());
-
+    let mut blocks = [[0; 64]; 2];
+    lay_out_node(&mut blocks, left, right);
     let mut state = INITIAL;
-    let (blocks, _) = padded.as_chunks();
-    compress256(&mut state, blocks);
+    compress256(&mut state, &blocks);
+    digest(state)
+}
+
+/// The nodes over these pairs: what [`node_hash`] gives for each. Many are laid out before the first is
+/// hashed, because the processor waits when it reads at once what it has written piece by piece.
+pub(super) fn node_hashes(pairs: &[[Hash; 2]], nodes: &mut [Hash]) {
+    const TOGETHER: usize = 16;
+    let mut laid_out = [[[0; 64]; 2]; TOGETHER];
+    for (pairs, nodes) in pairs.chunks(TOGETHER).zip(nodes.chunks_mut(TOGETHER)) {
+        for (blocks, [left, right]) in laid_out.iter_mut().zip(pairs) {
+            lay_out_node(blocks, left, right);
+        }
+        for (blocks, node) in laid_out.iter().zip(nodes).take(pairs.len()) {
+            let mut state = INITIAL;
+            compress256(&mut state, blocks);
+            *node = digest(state);
+        }
+    }
+}
+
+/// Writes a node's bytes and their padding over blocks of zeroes, or of another node.
+fn lay_out_node(blocks: &mut [[u8; 64]; 2], left: &Hash, right: &Hash) {
+    let [first, second] = blocks;
+    first[0] = NODE_PREFIX;
+    first[1..33].copy_from_slice(&left.0);
+    let (begin, [end]) = right.0.split_at(31) else {
+        return;
+    };
+    first[33..].copy_from_slice(begin);
+    second[0] = *end;
+    // A one bit, zeroes, and the number of bits: 65 × 8.
+    second[1] = 0x80;
+    second[62..].copy_from_slice(&520_u16.to_be_bytes());
+}
+
+/// The hash that a state stands for.
+fn digest(state: [u32; 8]) -> Hash {
     let mut digest = [0; HASH_BYTES];
     let (words, _) = digest.as_chunks_mut();
     for (bytes, word) in words.iter_mut().zip(state) {
@@ -146,11 +201,41 @@ mod tests {
     }
 
     #[test]
+    fn a_leaf_of_any_length_is_hashed_as_the_bytes_it_stands_for() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(65_536).collect();
+        for length in (0..=1_000).chain([65_473, 65_534, 65_535]) {
+            let entry = &bytes[1..=length];
+            let prefixed = [&[LEAF_PREFIX][..], entry].concat();
+            assert_eq!(
+                leaf_hash(entry),
+                Hash(Sha256::digest(prefixed).into()),
+                "{length}"
+            );
+        }
+    }
+
+    #[test]
     fn a_node_is_hashed_as_the_bytes_it_stands_for() {
         for byte in 0..=255 {
             let (left, right) = (leaf_hash(&[byte]), leaf_hash(&[byte, byte]));
             let bytes = [&[NODE_PREFIX][..], left.as_ref(), right.as_ref()].concat();
             assert_eq!(node_hash(&left, &right), Hash(Sha256::digest(bytes).into()));
+        }
+    }
+
+    #[test]
+    fn nodes_together_are_hashed_as_each_by_itself() {
+        let leaf = |byte| leaf_hash(&[byte]);
+        let pairs: Vec<[Hash; 2]> = (0..40).map(|byte| [leaf(byte), leaf(byte + 100)]).collect();
+        for count in 0..=pairs.len() {
+            let mut nodes = vec![Hash::ZERO; 41];
+            node_hashes(&pairs[..count], &mut nodes);
+            let mut expected: Vec<Hash> = pairs[..count]
+                .iter()
+                .map(|[l, r]| node_hash(l, r))
+                .collect();
+            expected.resize(41, Hash::ZERO);
+            assert_eq!(nodes, expected);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tiles: the tree cut into pieces of 256 hashes and 8 levels, with the paths C2SP `tlog-tiles` gives
 //! them. What a tile's bytes are kept in is not known here.
 
-use super::{EMPTY_ROOT, Hash, NodeId, TreeSize, node_hash};
+use super::{EMPTY_ROOT, Hash, NodeId, TreeSize, hash::node_hashes, node_hash};
 
 /// How many levels of the tree a tile spans.
 pub const TILE_HEIGHT: u8 = 8;
@@ -172,10 +172,19 @@ impl TileNodes {
     /// The tile with these hashes; `None` if they are more than 256.
     pub fn from_hashes(hashes: &[Hash]) -> Option<Self> {
         let mut tile = Self::new();
-        hashes
-            .iter()
-            .try_for_each(|hash| tile.push(*hash))
-            .map(|()| tile)
+        tile.len = hashes.len();
+        tile.nodes
+            .get_mut(..WIDTH)?
+            .get_mut(..hashes.len())?
+            .copy_from_slice(hashes);
+        for row in 1..=TILE_HEIGHT {
+            let (below, above) = tile.nodes.split_at_mut(position(row, 0));
+            let (_, below) = below.split_at(position(row.saturating_sub(1), 0));
+            let count = hashes.len().unbounded_shr(u32::from(row));
+            let (pairs, _) = below.as_chunks();
+            node_hashes(pairs.get(..count)?, above);
+        }
+        Some(tile)
     }
 
     /// Adds a hash at the right; `None`, and nothing added, if the tile is full.

@@ -21,8 +21,8 @@ pub(super) struct Scan {
     pub(super) first: Option<Joint>,
     /// Where the bundle after joins the last entry.
     pub(super) last: Option<Joint>,
-    /// The leaf hashes, and the nodes over them.
-    pub(super) nodes: TileNodes,
+    /// The leaf hashes, and the nodes over them, if nothing is wrong.
+    pub(super) nodes: Option<TileNodes>,
     /// What depends on the keys on record, in the order of the entries.
     pub(super) steps: Vec<Step>,
     /// The first thing that is wrong; what stands above was found before it.
@@ -76,6 +76,7 @@ pub(super) enum Checked {
 pub(super) struct Buffers {
     tile: Vec<u8>,
     entries: Vec<u8>,
+    leaves: Vec<Hash>,
 }
 
 /// Checks a bundle against the keys that were on record before its round.
@@ -100,7 +101,12 @@ impl Scan {
         keys: &KeyRegistry,
         buffers: &mut Buffers,
     ) -> Result<(), VerifyError> {
-        let Buffers { tile, entries } = buffers;
+        let Buffers {
+            tile,
+            entries,
+            leaves,
+        } = buffers;
+        leaves.clear();
         read_tile(source, bundle, tile)?;
         let file = LogFile::Entries(bundle);
         let read = source.entry_bundle(bundle, entries);
@@ -120,11 +126,13 @@ impl Scan {
                 EntryView::parse(entry).map_err(|source| Finding::Entry { index, source })?;
             self.place(index, leaf, &entry)?;
             self.judge(&entry, origin, keys)?;
+            leaves.push(leaf);
         }
         if !rest.is_empty() {
             let have = rest.len();
             return Err(Finding::BundleSurplus { file, have }.into());
         }
+        self.nodes = TileNodes::from_hashes(leaves);
         Ok(())
     }
 
@@ -143,8 +151,6 @@ impl Scan {
             None => self.first = Some(here),
         }
         self.last = Some(Joint { hash: leaf, ..here });
-        // There are as many leaves as the tile has hashes: 256 at most.
-        self.nodes.push(leaf);
         Ok(())
     }
 

@@ -159,7 +159,7 @@ impl<'a> Reading<'a> {
             return Err(error);
         }
         self.last = scan.last;
-        self.grow(source, &scan.nodes)
+        scan.nodes.map_or(Ok(()), |nodes| self.grow(source, &nodes))
     }
 
     fn take_keys(

@@ -55,7 +55,7 @@ impl Decimal {
         let number = Self {
             negative,
             whole: whole.parse().ok().ok_or(too_long)?,
-            fraction: format!("{fraction:0<38}").parse().ok().ok_or(too_long)?,
+            fraction: fraction_of(fraction).ok_or(too_long)?,
         };
         demand(
             !negative || number.whole != 0 || number.fraction != 0,
@@ -112,6 +112,16 @@ impl Decimal {
     const fn magnitude(self) -> (u128, u128) {
         (self.whole, self.fraction)
     }
+}
+
+/// The digits behind the point, in units of 10^-38.
+fn fraction_of(digits: &str) -> Option<u128> {
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let places = u32::try_from(digits.len()).ok()?;
+    let unit = 10_u128.checked_pow(38_u32.checked_sub(places)?)?;
+    digits.parse::<u128>().ok()?.checked_mul(unit)
 }
 
 impl Ord for Decimal {

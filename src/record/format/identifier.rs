@@ -21,9 +21,11 @@ pub fn parse_uuid(text: &str) -> Result<[u8; 16], FormatError> {
     if !is_hex || !groups.eq([8, 4, 4, 4, 12]) {
         return Err(wrong);
     }
-    let number = u128::from_str_radix(&text.replace('-', ""), 16)
-        .ok()
-        .ok_or(wrong)?;
+    // 32 digits of 4 bits.
+    let number = text
+        .chars()
+        .filter_map(|c| c.to_digit(16))
+        .fold(0_u128, |number, digit| number << 4 | u128::from(digit));
     demand(
         number != 0,
         "UUID_NIL",

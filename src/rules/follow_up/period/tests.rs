@@ -1,0 +1,419 @@
+//! The end of follow-up, rule by rule, with the day before and the day after.
+
+use super::*;
+use crate::rules::follow_up::story::{Story, car_t, day, known_at, months, signatures};
+
+#[track_caller]
+fn check(story: &Story, patient: &str, rows: &[(&str, Status, &str)]) {
+    for (as_of, status, end) in rows {
+        let period = story.period(patient, as_of);
+        let end = (!end.is_empty()).then(|| day(end));
+        assert_eq!((period.status, period.end), (*status, end), "as of {as_of}");
+    }
+}
+
+/// R-D1, R-D3: the end, by classes; the last administration on the last day of a month.
+#[test]
+fn the_end_follows_from_the_class_and_the_last_administration() {
+    use ProductClass as P;
+    for (classes, plan, end) in [
+        (&[P::Lenti][..], None, "2031-02-28"),
+        (&[P::Gammaretro], None, "2031-02-28"),
+        (&[P::OtherRetro], None, "2031-02-28"),
+        (&[P::Transposon], None, "2031-02-28"),
+        (&[P::GeneEditedInVivo], None, "2031-02-28"),
+        (&[P::GeneEditedExVivo], None, "2031-02-28"),
+        (&[P::Herpes], None, "2031-02-28"),
+        (&[P::Bacterial], None, "2031-02-28"),
+        (&[P::Aav], None, "2021-02-28"),
+        (&[P::Aav, P::Lenti], None, "2031-02-28"),
+        (&[P::Aav, P::Herpes], None, "2031-02-28"),
+        (&[P::Aav, P::Plasmid], None, "2021-02-28"),
+        (&[P::Plasmid], Some(24), "2018-02-28"),
+        (&[P::Lenti], Some(60), "2031-02-28"),
+        (&[P::Lenti], Some(181), "2031-03-29"),
+        (&[P::Herpes], Some(60), "2021-02-28"),
+        (&[P::Aav], Some(180), "2031-02-28"),
+    ] {
+        let mut story = Story::of_product(classes);
+        if let Some(plan) = plan {
+            story.plan("1", "2010-01-01", months(plan));
+        }
+        story.patient("P1", "2016-02-29");
+        check(&story, "P1", &[("2016-03-01", Status::Open, end)]);
+    }
+}
+
+/// R-D3, A-16: no default for these; 0 months of the product is not at all.
+#[test]
+fn a_product_that_says_zero_months_is_not_followed_unless_its_plan_says_so() {
+    let mut story = Story::of_product(&[ProductClass::Pox]);
+    story.patient("P1", "2016-02-29");
+    check(
+        &story,
+        "P1",
+        &[("2016-03-01", Status::NotRequired, "2016-02-29")],
+    );
+    let mut story = Story::default();
+    let kind = Kind::ProductRegistered(pb::ProductRegistered {
+        product_id: "PRODUCT".to_owned(),
+        gtins: vec![crate::rules::follow_up::story::GTIN.to_owned()],
+        product_classes: vec![ProductClass::Rna.into()],
+        ..Default::default()
+    });
+    story.tell("2010-01-01", "", kind);
+    story.patient("P1", "2016-02-29");
+    check(&story, "P1", &[("2066-03-01", Status::Open, "")]);
+}
+
+#[test]
+fn who_is_not_treated_has_no_period_and_who_is_not_enrolled_is_told() {
+    let mut story = Story::of_product(&[ProductClass::Aav]);
+    story.tell(
+        "2016-01-01",
+        "P1",
+        Kind::PatientRegistered(pb::PatientRegistered::default()),
+    );
+    check(&story, "P1", &[("2016-01-01", Status::NotTreated, "")]);
+    story.given("P1", "2016-02-01");
+    story.enrolled("P1", "2016-02-03");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2016-01-31", Status::NotTreated, ""),
+            ("2016-02-01", Status::NotEnrolled, "2021-02-01"),
+            ("2016-02-02", Status::NotEnrolled, "2021-02-01"),
+            ("2016-02-03", Status::Open, "2021-02-01"),
+            ("2021-02-01", Status::Open, "2021-02-01"),
+            ("2021-02-02", Status::Completed, "2021-02-01"),
+        ],
+    );
+    story.state("P1", pb::PatientState::Deceased, "2018-05-05");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2018-05-04", Status::Open, "2021-02-01"),
+            ("2018-05-05", Status::Dead, "2021-02-01"),
+        ],
+    );
+}
+
+/// A.3-1: the last administration, unless the plan says the first.
+#[test]
+fn the_anchor_is_the_last_administration_unless_the_plan_says_the_first() {
+    for (anchor, end) in [
+        (Anchor::LastAdministration, "2021-08-31"),
+        (Anchor::FirstAdministration, "2021-02-28"),
+    ] {
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        let parameters = pb::PlanParameters {
+            anchor: anchor.into(),
+            ..Default::default()
+        };
+        story.plan("1", "2010-01-01", parameters);
+        story.patient("P1", "2016-02-29");
+        story.given("P1", "2016-08-31");
+        check(
+            &story,
+            "P1",
+            &[
+                ("2016-08-30", Status::Open, "2021-02-28"),
+                ("2016-08-31", Status::Open, end),
+            ],
+        );
+    }
+}
+
+/// R-A1: the version that is signed holds from that day on.
+#[test]
+fn a_longer_plan_holds_once_its_consent_is_signed() {
+    let mut story = Story::of_amendment("2020-06-01");
+    story.patient("P1", "2016-01-15");
+    story.signed("P1", "2", "2020-07-31");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2020-06-01", Status::Open, "2021-01-15"),
+            ("2020-07-30", Status::Open, "2021-01-15"),
+            ("2020-07-31", Status::Open, "2031-01-15"),
+            ("2031-01-16", Status::Completed, "2031-01-15"),
+        ],
+    );
+    let course = &story.period("P1", "2020-06-01").courses[0];
+    assert_eq!(course.plan.as_ref().unwrap().version.version, "2", "R-E2");
+    let amendment = &course.amendments[0];
+    assert_eq!(amendment.state, AmendmentState::Awaited);
+    assert_eq!(amendment.deadline, Some(day("2020-07-31")));
+    let course = &story.period("P1", "2020-07-31").courses[0];
+    let given = AmendmentState::Given(day("2020-07-31"));
+    assert_eq!(course.amendments[0].state, given);
+    assert!(course.why.basis.contains("R-A1"));
+}
+
+/// R-A3: open past the old end until the deadline has passed.
+#[test]
+fn a_follow_up_stays_open_past_its_old_end_until_the_deadline_has_passed() {
+    let mut story = Story::of_amendment("2021-01-15");
+    story.patient("P1", "2016-01-15");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2021-01-15", Status::Open, "2021-01-15"),
+            ("2021-01-16", Status::OpenPendingReconsent, "2021-01-15"),
+            ("2021-03-16", Status::OpenPendingReconsent, "2021-01-15"),
+            ("2021-03-17", Status::Completed, "2021-01-15"),
+        ],
+    );
+    let missed = |as_of| story.period("P1", as_of).courses[0].missed().count();
+    assert_eq!((missed("2021-03-16"), missed("2021-03-17")), (0, 1));
+    // Signed on the last day it is in time; a day later it changes nothing.
+    story.patient("P2", "2016-01-15");
+    story.signed("P2", "2", "2021-03-16");
+    check(
+        &story,
+        "P2",
+        &[
+            ("2021-03-15", Status::OpenPendingReconsent, "2021-01-15"),
+            ("2021-03-16", Status::Open, "2031-01-15"),
+        ],
+    );
+    story.patient("P3", "2016-01-15");
+    story.signed("P3", "2", "2021-03-17");
+    check(
+        &story,
+        "P3",
+        &[("2021-03-17", Status::Completed, "2021-01-15")],
+    );
+}
+
+#[test]
+fn a_follow_up_past_its_old_end_is_over_on_the_day_of_the_decline() {
+    let mut story = Story::of_amendment("2021-01-10");
+    story.patient("P1", "2016-01-15");
+    story.declined("P1", "2", "2021-02-01");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2021-01-31", Status::OpenPendingReconsent, "2021-01-15"),
+            ("2021-02-01", Status::Completed, "2021-01-15"),
+        ],
+    );
+    let course = &story.period("P1", "2021-02-01").courses[0];
+    let declined = AmendmentState::Declined(day("2021-02-01"));
+    assert_eq!(course.amendments[0].state, declined);
+    assert_eq!(course.missed().count(), 0);
+    // Declined while the old period ran, it still runs; signed after all, it holds.
+    story.patient("P2", "2016-03-01");
+    story.declined("P2", "2", "2021-02-01");
+    story.signed("P2", "2", "2021-03-01");
+    check(
+        &story,
+        "P2",
+        &[
+            ("2021-02-28", Status::Open, "2021-03-01"),
+            ("2021-03-01", Status::Open, "2031-03-01"),
+        ],
+    );
+    story.patient("P3", "2016-02-28");
+    story.declined("P3", "2", "2021-02-01");
+    story.signed("P3", "2", "2021-03-01");
+    check(
+        &story,
+        "P3",
+        &[("2021-03-01", Status::Completed, "2021-02-28")],
+    );
+}
+
+/// R-A2: who is not followed any more on the effective day is recontacted.
+#[test]
+fn who_had_completed_before_an_amendment_is_missed_until_enrolled_again() {
+    let mut story = Story::of_amendment("2021-01-16");
+    story.patient("P1", "2016-01-15");
+    story.signed("P1", "2", "2021-02-01");
+    story.enrolled("P1", "2021-02-03");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2021-01-15", Status::Open, "2021-01-15"),
+            ("2021-01-16", Status::Completed, "2021-01-15"),
+            ("2021-02-02", Status::Completed, "2021-01-15"),
+            ("2021-02-03", Status::Open, "2031-01-15"),
+        ],
+    );
+    let before = story.period("P1", "2021-02-02");
+    assert_eq!(before.courses[0].missed().count(), 1);
+    assert!(before.gaps().is_empty());
+    let after = story.period("P1", "2021-02-03");
+    assert_eq!(after.courses[0].missed().count(), 0);
+    let gap = Gap {
+        from: day("2021-01-15"),
+        to: day("2021-02-03"),
+    };
+    assert_eq!(after.gaps(), [gap]);
+}
+
+#[test]
+fn a_second_enrolment_of_one_who_is_followed_changes_nothing() {
+    let mut story = Story::of_amendment("2020-06-01");
+    story.patient("P1", "2016-01-15");
+    story.enrolled("P1", "2020-07-01");
+    check(&story, "P1", &[("2020-07-01", Status::Open, "2021-01-15")]);
+    assert!(story.period("P1", "2022-01-01").gaps().is_empty());
+}
+
+#[test]
+fn who_is_enrolled_under_the_longer_plan_follows_it_from_the_start() {
+    let mut story = Story::of_amendment("2016-01-15");
+    story.patient("P1", "2016-01-15");
+    check(&story, "P1", &[("2016-01-15", Status::Open, "2031-01-15")]);
+}
+
+/// R-V4, A-33.
+#[test]
+fn persistence_at_the_end_keeps_it_open_until_a_decision() {
+    use pb::{Finding, MonitoringDecisionKind as D, SamplePurpose};
+    let mut story = Story::of_amendment("2040-01-01");
+    story.patient("P1", "2016-01-15");
+    story.sample("P1", "S1", &[SamplePurpose::Persistence], "2020-12-01");
+    story.result("P1", "S1", Finding::WithinExpected, "2021-01-15");
+    check(&story, "P1", &[("2021-01-16", Status::Open, "2021-01-15")]);
+    assert!(story.period("P1", "2021-01-16").courses[0].until_decision);
+    story.result("P1", "S1", Finding::VectorNotDetected, "2021-01-17");
+    check(&story, "P1", &[("2021-02-16", Status::Open, "2021-01-15")]);
+    story.decided("P1", D::Stop, None, "2021-03-01");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2021-02-28", Status::Open, "2021-01-15"),
+            ("2021-03-01", Status::Stopped, "2021-01-15"),
+        ],
+    );
+    // Issued after the end, a result does not open it again; nor does one without vector.
+    story.patient("P2", "2016-01-15");
+    story.sample("P2", "S2", &[SamplePurpose::Persistence], "2020-12-01");
+    story.result("P2", "S2", Finding::WithinExpected, "2021-01-14");
+    story.result("P2", "S2", Finding::VectorNotDetected, "2021-01-15");
+    story.result("P2", "S2", Finding::WithinExpected, "2021-01-16");
+    check(
+        &story,
+        "P2",
+        &[("2021-01-16", Status::Completed, "2021-01-15")],
+    );
+}
+
+#[test]
+fn only_a_decision_ends_waives_or_changes_a_follow_up() {
+    use pb::MonitoringDecisionKind as D;
+    for (decision, months, rows) in [
+        (
+            D::Stop,
+            None,
+            [Status::Stopped, Status::Stopped, Status::Stopped],
+        ),
+        (
+            D::Waive,
+            None,
+            [Status::Waived, Status::Waived, Status::Waived],
+        ),
+        (
+            D::Shorten,
+            Some(48),
+            [Status::Completed, Status::Completed, Status::Completed],
+        ),
+        (
+            D::Shorten,
+            Some(55),
+            [Status::Open, Status::Completed, Status::Completed],
+        ),
+        (
+            D::Extend,
+            Some(72),
+            [Status::Open, Status::Open, Status::Completed],
+        ),
+        (D::Extend, None, [Status::Open, Status::Open, Status::Open]),
+        (
+            D::Intensify,
+            None,
+            [Status::Open, Status::Open, Status::Completed],
+        ),
+        (
+            D::Resume,
+            None,
+            [Status::Open, Status::Open, Status::Completed],
+        ),
+    ] {
+        for of_product in [false, true] {
+            let mut story = Story::of_amendment("2040-01-01");
+            story.patient("P1", "2016-01-15");
+            let of = if of_product { "" } else { "P1" };
+            story.decided(of, decision, months, "2020-03-01");
+            let days = ["2020-03-01", "2021-01-15", "2022-01-16"];
+            assert_eq!(story.period("P1", "2020-02-29").status, Status::Open);
+            let have = days.map(|on| story.period("P1", on).status);
+            assert_eq!(have, rows, "{decision:?} {months:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_stopped_goes_on_when_it_is_resumed() {
+    use pb::MonitoringDecisionKind as D;
+    let mut story = Story::of_amendment("2040-01-01");
+    story.patient("P1", "2016-01-15");
+    story.decided("P1", D::Stop, None, "2018-01-01");
+    story.decided("P1", D::Resume, None, "2018-06-01");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2018-05-31", Status::Stopped, "2018-01-01"),
+            ("2018-06-01", Status::Open, "2021-01-15"),
+        ],
+    );
+}
+
+#[test]
+fn who_is_treated_again_after_the_end_is_followed_again() {
+    let mut story = Story::of_amendment("2040-01-01");
+    story.patient("P1", "2010-01-15");
+    story.given("P1", "2016-01-15");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2016-01-14", Status::Completed, "2015-01-15"),
+            ("2016-01-15", Status::Open, "2021-01-15"),
+        ],
+    );
+}
+
+#[test]
+fn the_car_t_history_ends_when_it_says() {
+    let book = car_t();
+    let known_at = known_at(&book, "2026-01-15");
+    let story = Story::over(book);
+    for (patient, end, status) in [
+        ("P1", "2034-03-15", Status::Open),
+        ("P2", "2034-08-31", Status::Dead),
+        ("P3", "2035-02-28", Status::Open),
+        ("P4", "2035-11-20", Status::Open),
+        ("P5", "2036-06-18", Status::Open),
+        ("P6", "2037-05-10", Status::Open),
+    ] {
+        let question = crate::rules::question::Question {
+            known_at,
+            ..story.question("2026-01-15")
+        };
+        let (patient, catalogue) = story.asked_as(patient, &question);
+        let consents = signatures(&patient);
+        let period = Period::of(&patient, &catalogue, &consents, question.as_of);
+        assert_eq!((period.end, period.status), (Some(day(end)), status));
+    }
+}

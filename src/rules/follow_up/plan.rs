@@ -1,0 +1,300 @@
+//! The follow-up plan of a patient: which version is in force (R-E2), and its numbers, each with where it comes
+//! from. A number that a version leaves out is as in the version before, or else as the guideline has it. Does not
+//! know what is due.
+
+use chrono::NaiveDate;
+
+use crate::{
+    pb::{self, Anchor},
+    rules::{
+        catalogue::{Catalogue, PlanVersion},
+        cohort::concerns,
+        patient::Patient,
+    },
+    tlog::Index,
+};
+
+/// Where a number comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The guideline has it, by this rule.
+    Guideline(&'static str),
+    /// A version of a plan says so.
+    Plan(pb::PlanVersionKey),
+    /// The product's registration says so.
+    Product(String),
+    /// A decision says so, in this entry.
+    Decision(Index),
+}
+
+/// A number of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter<T> {
+    /// The number.
+    pub value: T,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// The numbers of a plan. Those of the guideline stand unless a version says otherwise; of the others there may
+/// be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// From which administration everything is reckoned.
+    pub anchor: Parameter<Anchor>,
+    /// How long a patient is followed, in months.
+    pub follow_up_months: Option<Parameter<u32>>,
+    /// Whether the end is open until data show no risk.
+    pub until_no_risk: Option<Parameter<bool>>,
+    /// How long the intensive period is, in months.
+    pub intensive_months: Parameter<u32>,
+    /// Between two visits of the intensive period, in months.
+    pub visit_interval_months: Option<Parameter<u32>>,
+    /// How far a visit may be from its day, in days.
+    pub visit_window_days: Parameter<u32>,
+    /// The longest between two contacts after the intensive period, in months.
+    pub contact_interval_months: Parameter<u32>,
+    /// Between two persistence samples in the first years, in months.
+    pub sample_interval_months_first_years: Parameter<u32>,
+    /// How long the first years are, in months.
+    pub sample_first_years_months: Parameter<u32>,
+    /// Between two persistence samples after the first years, in months.
+    pub sample_interval_months_after: Parameter<u32>,
+    /// From the report of a dominant clone to its confirmation, in months.
+    pub clone_retest_months: Parameter<u32>,
+    /// Between two samples after a clonal expansion, in months.
+    pub intensified_interval_months: Parameter<u32>,
+    /// How many results without vector end the intensified sampling.
+    pub undetectable_results: Parameter<u32>,
+    /// The share of vector-positive cells that is expected at most, in per cent.
+    pub expected_max_percent: Option<Parameter<String>>,
+    /// From the report of a suspected replication-competent virus to its test, in days.
+    pub rcl_test_days: Parameter<u32>,
+    /// From a signal that changes the risk to what is done about it, in days.
+    pub signal_action_days: Option<Parameter<u32>>,
+}
+
+impl Default for Parameters {
+    /// The guideline's numbers, and those that the rules name as the default.
+    fn default() -> Self {
+        const fn by<T>(rule: &'static str, value: T) -> Parameter<T> {
+            Parameter {
+                value,
+                source: Source::Guideline(rule),
+            }
+        }
+        Self {
+            anchor: by("R-D3", Anchor::LastAdministration),
+            follow_up_months: None,
+            until_no_risk: None,
+            intensive_months: by("R-V2", 60),
+            visit_interval_months: None,
+            visit_window_days: by("R-V1", 0),
+            contact_interval_months: by("R-V2", 12),
+            sample_interval_months_first_years: by("R-S1", 6),
+            sample_first_years_months: by("R-S1", 60),
+            sample_interval_months_after: by("R-S1", 12),
+            clone_retest_months: by("R-C1", 3),
+            intensified_interval_months: by("R-C2", 3),
+            undetectable_results: by("R-C2", 1),
+            expected_max_percent: None,
+            rcl_test_days: by("R-R1", 30),
+            signal_action_days: None,
+        }
+    }
+}
+
+impl Parameters {
+    /// What a version says takes the place of what was said before.
+    fn take(&mut self, version: &PlanVersion) {
+        let Some(said) = &version.plan.parameters else {
+            return;
+        };
+        let source = Source::Plan(key(version));
+        let new = |value| Parameter {
+            value,
+            source: source.clone(),
+        };
+        let given = |parameter: &mut Parameter<u32>, value: Option<u32>| {
+            if let Some(value) = value {
+                *parameter = new(value);
+            }
+        };
+        let may = |parameter: &mut Option<Parameter<u32>>, value: Option<u32>| {
+            if let Some(value) = value {
+                *parameter = Some(new(value));
+            }
+        };
+        if said.anchor() != Anchor::Unspecified {
+            self.anchor = Parameter {
+                value: said.anchor(),
+                source: source.clone(),
+            };
+        }
+        may(&mut self.follow_up_months, said.follow_up_months);
+        if let Some(value) = said.until_no_risk {
+            self.until_no_risk = Some(Parameter {
+                value,
+                source: source.clone(),
+            });
+        }
+        given(&mut self.intensive_months, said.intensive_months);
+        may(&mut self.visit_interval_months, said.visit_interval_months);
+        given(&mut self.visit_window_days, said.visit_window_days);
+        given(
+            &mut self.contact_interval_months,
+            said.contact_interval_months,
+        );
+        given(
+            &mut self.sample_interval_months_first_years,
+            said.sample_interval_months_first_years,
+        );
+        given(
+            &mut self.sample_first_years_months,
+            said.sample_first_years_months,
+        );
+        given(
+            &mut self.sample_interval_months_after,
+            said.sample_interval_months_after,
+        );
+        given(&mut self.clone_retest_months, said.clone_retest_months);
+        given(
+            &mut self.intensified_interval_months,
+            said.intensified_interval_months,
+        );
+        given(&mut self.undetectable_results, said.undetectable_results);
+        if !said.expected_max_percent.is_empty() {
+            self.expected_max_percent = Some(Parameter {
+                value: said.expected_max_percent.clone(),
+                source: source.clone(),
+            });
+        }
+        given(&mut self.rcl_test_days, said.rcl_test_days);
+        may(&mut self.signal_action_days, said.signal_action_days);
+    }
+}
+
+/// A plan as it is in force for a patient.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The version.
+    pub version: pb::PlanVersionKey,
+    /// Its number among the versions.
+    pub ordinal: u32,
+    /// What says so, and the versions that it stands on, the oldest first.
+    pub versions: Vec<PlanVersion>,
+    /// Its numbers.
+    pub parameters: Parameters,
+    /// What is planned on which day.
+    pub slots: Vec<pb::PlannedSlot>,
+    /// The tissues in which off-target activity is looked for.
+    pub tissues: Vec<pb::Code>,
+}
+
+/// The key of a version.
+pub fn key(version: &PlanVersion) -> pb::PlanVersionKey {
+    pb::PlanVersionKey {
+        plan_id: version.plan.plan_id.clone(),
+        version: version.plan.version.clone(),
+    }
+}
+
+/// The plan that a patient follows for a product, whichever of its versions are in force: the one that the
+/// patient was last enrolled in, or else the product's own, or else one that is for every product.
+pub fn followed<'a>(
+    patient: &Patient,
+    catalogue: &'a Catalogue,
+    product_id: &str,
+    on: NaiveDate,
+) -> Option<&'a [PlanVersion]> {
+    let enrolled: Vec<&str> = patient
+        .enrolments()
+        .filter(|(fact, _)| fact.on <= on)
+        .map(|(_, enrolment)| enrolment.plan_id.as_str())
+        .collect();
+    let of_enrolment = enrolled.iter().rev().filter_map(|plan| {
+        let versions = catalogue.plans.get(*plan)?;
+        (names(versions, product_id) || is_for_all(versions)).then_some(versions)
+    });
+    let own = catalogue.plans.values();
+    let own = own.filter(|versions| names(versions, product_id));
+    let all = catalogue.plans.values();
+    let all = all.filter(|versions| is_for_all(versions));
+    of_enrolment.chain(own).chain(all).next().map(Vec::as_slice)
+}
+
+fn names(versions: &[PlanVersion], product_id: &str) -> bool {
+    let mut named = versions.iter().flat_map(|one| &one.plan.product_ids);
+    named.any(|named| named == product_id)
+}
+
+fn is_for_all(versions: &[PlanVersion]) -> bool {
+    versions.iter().all(|one| one.plan.product_ids.is_empty())
+}
+
+impl Plan {
+    /// The plan that is in force for a patient and a product on a day (R-E2, A-35): the latest version that
+    /// concerns the patient and is activated at the site.
+    pub fn in_force(
+        patient: &Patient,
+        catalogue: &Catalogue,
+        product_id: &str,
+        on: NaiveDate,
+    ) -> Option<Self> {
+        let versions = followed(patient, catalogue, product_id, on)?;
+        let site = patient.site(on);
+        let mut begun = versions.iter().enumerate().rev().filter(|(_, one)| {
+            let at_site = one.activations.get(site);
+            at_site.is_some_and(|activation| activation.has_begun(on))
+                && concerns(one.plan.scope.as_ref(), patient, catalogue, on)
+        });
+        let newest = begun.clone().next()?;
+        // A version whose days are over gives way to an older one that is still in force; never to nothing.
+        let (at, _) = begun
+            .find(|(_, one)| {
+                let at_site = one.activations.get(site);
+                at_site.is_some_and(|activation| activation.is_in_force(on))
+            })
+            .unwrap_or(newest);
+        Self::up_to(versions, at, patient, catalogue, on)
+    }
+
+    /// The plan as a version leaves it: what that version says, and what it takes over from those before it
+    /// that concern the patient.
+    pub(super) fn up_to(
+        versions: &[PlanVersion],
+        at: usize,
+        patient: &Patient,
+        catalogue: &Catalogue,
+        on: NaiveDate,
+    ) -> Option<Self> {
+        let top = versions.get(at)?;
+        let mut plan = Self {
+            version: key(top),
+            ordinal: top.plan.ordinal,
+            versions: Vec::new(),
+            parameters: Parameters::default(),
+            slots: Vec::new(),
+            tissues: Vec::new(),
+        };
+        for version in versions.iter().take(at + 1) {
+            if !concerns(version.plan.scope.as_ref(), patient, catalogue, on) {
+                continue;
+            }
+            plan.parameters.take(version);
+            if !version.plan.slots.is_empty() {
+                plan.slots.clone_from(&version.plan.slots);
+            }
+            if !version.plan.tissues.is_empty() {
+                plan.tissues.clone_from(&version.plan.tissues);
+            }
+            plan.versions.push(version.clone());
+        }
+        Some(plan)
+    }
+
+    /// What says that this version is in force.
+    pub fn said(&self) -> Option<&PlanVersion> {
+        self.versions.last()
+    }
+}

@@ -1,0 +1,199 @@
+//! A patient's samples and their results, as known: which collections count, and what was found on them. What
+//! they are due for is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::{
+    pb::{self, Finding, SampleEventKind, SamplePurpose, record::Kind},
+    rules::{patient::Patient, question::Seen},
+};
+
+/// A patient's samples and results.
+#[derive(Debug)]
+pub struct Specimens<'a> {
+    /// The collections that are not rejected (R-S2), in the order of the day.
+    pub collected: Vec<(&'a Seen, &'a pb::SampleCollected)>,
+    /// The collections that are, with what says so.
+    pub rejected: Vec<(&'a Seen, &'a pb::SampleCollected, &'a Seen)>,
+    /// The results that stand: none took their place, and the run counts. In the order of issue.
+    pub results: Vec<Outcome<'a>>,
+}
+
+/// A result with the sample that it was had on.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome<'a> {
+    /// What says so; its day is the day of issue.
+    pub fact: &'a Seen,
+    /// The result.
+    pub result: &'a pb::AssayResult,
+    /// The sample, or the one that it is a part of, where its collection is known.
+    pub sample: Option<(&'a Seen, &'a pb::SampleCollected)>,
+}
+
+/// More than one parent of an aliquot's aliquot: further than anybody divides a tube.
+const PARTS_MAX: usize = 64;
+
+impl<'a> Specimens<'a> {
+    /// The samples and results of a patient.
+    pub fn of(patient: &'a Patient) -> Self {
+        let own = |fact: &&Seen| !fact.record.patient.is_empty();
+        let mut rejections: BTreeMap<&str, &Seen> = BTreeMap::new();
+        let mut parent: BTreeMap<&str, &str> = BTreeMap::new();
+        for fact in &patient.rejections {
+            if let Some(Kind::SampleEvent(event)) = fact.kind() {
+                rejections.entry(&event.sample_id).or_insert(fact);
+            }
+        }
+        for (_, event) in patient.of_kind(pick!(SampleEvent)) {
+            for aliquot in &event.aliquots {
+                parent.insert(&aliquot.sample_id, &event.sample_id);
+            }
+            if event.event() == SampleEventKind::Relabelled {
+                parent.insert(&event.new_sample_id, &event.sample_id);
+            }
+        }
+        // A sample that bears another id is the same sample: rejected under either.
+        let collections = patient.of_kind(pick!(SampleCollected));
+        let collections: Vec<_> = collections.filter(|(fact, _)| own(fact)).collect();
+        let relabelled: BTreeMap<&str, &str> = patient
+            .of_kind(pick!(SampleEvent))
+            .filter(|(_, event)| event.event() == SampleEventKind::Relabelled)
+            .map(|(_, event)| (event.sample_id.as_str(), event.new_sample_id.as_str()))
+            .collect();
+        let rejection = |sample: &pb::SampleCollected| {
+            let mut id = sample.sample_id.as_str();
+            for _ in 0..PARTS_MAX {
+                if let Some(rejected) = rejections.get(id) {
+                    return Some(*rejected);
+                }
+                id = relabelled.get(id)?;
+            }
+            None
+        };
+        let mut specimens = Self {
+            collected: Vec::new(),
+            rejected: Vec::new(),
+            results: Vec::new(),
+        };
+        for (fact, sample) in collections {
+            match rejection(sample) {
+                None => specimens.collected.push((fact, sample)),
+                Some(by) => specimens.rejected.push((fact, sample, by)),
+            }
+        }
+        specimens.results = results(patient, &parent);
+        specimens
+    }
+
+    /// The collections for a purpose that count, by a day.
+    pub fn qualifying(
+        &self,
+        purpose: SamplePurpose,
+        by: NaiveDate,
+    ) -> impl Iterator<Item = (&'a Seen, &'a pb::SampleCollected)> {
+        let collected = self.collected.iter().copied();
+        collected.filter(move |(fact, sample)| {
+            fact.on <= by && sample.purposes().any(|one| one == purpose)
+        })
+    }
+
+    /// What the last persistence result that was issued by a day says: whether the vector is still there. An
+    /// inconclusive one says nothing.
+    pub fn persists(&self, by: NaiveDate) -> Option<(bool, &'a Seen)> {
+        let until = self.results.iter().filter(|outcome| outcome.fact.on <= by);
+        let mut persists = None;
+        for outcome in until {
+            if outcome.has(&[Finding::VectorNotDetected]) {
+                persists = Some((false, outcome.fact));
+            } else if outcome.finds_vector() {
+                persists = Some((true, outcome.fact));
+            }
+        }
+        persists
+    }
+}
+
+/// Findings that only a vector that is there can give.
+const VECTOR_FOUND: [Finding; 6] = [
+    Finding::WithinExpected,
+    Finding::AboveExpected,
+    Finding::DominantClone,
+    Finding::Monoclonal,
+    Finding::ClonalExpansion,
+    Finding::IntegrationNearOncogene,
+];
+
+const TELLS_OF_CLONES: [Finding; 4] = [
+    Finding::DominantClone,
+    Finding::Monoclonal,
+    Finding::ClonalExpansion,
+    Finding::VectorNotDetected,
+];
+
+fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Outcome<'a>> {
+    let all: Vec<_> = patient.of_kind(pick!(AssayResult)).collect();
+    let replaced: BTreeSet<&str> = all
+        .iter()
+        .map(|(_, result)| result.supersedes.as_str())
+        .collect();
+    let standing = all.iter().filter(|(fact, result)| {
+        !replaced.contains(fact.record.record_id.as_str())
+            && result.findings().all(|one| one != Finding::Invalid)
+    });
+    standing
+        .map(|(fact, result)| Outcome {
+            fact,
+            result,
+            sample: collection(patient, parent, &result.sample_id),
+        })
+        .collect()
+}
+
+/// The collection of a sample, or of the sample that it is a part of.
+fn collection<'a>(
+    patient: &'a Patient,
+    parent: &BTreeMap<&str, &'a str>,
+    sample: &'a str,
+) -> Option<(&'a Seen, &'a pb::SampleCollected)> {
+    let mut id = sample;
+    for _ in 0..PARTS_MAX {
+        let mut collections = patient.of_kind(pick!(SampleCollected));
+        if let Some(found) = collections.find(|(_, collected)| collected.sample_id == id) {
+            return Some(found);
+        }
+        id = parent.get(id)?;
+    }
+    None
+}
+
+impl Outcome<'_> {
+    /// Whether it found one of these.
+    pub fn has(&self, findings: &[Finding]) -> bool {
+        self.result.findings().any(|one| findings.contains(&one))
+    }
+
+    /// Whether it found the vector.
+    pub fn finds_vector(&self) -> bool {
+        self.has(&VECTOR_FOUND)
+    }
+
+    /// Whether its sample was taken for a purpose.
+    pub fn is_for(&self, purpose: SamplePurpose) -> bool {
+        let sample = self.sample.map(|(_, sample)| sample);
+        sample.is_some_and(|sample| sample.purposes().any(|one| one == purpose))
+    }
+
+    /// Whether it tells of clones: measured, found, looked for, or nothing left to look at.
+    pub fn tells_of_clones(&self) -> bool {
+        !self.result.clones.is_empty()
+            || self.is_for(SamplePurpose::Clonality)
+            || self.has(&TELLS_OF_CLONES)
+    }
+
+    /// Whether its sample was collected after a day.
+    pub fn is_of_sample_after(&self, day: NaiveDate) -> bool {
+        self.sample.is_some_and(|(fact, _)| day < fact.on)
+    }
+}
