@@ -546,7 +546,7 @@ mod tests {
                 record = change::set(&record, path, filling(path)).unwrap();
             }
             let at = Utc.with_ymd_and_hms(2026, 2, 1, 0, 0, 0).unwrap();
-            let raised: Vec<_> = crate::rules::flags::flags(&record, at)
+            let raised: Vec<_> = crate::rules::flags::flags(&record, Vec::new(), at)
                 .into_iter()
                 .map(|flag| flag.code)
                 .collect();
