@@ -2,15 +2,19 @@
 //! what is open, and what a period came to. Pure; days come in as arguments. What a row means to a patient, a
 //! site or a regulator is theirs to say.
 
+pub mod consents;
 mod contacts;
 pub mod obligations;
 pub mod period;
 pub mod plan;
 pub mod samples;
+pub mod schedule;
+pub mod signals;
 pub mod slots;
 pub mod specimens;
 #[cfg(test)]
 mod story;
+pub mod summary;
 mod tasks;
 mod visits;
 mod why;

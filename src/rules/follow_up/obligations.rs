@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 
 use super::{
-    Why, contacts,
-    period::{Consents, Course, Period, decisions_of},
+    Why,
+    consents::Consents,
+    contacts,
+    period::{Course, Period, decisions_of},
     samples,
     specimens::Specimens,
     tasks, visits,

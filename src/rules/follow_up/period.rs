@@ -7,6 +7,7 @@ use chrono::{Days, NaiveDate};
 
 use super::{
     Why,
+    consents::Consents,
     plan::{self, Parameter, Plan, Source},
     specimens::Specimens,
 };
@@ -23,12 +24,6 @@ use crate::{
         question::Seen,
     },
 };
-
-/// What tells whether a patient has validly consented.
-pub trait Consents {
-    /// The day of the first valid signature of a version, or of a later one that satisfies it, by a day.
-    fn given_on(&self, version: &pb::ConsentVersionKey, by: NaiveDate) -> Option<NaiveDate>;
-}
 
 /// How a patient's follow-up stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,10 +129,10 @@ pub enum AmendmentState {
 
 impl Period {
     /// The period of a patient on a day.
-    pub fn of<C: Consents>(
+    pub fn of(
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &C,
+        consents: &dyn Consents,
         on: NaiveDate,
     ) -> Self {
         let mut products: Vec<&Product> = Vec::new();
@@ -177,10 +172,10 @@ impl Status {
 }
 
 impl Course {
-    fn of<C: Consents>(
+    fn of(
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &C,
+        consents: &dyn Consents,
         product: &Product,
         on: NaiveDate,
     ) -> Option<Self> {
@@ -378,8 +373,8 @@ struct Change<'a> {
 
 impl<'a> Change<'a> {
     /// What a version of the plan means for a patient; none where the patient's site does not have it.
-    fn of<C: Consents>(
-        (patient, catalogue, consents): (&Patient, &'a Catalogue, &C),
+    fn of(
+        (patient, catalogue, consents): (&Patient, &'a Catalogue, &dyn Consents),
         versions: &'a [PlanVersion],
         at: usize,
         (first, on): (NaiveDate, NaiveDate),

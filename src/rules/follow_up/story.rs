@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
+    consents::Signed,
     obligations::{self, Obligation},
-    period::{Consents, Period},
+    period::Period,
 };
 use crate::{
     pb::{self, record::Kind},
@@ -288,14 +289,19 @@ impl Story {
 
     pub(super) fn open_as(&self, patient: &str, question: &Question) -> Vec<Obligation> {
         let (patient, catalogue) = self.asked_as(patient, question);
-        let consents = signatures(&patient);
+        let consents = Signed::of(&patient, &catalogue);
         let period = Period::of(&patient, &catalogue, &consents, question.as_of);
         obligations::open(&patient, &catalogue, &consents, &period, question.as_of)
     }
 
     pub(super) fn period(&self, patient: &str, as_of: &str) -> Period {
         let (patient, catalogue) = self.asked(patient, as_of);
-        Period::of(&patient, &catalogue, &signatures(&patient), day(as_of))
+        Period::of(
+            &patient,
+            &catalogue,
+            &Signed::of(&patient, &catalogue),
+            day(as_of),
+        )
     }
 }
 
@@ -310,27 +316,6 @@ pub(super) fn consent(version: &str) -> pb::ConsentVersionKey {
     pb::ConsentVersionKey {
         family: FAMILY.to_owned(),
         version: version.to_owned(),
-    }
-}
-
-/// Every signature is valid: which are is tested where it is decided.
-pub(super) struct AllValid(Vec<(NaiveDate, Option<pb::ConsentVersionKey>)>);
-
-pub(super) fn signatures(patient: &Patient) -> AllValid {
-    let signed = patient.of_kind(pick!(ConsentSigned));
-    AllValid(
-        signed
-            .map(|(fact, signed)| (fact.on, signed.version.clone()))
-            .collect(),
-    )
-}
-
-impl Consents for AllValid {
-    fn given_on(&self, version: &pb::ConsentVersionKey, by: NaiveDate) -> Option<NaiveDate> {
-        let of_version = |one: &&(NaiveDate, Option<pb::ConsentVersionKey>)| {
-            one.0 <= by && one.1.as_ref() == Some(version)
-        };
-        self.0.iter().find(of_version).map(|(on, _)| *on)
     }
 }
 

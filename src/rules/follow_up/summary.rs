@@ -1,0 +1,434 @@
+//! What a period came to: the figures of a development safety update report, each with the patients and the
+//! entries that it counts, so that it can be counted again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use super::{
+    consents::Consents, contacts::is_contact, period::Period, schedule::Schedule, slots::SlotState,
+    specimens::Specimens,
+};
+use crate::{
+    pb::{Finding, SamplePurpose, WithdrawalScope, record::Kind},
+    rules::{
+        catalogue::Catalogue,
+        fact::{Fact, civil_day},
+        patient::Patient,
+        question::Seen,
+    },
+    tlog::Index,
+};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Patients treated by the end of the period.
+    TreatedCumulative,
+    /// Patients first treated in the period.
+    TreatedInPeriod,
+    /// Patients enrolled in follow-up in the period.
+    Enrolled,
+    /// Patients who died in the period.
+    Deaths,
+    /// Patients alive and followed at the end of the period, not lost, and not withdrawn from procedures.
+    ActiveAtEnd,
+    /// Patients who had withdrawn from procedures by then.
+    WithdrawnAtEnd,
+    /// Patients who were lost to follow-up then.
+    LostAtEnd,
+    /// Patients whose follow-up was over by then.
+    CompletedAtEnd,
+    /// Treated patients who were not enrolled then (R-E1).
+    NotEnrolledAtEnd,
+    /// Persistence samples.
+    PersistenceSamples,
+    /// Samples for replication-competent virus.
+    RclSamples,
+    /// Samples for other purposes alone.
+    OtherSamples,
+    /// Results that were issued.
+    Results,
+    /// Results with a clone that dominates or grows, or an integration near an oncogene.
+    ClonalFindings,
+    /// Results with replication-competent virus.
+    RclPositive,
+    /// Cases of adverse events that became known.
+    AdverseEvents,
+    /// Serious ones among them.
+    SeriousAdverseEvents,
+    /// New malignancies among them.
+    NewMalignancies,
+    /// Pregnancies that ended.
+    Pregnancies,
+    /// Visits held.
+    Visits,
+    /// Visits that were planned for the period and missed.
+    VisitsMissed,
+    /// Contacts made (R-AE1).
+    Contacts,
+    /// Attempts in which the patient was not reached.
+    NotReached,
+    /// Valid signatures of a later version by a patient who had signed an earlier one.
+    Reconsents,
+    /// Signatures that are not valid.
+    InvalidSignatures,
+    /// Withdrawals.
+    Withdrawals,
+}
+
+/// A figure with what it counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many.
+    pub count: u64,
+    /// The patients.
+    pub patients: BTreeSet<String>,
+    /// The entries.
+    pub evidence: BTreeMap<Index, String>,
+}
+
+/// The figures of a period, and of each site those of contacts (R-AE1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The figures.
+    pub figures: BTreeMap<Figure, Counted>,
+    /// Visits, visits missed, contacts and attempts, by site.
+    pub sites: BTreeMap<(String, Figure), u64>,
+}
+
+/// A period of days, both of them in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Days {
+    /// The first.
+    pub from: NaiveDate,
+    /// The last: the data lock point.
+    pub to: NaiveDate,
+}
+
+impl Days {
+    fn hold(self, day: NaiveDate) -> bool {
+        self.from <= day && day <= self.to
+    }
+}
+
+impl Summary {
+    /// Adds a patient, as asked of the last day of the period. Of a product: only patients who were given it.
+    pub fn add(
+        &mut self,
+        patient: &Patient,
+        catalogue: &Catalogue,
+        consents: &dyn Consents,
+        days: Days,
+        product_id: Option<&str>,
+    ) {
+        let is_of = |product| patient.given_of(catalogue, product).next().is_some();
+        if product_id.is_some_and(|product| !is_of(product)) {
+            return;
+        }
+        let period = Period::of(patient, catalogue, consents, days.to);
+        self.standing(patient, &period, days);
+        self.facts(patient, days);
+        self.samples(patient, days);
+        self.adverse_events(patient, days);
+        self.signatures(patient, catalogue, consents, days);
+        let schedule = Schedule::of(patient, catalogue, consents, days.to);
+        for planned in schedule.planned {
+            if planned.what == super::obligations::What::Visit
+                && planned.state == SlotState::Missed
+                && days.hold(planned.due)
+            {
+                self.count(Figure::VisitsMissed, patient, None);
+                self.at_site(Figure::VisitsMissed, patient.site(planned.due));
+            }
+        }
+    }
+
+    fn count(&mut self, figure: Figure, patient: &Patient, fact: Option<&Fact>) {
+        let counted = self.figures.entry(figure).or_default();
+        counted.count += 1;
+        counted.patients.insert(patient.id.clone());
+        if let Some(fact) = fact {
+            let record_id = fact.record.record_id.clone();
+            counted.evidence.insert(fact.index, record_id);
+        }
+    }
+
+    fn at_site(&mut self, figure: Figure, site: &str) {
+        *self.sites.entry((site.to_owned(), figure)).or_default() += 1;
+    }
+
+    /// How the patient stood at the end of the period.
+    fn standing(&mut self, patient: &Patient, period: &Period, days: Days) {
+        use super::period::Status;
+        let Some((first, _)) = patient.given().next() else {
+            return;
+        };
+        self.count(Figure::TreatedCumulative, patient, Some(first));
+        if days.hold(first.on) {
+            self.count(Figure::TreatedInPeriod, patient, Some(first));
+        }
+        if let Some(death) = patient.died().filter(|death| days.hold(death.on)) {
+            self.count(Figure::Deaths, patient, Some(death));
+        }
+        if !patient.is_alive(days.to) {
+            return;
+        }
+        let withdrawn = patient.withdrawn(WithdrawalScope::AllProcedures, days.to);
+        let lost = patient.lost(days.to);
+        if let Some(withdrawn) = withdrawn {
+            self.count(Figure::WithdrawnAtEnd, patient, Some(withdrawn));
+        }
+        if let Some(lost) = lost {
+            self.count(Figure::LostAtEnd, patient, Some(lost));
+        }
+        match period.status {
+            Status::Open | Status::OpenPendingReconsent => {
+                if withdrawn.is_none() && lost.is_none() {
+                    let enrolled = patient.enrolments().next().map(|(fact, _)| fact);
+                    self.count(Figure::ActiveAtEnd, patient, enrolled.map(|fact| &**fact));
+                }
+            }
+            Status::Completed => self.count(Figure::CompletedAtEnd, patient, None),
+            Status::NotEnrolled => self.count(Figure::NotEnrolledAtEnd, patient, Some(first)),
+            Status::NotTreated
+            | Status::NotRequired
+            | Status::Dead
+            | Status::Waived
+            | Status::Stopped => {}
+        }
+    }
+
+    /// What is counted one by one.
+    fn facts(&mut self, patient: &Patient, days: Days) {
+        let own = |fact: &&Seen| !fact.record.patient.is_empty() && days.hold(fact.on);
+        for fact in patient.facts.iter().filter(own) {
+            let figure = match fact.kind() {
+                Some(Kind::FollowUpEnrolment(_)) => Figure::Enrolled,
+                Some(Kind::PregnancyOutcome(_)) => Figure::Pregnancies,
+                Some(Kind::ConsentWithdrawn(_)) => Figure::Withdrawals,
+                Some(Kind::FollowUpVisit(_)) if is_contact(fact) => Figure::Visits,
+                Some(Kind::FollowUpContact(_)) if is_contact(fact) => Figure::Contacts,
+                Some(Kind::FollowUpVisit(_) | Kind::FollowUpContact(_)) => Figure::NotReached,
+                _ => continue,
+            };
+            self.count(figure, patient, Some(fact));
+            if matches!(
+                figure,
+                Figure::Visits | Figure::Contacts | Figure::NotReached
+            ) {
+                self.at_site(figure, patient.site(fact.on));
+            }
+        }
+    }
+
+    fn samples(&mut self, patient: &Patient, days: Days) {
+        let specimens = Specimens::of(patient);
+        for (fact, sample) in &specimens.collected {
+            if !days.hold(fact.on) {
+                continue;
+            }
+            let is_for = |purpose| sample.purposes().any(|one| one == purpose);
+            let persistence = is_for(SamplePurpose::Persistence);
+            let rcl = is_for(SamplePurpose::Rcl);
+            for (figure, is_counted) in [
+                (Figure::PersistenceSamples, persistence),
+                (Figure::RclSamples, rcl),
+                (Figure::OtherSamples, !persistence && !rcl),
+            ] {
+                if is_counted {
+                    self.count(figure, patient, Some(fact));
+                }
+            }
+        }
+        for outcome in &specimens.results {
+            if !days.hold(outcome.fact.on) {
+                continue;
+            }
+            self.count(Figure::Results, patient, Some(outcome.fact));
+            if outcome.has(&CLONAL) {
+                self.count(Figure::ClonalFindings, patient, Some(outcome.fact));
+            }
+            if outcome.has(&[Finding::RclPositive]) {
+                self.count(Figure::RclPositive, patient, Some(outcome.fact));
+            }
+        }
+    }
+
+    /// Cases are counted once, in the period in which they became known; serious or malignant as soon as one of
+    /// their reports is.
+    fn adverse_events(&mut self, patient: &Patient, days: Days) {
+        let mut cases: BTreeSet<(&str, Figure)> = BTreeSet::new();
+        for (fact, event) in patient.of_kind(pick!(AdverseEvent)) {
+            let zone = fact.record.site_tz.parse().ok();
+            let known = civil_day(&event.aware_at, zone).unwrap_or(fact.on);
+            for (figure, is_counted) in [
+                (Figure::AdverseEvents, true),
+                (Figure::SeriousAdverseEvents, !event.serious.is_empty()),
+                (Figure::NewMalignancies, event.new_malignancy == Some(true)),
+            ] {
+                if is_counted && cases.insert((&event.case_id, figure)) && days.hold(known) {
+                    self.count(figure, patient, Some(fact));
+                }
+            }
+        }
+    }
+
+    fn signatures(
+        &mut self,
+        patient: &Patient,
+        catalogue: &Catalogue,
+        consents: &dyn Consents,
+        days: Days,
+    ) {
+        let mut signed: BTreeMap<&str, u32> = BTreeMap::new();
+        for (fact, signature) in patient.of_kind(pick!(ConsentSigned)) {
+            let Some(key) = &signature.version else {
+                continue;
+            };
+            if !consents.is_valid(fact.index) {
+                if days.hold(fact.on) {
+                    self.count(Figure::InvalidSignatures, patient, Some(fact));
+                }
+                continue;
+            }
+            let version = catalogue.consent_version(key);
+            let ordinal = version.map_or(0, |version| version.ordinal);
+            let before = signed.insert(&key.family, ordinal);
+            if before.is_some_and(|before| before < ordinal) && days.hold(fact.on) {
+                self.count(Figure::Reconsents, patient, Some(fact));
+            }
+        }
+    }
+}
+
+const CLONAL: [Finding; 4] = [
+    Finding::DominantClone,
+    Finding::Monoclonal,
+    Finding::ClonalExpansion,
+    Finding::IntegrationNearOncogene,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pb,
+        rules::{
+            follow_up::{
+                consents::Signed,
+                story::{Story, car_t, day},
+            },
+            question::Question,
+        },
+    };
+
+    fn summarized(story: &Story, patients: &[&str], days: Days, product: Option<&str>) -> Summary {
+        let mut summary = Summary::default();
+        for patient in patients {
+            let question = Question {
+                as_of: days.to,
+                ..story.question("2020-01-01")
+            };
+            let (patient, catalogue) = story.asked_as(patient, &question);
+            let consents = Signed::of(&patient, &catalogue);
+            summary.add(&patient, &catalogue, &consents, days, product);
+        }
+        summary
+    }
+
+    #[test]
+    fn the_car_t_history_has_the_figures_that_it_expects() {
+        use Figure as F;
+        let history = include_str!("../../../tests/histories/car-t.json");
+        let history: serde_json::Value = serde_json::from_str(history).unwrap();
+        let want = &history["expected"]["dsur"];
+        let story = Story::over(car_t());
+        let days = Days {
+            from: day(want["period"][0].as_str().unwrap()),
+            to: day(want["period"][1].as_str().unwrap()),
+        };
+        let patients = ["P1", "P2", "P3", "P4", "P5", "P6", "SCR-07"];
+        let summary = summarized(&story, &patients, days, Some("SYN-CAR19"));
+        for (name, figure) in [
+            ("treated_cumulative", F::TreatedCumulative),
+            ("deaths", F::Deaths),
+            ("persistence_samples", F::PersistenceSamples),
+            ("rcl_samples", F::RclSamples),
+            ("serious_ae", F::SeriousAdverseEvents),
+            ("valid_reconsents", F::Reconsents),
+            ("invalid_signatures", F::InvalidSignatures),
+        ] {
+            let counted = summary.figures.get(&figure).cloned().unwrap_or_default();
+            assert_eq!(Some(counted.count), want[name].as_u64(), "{name}");
+            let entries = u64::try_from(counted.evidence.len()).unwrap();
+            assert_eq!(entries, counted.count, "{name}");
+        }
+        for (name, figure) in [
+            ("active_followup_at_dlp", F::ActiveAtEnd),
+            ("withdrawn_procedures_at_dlp", F::WithdrawnAtEnd),
+        ] {
+            let have = serde_json::json!(summary.figures[&figure].patients);
+            assert_eq!(have, want[name], "{name}");
+        }
+        let none = summarized(&story, &patients, days, Some("OTHER"));
+        assert_eq!(none, Summary::default());
+    }
+
+    #[test]
+    fn a_period_holds_its_first_and_its_last_day_and_no_other() {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        let persistence = [SamplePurpose::Persistence];
+        for (sample, on) in [
+            ("S1", "2016-12-31"),
+            ("S2", "2017-01-01"),
+            ("S3", "2017-12-31"),
+            ("S4", "2018-01-01"),
+        ] {
+            story.sample("P1", sample, &persistence, on);
+        }
+        let days = Days {
+            from: day("2017-01-01"),
+            to: day("2017-12-31"),
+        };
+        let summary = summarized(&story, &["P1"], days, None);
+        assert_eq!(summary.figures[&Figure::PersistenceSamples].count, 2);
+    }
+
+    #[test]
+    fn the_lost_the_dead_and_the_completed_are_not_active() {
+        use pb::PatientState as S;
+        let mut story = Story::of_amendment("2040-01-01");
+        for patient in ["P1", "P2", "P3", "P4"] {
+            story.patient(patient, "2016-01-15");
+        }
+        story.patient("P5", "2011-01-15");
+        story.state("P2", S::LostToFollowUp, "2017-01-01");
+        story.state("P3", S::Deceased, "2017-01-01");
+        let withdrawn = pb::ConsentWithdrawn {
+            scopes: vec![WithdrawalScope::AllProcedures.into()],
+            ..Default::default()
+        };
+        story.tell("2017-01-01", "P4", Kind::ConsentWithdrawn(withdrawn));
+        let days = Days {
+            from: day("2017-01-01"),
+            to: day("2017-12-31"),
+        };
+        let summary = summarized(&story, &["P1", "P2", "P3", "P4", "P5"], days, None);
+        for (figure, patient) in [
+            (Figure::ActiveAtEnd, "P1"),
+            (Figure::LostAtEnd, "P2"),
+            (Figure::Deaths, "P3"),
+            (Figure::WithdrawnAtEnd, "P4"),
+            (Figure::CompletedAtEnd, "P5"),
+        ] {
+            let patients = &summary.figures[&figure].patients;
+            assert_eq!(
+                patients,
+                &BTreeSet::from([patient.to_owned()]),
+                "{figure:?}"
+            );
+        }
+    }
+}
