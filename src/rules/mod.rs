@@ -24,6 +24,8 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod conformity;
+#[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(feature = "server")]
 pub mod fact;
