@@ -28,6 +28,8 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod conformity;
+#[cfg(feature = "server")]
 pub mod consent;
 #[cfg(feature = "server")]
 pub mod deviations;
@@ -48,5 +50,7 @@ pub mod patient;
 pub mod question;
 #[cfg(feature = "server")]
 pub mod refusals;
+#[cfg(feature = "server")]
+pub mod template;
 #[cfg(feature = "server")]
 pub mod trace;
