@@ -11,6 +11,8 @@ mod receipt;
 mod verify;
 
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod demo;
@@ -28,6 +30,8 @@ mod inspect;
 mod local;
 #[cfg(feature = "server")]
 mod maintain;
+#[cfg(feature = "server")]
+mod plan_template;
 #[cfg(feature = "server")]
 mod query;
 #[cfg(feature = "server")]
@@ -87,6 +91,9 @@ enum Command {
     /// List what was recorded and should not have been so.
     #[cfg(feature = "server")]
     Deviations(deviations::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -99,6 +106,10 @@ enum Command {
     /// Check a ledger's data directory: the log, both copies, the views.
     #[cfg(feature = "server")]
     Fsck(maintain::FsckArguments),
+    /// Make what measurements need.
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Drop a ledger's views and make them again from entry 0.
     #[cfg(feature = "server")]
     RebuildViews(maintain::RebuildViewsArguments),
@@ -157,6 +168,8 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Deviations(arguments) => deviations::run(&arguments),
             #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]
             Self::Checkpoint(arguments) => inspect::checkpoint(&arguments),
@@ -164,6 +177,8 @@ impl Command {
             Self::Prove(arguments) => inspect::prove(&arguments),
             #[cfg(feature = "server")]
             Self::Fsck(arguments) => maintain::fsck(&arguments),
+            #[cfg(feature = "server")]
+            Self::Bench(command) => bench::run(&command),
             #[cfg(feature = "server")]
             Self::RebuildViews(arguments) => maintain::rebuild_views(&arguments),
         }
