@@ -33,12 +33,14 @@ use crate::{
     metrics::{self as counted, CallMetrics, SERVED},
     note::{SignatureType, VerifierKey},
     pb::{
+        consent_service_server::ConsentServiceServer,
+        follow_up_service_server::FollowUpServiceServer,
         ledger_service_server::LedgerServiceServer,
-        recording_service_server::RecordingServiceServer,
+        recording_service_server::RecordingServiceServer, trace_service_server::TraceServiceServer,
     },
     service::{
-        self, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX, Recording, WITNESSES_MAX,
-        Witnesses,
+        self, Answers, Consent, FollowUp, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX,
+        Recording, Trace, WITNESSES_MAX, Witnesses,
         call::{Calls, Phase, reached},
     },
 };
@@ -218,10 +220,12 @@ pub async fn start(
     let calls = Calls::new(seed, calls, phases.clone());
     let ledger = Arc::new(ledger);
     let witnesses = Witnesses::open(witnesses, &ledger).map_err(ServeError::Cosignatures)?;
+    let answers = Answers::new(Arc::clone(&ledger), Arc::clone(&clock));
     let recording = Recording::new(Arc::clone(&ledger), clock, phases.clone());
     let reads = LedgerReads::new(Arc::clone(&ledger), Arc::new(witnesses));
 
-    let (services, health) = services(recording, reads)?;
+    let consent = Consent::new(answers.clone(), phases.clone());
+    let (services, health) = services(recording, reads, answers, consent)?;
     set_health(&health, ServingStatus::Serving).await;
     let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
@@ -303,6 +307,8 @@ impl Listener {
 fn services(
     recording: Recording,
     reads: LedgerReads,
+    answers: Answers,
+    consent: Consent,
 ) -> Result<(Routes, HealthReporter), ServeError> {
     let recording = RecordingServiceServer::new(recording);
     let reads = LedgerServiceServer::new(reads);
@@ -317,6 +323,9 @@ fn services(
         .build_v1()?;
     let services = Routes::new(recording.max_decoding_message_size(RECORDING_BYTES_MAX))
         .add_service(reads.max_decoding_message_size(LEDGER_BYTES_MAX))
+        .add_service(TraceServiceServer::new(Trace::new(answers.clone())))
+        .add_service(FollowUpServiceServer::new(FollowUp::new(answers)))
+        .add_service(ConsentServiceServer::new(consent))
         .add_service(health)
         .add_service(reflection);
     Ok((services, reporter))
@@ -336,6 +345,9 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         "",
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
+        "genetrail.v1.TraceService",
+        "genetrail.v1.ConsentService",
+        "genetrail.v1.FollowUpService",
     ] {
         health.set_service_status(service, status).await;
     }

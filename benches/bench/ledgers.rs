@@ -10,13 +10,14 @@ use genetrail::{
     pb,
     record::format::parse_uuid,
     rules::keys::sign_possession,
+    views::Posts,
 };
 use prost::Message as _;
 
 const ORIGIN: &str = "bench.example/trail";
 
 /// Entries that are queued at once while a ledger is filled.
-const FILL: u64 = 500;
+const FILL: usize = 500;
 
 /// A uniform, repeatable UUID for a number.
 pub(crate) fn uuid(number: u64) -> String {
@@ -34,6 +35,16 @@ pub(crate) fn uuid(number: u64) -> String {
 
 /// An administration as a hospital system sends it, of about 500 bytes.
 pub(crate) fn administration(number: u64) -> pb::Record {
+    administration_of(number, number)
+}
+
+/// The pseudonym of a patient.
+pub(crate) fn patient(number: u64) -> String {
+    format!("P-{:08}", number % 100_000_000)
+}
+
+/// The administration of this number, to a patient.
+pub(crate) fn administration_of(number: u64, patient: u64) -> pb::Record {
     let quantity = |value: &str, unit: &str| {
         Some(pb::Quantity {
             value: value.to_owned(),
@@ -82,7 +93,7 @@ pub(crate) fn administration(number: u64) -> pb::Record {
         actor_role: pb::ActorRole::Nurse.into(),
         signature_meaning: pb::SignatureMeaning::Authorship.into(),
         source_kind: pb::SourceKind::Direct.into(),
-        patient: format!("P-{:08}", number % 100_000_000),
+        patient: self::patient(patient),
         kind: Some(pb::record::Kind::Administration(administration)),
         ..pb::Record::default()
     }
@@ -146,15 +157,23 @@ pub(crate) fn open(dir: &Path) -> Ledger {
 pub(crate) fn filled(dir: &Path, entries: u64) {
     create(dir);
     let ledger = open(dir);
+    fill(&ledger, (0..entries).map(submission));
+    ledger.close();
+}
+
+/// Records all of it, as fast as the ledger takes it.
+pub(crate) fn fill(ledger: &Ledger, mut submissions: impl Iterator<Item = Submission>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime.block_on(async {
         let mut waiting = std::collections::VecDeque::new();
-        for first in (0..entries).step_by(usize::try_from(FILL).unwrap()) {
-            let last = entries.min(first + FILL);
-            let submissions = (first..last).map(submission).collect();
-            waiting.push_back(ledger.queue(submissions).await.unwrap());
+        loop {
+            let some: Vec<Submission> = submissions.by_ref().take(FILL).collect();
+            if some.is_empty() {
+                break;
+            }
+            waiting.push_back(ledger.queue(some).await.unwrap());
             // Two commits under way at once keep the writer busy, and memory small.
             while 4 < waiting.len() {
                 let answer = waiting.pop_front().unwrap();
@@ -165,11 +184,15 @@ pub(crate) fn filled(dir: &Path, entries: u64) {
             answer.await.unwrap().unwrap();
         }
     });
-    ledger.close();
 }
 
-fn submission(number: u64) -> Submission {
-    let record = administration(number);
+/// An administration, to be recorded.
+pub(crate) fn submission(number: u64) -> Submission {
+    submission_of(&administration(number))
+}
+
+/// A record, to be recorded.
+pub(crate) fn submission_of(record: &pb::Record) -> Submission {
     Submission {
         record_id: parse_uuid(&record.record_id).unwrap(),
         record: record.encode_to_vec(),
@@ -177,5 +200,6 @@ fn submission(number: u64) -> Submission {
         author: None,
         event_time: None,
         authority: None,
+        posts: Posts::of(record),
     }
 }

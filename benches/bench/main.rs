@@ -1,9 +1,9 @@
 //! The product against its own ceilings, as ratios within one run: machines differ and are noisy, the
 //! ratio of two things measured in turn on the same machine is not.
 //!
-//! `cargo bench` measures in full, `cargo bench -- --quick` in a minute; names of rows (`unary`) measure
-//! those alone; `--json` prints rows of name,
-//! ratio, aim and met. Nothing here fails a build: a figure is for people to read.
+//! `cargo bench` measures in full, `cargo bench -- --quick` in a minute; names of rows (`unary`, `views`)
+//! measure those alone; `--json` prints rows of name, ratio, aim and met. Nothing here fails a build: a figure
+//! is for people to read.
 
 #![expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run says where")]
@@ -12,6 +12,7 @@ mod ledgers;
 mod open;
 mod unary;
 mod verify;
+mod views;
 
 use std::time::Duration;
 
@@ -124,10 +125,11 @@ fn main() {
     if genetrail::store::sync_range::install().is_err() {
         println!("note: sled's syncs cannot be made real here; the figures are not the product's");
     }
-    let benches: [(&str, Bench); 3] = [
+    let benches: [(&str, Bench); 4] = [
         ("unary", unary::measure),
         ("verify", verify::measure),
         ("open", open::measure),
+        ("views", views::measure),
     ];
     let all = !benches.iter().any(|(name, _)| has(name));
     let mut rows = Vec::new();

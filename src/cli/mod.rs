@@ -17,6 +17,8 @@ mod client;
 #[cfg(feature = "server")]
 mod demo;
 #[cfg(feature = "server")]
+mod deviations;
+#[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
 mod import;
@@ -31,13 +33,19 @@ mod maintain;
 #[cfg(feature = "server")]
 mod plan_template;
 #[cfg(feature = "server")]
+mod query;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
 #[cfg(feature = "server")]
+mod report;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod trace;
 
 use std::{
     fmt,
@@ -82,6 +90,15 @@ enum Command {
     /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
     #[cfg(feature = "server")]
     PlanTemplate(plan_template::Arguments),
+    /// Say where a lot went, or where what a patient received came from.
+    #[cfg(feature = "server")]
+    Trace(trace::Arguments),
+    /// List what was recorded and should not have been so.
+    #[cfg(feature = "server")]
+    Deviations(deviations::Arguments),
+    /// Say how a product stands to each obligation of the guideline.
+    #[cfg(feature = "server")]
+    Report(report::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -153,6 +170,12 @@ impl Command {
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
             Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Trace(arguments) => trace::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Deviations(arguments) => deviations::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Report(arguments) => report::run(&arguments),
             #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]

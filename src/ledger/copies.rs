@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AppendError, open::Options};
+use super::{AppendError, ReadError, open::Options};
 use crate::{
     store::{
         CommitError, FileError, Head, HighWater, HighWaterError, Store, StoreError, Write, files,
@@ -59,6 +59,9 @@ pub enum CommitFailed {
     /// A read has shown damage; nothing more is written on top of it.
     #[error("what is stored is damaged")]
     Suspect,
+    /// A correction was committed, and what it corrects could not be read.
+    #[error("what a correction is about cannot be read")]
+    Target(#[source] ReadError),
     /// A view failed.
     #[error("a view could not be kept up")]
     View(#[source] ViewError),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     AppendError, Entropy, Ledger, OpenError, Options, ReadError, Recovery, open,
-    published::Published, reader,
+    published::Published, reader, views::Viewed,
 };
 use crate::{
     clock::Clock,
@@ -16,7 +16,7 @@ use crate::{
     },
     tlog::{HASH_BYTES, Index, TileId, TreeSize},
     verify::{self, LogSource, SourceError, VerifyError, verify_log},
-    views::{ViewError, authority},
+    views::{Tally, ViewError, authority},
 };
 
 /// What a check found good.
@@ -99,21 +99,20 @@ pub fn fsck(
     Ok(Checked { recovered, lines })
 }
 
-/// Every record id leads to its entry and no other is there; the entries that name keys are listed.
+/// Every record id leads to its entry and no other is there; the entries that name keys are listed; the
+/// postings are those that a rebuild would make.
 fn check_views(ledger: &Ledger) -> Result<String, FsckError> {
     let size = ledger.published().size();
     let store = ledger.shared.store.as_ref();
     let listed = authority::listed(store, Index::new(size.value())).map_err(ReadError::from)?;
     let mut listed = listed.into_iter();
+    let views = &ledger.shared.views;
+    let mut expected = Tally::new(size, 0..0);
     for entry in ledger.entries(Index::new(0), size) {
         let (index, entry) = entry?;
-        let record_id = open::record_id_of(index, &entry)?;
-        if !ledger
-            .shared
-            .ids
-            .candidates(store, &record_id)?
-            .contains(&index)
-        {
+        let Viewed { record_id, posts } = Viewed::read(index, &entry)?;
+        views.expect(store, index, posts, &mut expected)?;
+        if !views.ids.candidates(store, &record_id)?.contains(&index) {
             return Err(FsckError::ViewDiffers {
                 view: "record ids",
                 index: index.value(),
@@ -132,13 +131,42 @@ fn check_views(ledger: &Ledger) -> Result<String, FsckError> {
             index: index.value(),
         });
     }
-    let (have, size) = (ledger.shared.ids.count(), size.value());
-    if have != size {
+    let (have, entries) = (views.ids.count(), size.value());
+    if have != entries {
+        let size = entries;
         return Err(FsckError::ViewTooLarge { have, size });
     }
+    compare_postings(ledger, size, &expected)?;
+    let postings = expected.count();
     Ok(format!(
-        "views: {size} record ids lead to their entries; every entry about keys is listed"
+        "views: {entries} record ids lead to their entries; every entry about keys is listed; {postings} \
+         postings are what a rebuild would make"
     ))
+}
+
+/// The postings are those that the entries ask for. Where they are not, the first entry that differs is
+/// looked for among its neighbours.
+fn compare_postings(ledger: &Ledger, size: TreeSize, expected: &Tally) -> Result<(), FsckError> {
+    let (views, store) = (&ledger.shared.views, ledger.shared.store.as_ref());
+    let mut have = Tally::new(size, 0..0);
+    views.facts.tally(store, &mut have)?;
+    let Some(stretch) = expected.differs(&have) else {
+        return Ok(());
+    };
+    let mut have = Tally::new(size, stretch.clone());
+    views.facts.tally(store, &mut have)?;
+    let mut expected = Tally::new(size, stretch.clone());
+    let end = TreeSize::new(stretch.end.min(size.value()));
+    for entry in ledger.entries(Index::new(stretch.start), end) {
+        let (index, entry) = entry?;
+        let posts = Viewed::read(index, &entry)?.posts;
+        views.expect(store, index, posts, &mut expected)?;
+    }
+    let index = expected.differs_at(&have);
+    Err(FsckError::ViewDiffers {
+        view: "facts",
+        index: index.map_or(stretch.start, Index::value),
+    })
 }
 
 /// The journal holds the same entries as the store, to the last one.
@@ -227,6 +255,6 @@ fn unreadable(error: ReadError) -> SourceError {
     match error {
         // Damage is a finding; what cannot be read at all is not.
         ReadError::EntryDamaged { .. } | ReadError::TileDamaged { .. } => SourceError::Missing,
-        ReadError::Store(_) => SourceError::Failed(Box::new(error)),
+        ReadError::Store(_) | ReadError::View(_) => SourceError::Failed(Box::new(error)),
     }
 }

@@ -14,6 +14,7 @@
 
 mod copies;
 pub mod export;
+mod facts;
 pub mod fsck;
 mod layout;
 mod open;
@@ -22,6 +23,7 @@ mod reader;
 mod signer;
 #[cfg(test)]
 mod tests;
+mod views;
 mod writer;
 
 use std::{
@@ -40,6 +42,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use copies::CommitFailed;
 pub use export::{ExportFailed, Survivors, export_directory, export_survivors};
+pub use facts::LedgerFacts;
 pub use fsck::{Checked, FsckError, fsck};
 pub use open::{NewLedger, OpenError, Opened, Options, Recovery, write_secret_key};
 pub use published::Published;
@@ -52,7 +55,7 @@ use crate::{
     rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused},
     store::{Direction, Store},
     tlog::{self, Hash, Index, TreeSize},
-    views::{RecordIds, ViewError},
+    views::{Posts, ViewError},
 };
 
 /// Jobs that may wait. With as many callers at once, each waits for about eight commits.
@@ -76,6 +79,8 @@ pub struct Submission {
     pub event_time: Option<DateTime<Utc>>,
     /// The record itself, where it names actors or keys.
     pub authority: Option<Box<pb::Record>>,
+    /// What the record is about, for the views.
+    pub posts: Posts,
 }
 
 /// An author's signature over a record.
@@ -219,7 +224,8 @@ impl AppendError {
 /// What the writer and the readers share.
 struct Shared {
     store: Arc<dyn Store>,
-    ids: RecordIds,
+    views: views::Views,
+    kept: facts::KeptFacts,
     published: RwLock<Arc<Published>>,
     stopped: AtomicBool,
     stop: tokio::sync::Notify,
@@ -386,6 +392,7 @@ impl Ledger {
         let size = self.published().size();
         for index in self
             .shared
+            .views
             .ids
             .candidates(self.shared.store.as_ref(), record_id)?
         {
@@ -398,6 +405,11 @@ impl Ledger {
             }
         }
         Ok(None)
+    }
+
+    /// The facts of the newest published tree, by subject.
+    pub fn facts(&self) -> LedgerFacts {
+        LedgerFacts::new(Arc::clone(&self.shared))
     }
 
     /// The entries from `start` up to, and without, `end`, in constant memory.

@@ -10,6 +10,7 @@ use crate::{
         self, Edge, HASH_BYTES, Hash, Index, NodeId, ReadNodes, TILE_WIDTH, TileId, TileNodes,
         TreeSize, leaf_hash, tile_of,
     },
+    views::ViewError,
 };
 
 /// Values read at once by a stream of entries: 84 KB for each stream that somebody leaves idle, and
@@ -22,6 +23,9 @@ pub enum ReadError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// A view failed.
+    #[error("a view cannot be read")]
+    View(#[from] ViewError),
     /// An entry that was acknowledged is missing or malformed.
     #[error("entry {index} is missing or damaged in the store")]
     EntryDamaged {
@@ -41,6 +45,16 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError::EntryDamaged`] where it is not there: ask only below the published tree size.
 pub(crate) fn entry(store: &dyn Store, index: Index) -> Result<Vec<u8>, ReadError> {
+    let mut found = Vec::new();
+    entries_at(store, &[index], |_, entry| {
+        entry.clone_into(&mut found);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The block that holds an entry, and its first index.
+fn block_of(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), ReadError> {
     let damaged = || ReadError::EntryDamaged {
         index: index.value(),
     };
@@ -58,12 +72,41 @@ pub(crate) fn entry(store: &dyn Store, index: Index) -> Result<Vec<u8>, ReadErro
         whole.append(&mut block);
         block = whole;
     }
-    let entries = layout::unpack_block(&block).ok_or_else(damaged)?;
-    let position = usize::try_from(index.value() - first.value()).map_err(|_| damaged())?;
-    entries
-        .get(position)
-        .map(|entry| entry.to_vec())
-        .ok_or_else(damaged)
+    Ok((first, block))
+}
+
+/// Hands the entries at `indexes`, which ascend, to `take`; each block is read once.
+///
+/// # Errors
+/// [`ReadError::EntryDamaged`] where one is not there: ask only below the published tree size. And what
+/// `take` answers.
+pub(crate) fn entries_at(
+    store: &dyn Store,
+    indexes: &[Index],
+    mut take: impl FnMut(Index, &[u8]) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut rest = indexes;
+    while let Some(&index) = rest.first() {
+        let (first, block) = block_of(store, index)?;
+        let damaged = |index: Index| ReadError::EntryDamaged {
+            index: index.value(),
+        };
+        let entries = layout::unpack_block(&block).ok_or_else(|| damaged(index))?;
+        let mut taken = 0;
+        for &index in rest {
+            let position = usize::try_from(index.value() - first.value()).unwrap_or(usize::MAX);
+            let Some(entry) = entries.get(position) else {
+                break;
+            };
+            take(index, entry)?;
+            taken += 1;
+        }
+        if taken == 0 {
+            return Err(damaged(index));
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Reads the hashes of a full tile.

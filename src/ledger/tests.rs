@@ -1,6 +1,8 @@
 //! The ledger over real directories: what is acknowledged is there afterwards, whatever happens to
 //! one of the copies in between.
 
+mod facts;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -21,6 +23,7 @@ use crate::{
     rules::keys::sign_possession,
     store::{Direction, Write},
     tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
+    views::Posts,
 };
 
 const ORIGIN: &str = "log.example/trail";
@@ -128,6 +131,7 @@ fn submission(number: u32) -> Submission {
         author: None,
         event_time: None,
         authority: None,
+        posts: Posts::of(&record),
     }
 }
 

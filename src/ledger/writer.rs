@@ -18,6 +18,7 @@ use super::{
     published::Published,
     reader,
     signer::Signer,
+    views::Viewed,
 };
 use crate::{
     clock::Clock,
@@ -29,7 +30,7 @@ use crate::{
     rules::keys::{KeyRegistry, is_record_signed},
     store::Write,
     tlog::{Hash, Index, leaf_hash},
-    views::authority,
+    views::{Posts, authority},
 };
 
 /// A commit takes at most this many entries: enough that a sync is shared by every caller, few enough
@@ -92,6 +93,8 @@ struct Draft {
     leaves: Vec<Hash>,
     /// Record id and record, by position.
     records: Vec<([u8; 16], Vec<u8>)>,
+    /// What each record is about, by position.
+    posts: Vec<Posts>,
     positions: BTreeMap<[u8; 16], usize>,
     /// Indexes of entries that name actors or keys.
     authority: Vec<Index>,
@@ -113,7 +116,7 @@ impl Writer {
                 return Closed::Not;
             }
         }
-        if let Err(error) = self.shared.ids.close(self.shared.store.as_ref()) {
+        if let Err(error) = self.shared.views.close(self.shared.store.as_ref()) {
             tracing::warn!(error = %super::Chain(&error), "a view was left to be caught up");
         }
         if let Err(error) = self.copies.close() {
@@ -204,7 +207,7 @@ impl Writer {
             answer(reply, outcome);
             drop(room);
         }
-        if let Err(error) = self.shared.ids.keep_up(self.shared.store.as_ref()) {
+        if let Err(error) = self.shared.views.keep_up(self.shared.store.as_ref()) {
             // The entries are safe; the view is caught up or rebuilt at the next start.
             return Err(super::CommitFailed::View(error));
         }
@@ -306,7 +309,7 @@ impl Writer {
             };
         }
         let store = self.shared.store.as_ref();
-        for index in self.shared.ids.candidates(store, id)? {
+        for index in self.shared.views.ids.candidates(store, id)? {
             let entry = reader::entry(store, index)?;
             let damaged = || reader::ReadError::EntryDamaged {
                 index: index.value(),
@@ -348,6 +351,7 @@ impl Writer {
             author,
             event_time,
             authority,
+            posts,
         } = submission;
         if let Some(author) = &author {
             let standing = keys
@@ -394,6 +398,7 @@ impl Writer {
         draft.entries.push(entry);
         draft.leaves.push(leaf);
         draft.records.push((record_id, record));
+        draft.posts.push(posts);
         Ok(leaf)
     }
 
@@ -407,6 +412,7 @@ impl Writer {
             entries,
             leaves,
             records,
+            posts,
             positions: _,
             authority,
         } = draft;
@@ -439,10 +445,14 @@ impl Writer {
         metrics::counter!("genetrail_entry_bytes_total").increment(count(bytes));
         metrics::counter!("genetrail_tree_size").absolute(signed.checkpoint.size.value());
         self.recorded_at = now;
-        for ((record_id, _), position) in records.iter().zip(0..) {
-            self.shared
-                .ids
-                .insert(record_id, index_at(first.value(), position));
+        for (((record_id, _), posts), position) in records.into_iter().zip(posts).zip(0..) {
+            let index = index_at(first.value(), position);
+            let viewed = Viewed { record_id, posts };
+            let inserted = self
+                .shared
+                .views
+                .insert(self.shared.store.as_ref(), index, viewed);
+            inserted.map_err(super::CommitFailed::Target)?;
         }
         let keys = Arc::clone(&self.keys);
         self.shared.publish(Published::new(signed, keys));
@@ -455,6 +465,7 @@ impl Draft {
     fn cut_back(&mut self, mark: usize, first_forgotten: Index) {
         self.entries.truncate(mark);
         self.leaves.truncate(mark);
+        self.posts.truncate(mark);
         self.authority.retain(|index| *index < first_forgotten);
         for (record_id, _) in self.records.drain(mark..) {
             self.positions.remove(&record_id);

@@ -7,13 +7,20 @@ use std::{
     sync::Arc,
 };
 
-use super::fact::{Fact, Facts, Subject, corrected, subjects};
+use super::{
+    fact::{Fact, Facts, Subject, corrected, subjects},
+    question::subjects_as_corrected,
+};
 
 /// Every fact of a log so far, by subject.
 #[derive(Debug, Default)]
 pub struct Book {
     by_subject: BTreeMap<Subject, Vec<Arc<Fact>>>,
     subjects_of: BTreeMap<String, BTreeSet<Subject>>,
+    /// The record that a correction is about, also through other corrections, by the correction's id.
+    first_of: BTreeMap<String, String>,
+    /// A record and its corrections, in the order of the log, by the record's id.
+    corrected: BTreeMap<String, Vec<Arc<Fact>>>,
     facts: Vec<Arc<Fact>>,
 }
 
@@ -21,17 +28,39 @@ impl Book {
     /// Takes in the next fact of the log.
     pub fn insert(&mut self, fact: Fact) {
         let fact = Arc::new(fact);
+        let id = fact.record.record_id.clone();
         let mut about = subjects(&fact.record);
+        self.corrected.insert(id.clone(), vec![Arc::clone(&fact)]);
         if let Some(target) = corrected(&fact.record) {
-            about.extend(self.subjects_of.get(target).into_iter().flatten().cloned());
+            let first = self.first_of.get(target).map_or(target, String::as_str);
+            let first = first.to_owned();
+            about.extend(self.subjects_of.get(&first).into_iter().flatten().cloned());
+            self.correct(&first, &fact, &mut about);
+            self.first_of.insert(id.clone(), first);
         }
         for subject in &about {
             let of_subject = self.by_subject.entry(subject.clone()).or_default();
             of_subject.push(Arc::clone(&fact));
         }
-        self.subjects_of
-            .insert(fact.record.record_id.clone(), about);
+        self.subjects_of.insert(id, about);
         self.facts.push(fact);
+    }
+
+    /// Puts a record and its corrections so far under the subjects that it has by a new one.
+    fn correct(&mut self, first: &str, by: &Arc<Fact>, about: &mut BTreeSet<Subject>) {
+        let Some(trail) = self.corrected.get_mut(first) else {
+            return;
+        };
+        trail.push(Arc::clone(by));
+        for subject in subjects_as_corrected(trail) {
+            if about.insert(subject.clone()) {
+                let of_subject = self.by_subject.entry(subject).or_default();
+                of_subject.extend(trail.iter().filter(|fact| fact.index != by.index).cloned());
+                of_subject.sort_by_key(|fact| fact.index);
+                of_subject.dedup_by_key(|fact| fact.index);
+            }
+        }
+        self.subjects_of.insert(first.to_owned(), about.clone());
     }
 
     /// Every fact, in the order of the log.

@@ -45,6 +45,27 @@ impl Dossier {
         })
     }
 
+    /// Gathers the patient's own facts, and those of pseudonyms that were merged with this one or split from it;
+    /// not what leads from them to samples, cases and lots.
+    pub fn of_person<F: Facts>(facts: &F, patient: &str) -> Result<Self, F::Error> {
+        let mut gathered = Gathered {
+            facts: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            open: Vec::new(),
+        };
+        gathered.ask(Subject::Patient(patient.to_owned()));
+        while let Some(subject) = gathered.open.pop() {
+            for fact in facts.about(&subject)? {
+                gathered.meet(&fact);
+                gathered.facts.insert(fact.index, fact);
+            }
+        }
+        Ok(Self {
+            patient: patient.to_owned(),
+            facts: gathered.facts,
+        })
+    }
+
     /// Every fact, in the order of the log.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
         self.facts.values()
@@ -69,8 +90,19 @@ impl Dossier {
 
     /// The pseudonym under which the patient is known to the question: another, if this one was given up.
     pub fn known_as(&self, question: &Question) -> String {
+        self.known_as_of(&self.patient, question)
+    }
+
+    /// What one of the patient's pseudonyms has become.
+    pub fn known_as_of(&self, pseudonym: &str, question: &Question) -> String {
         let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
-        People::of(&facts, question).now(&self.patient).to_owned()
+        People::of(&facts, question).now(pseudonym).to_owned()
+    }
+
+    /// The pseudonym of whom one of these facts is about, as the question knows; empty if it names nobody.
+    pub fn whose(&self, fact: &Fact, question: &Question) -> String {
+        let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
+        People::of(&facts, question).patient_of(fact).to_owned()
     }
 }
 
@@ -151,21 +183,26 @@ impl Gathered {
     /// Keeps a fact about a subject, and asks for what it leads to.
     fn take(&mut self, subject: &Subject, fact: Arc<Fact>) {
         self.asked.insert(subject.clone());
+        self.meet(&fact);
         if let Some(kind) = fact.kind() {
             self.follow(kind);
-            if let Kind::PatientMerged(_) | Kind::PatientSplit(_) = kind {
-                self.ask(Subject::Patient(fact.record.patient.clone()));
-            }
         }
         self.facts.insert(fact.index, fact);
     }
 
+    /// Asks for the other pseudonym of a merge or a split.
+    fn meet(&mut self, fact: &Fact) {
+        let other = match fact.kind() {
+            Some(Kind::PatientMerged(merged)) => &merged.merged_patient,
+            Some(Kind::PatientSplit(split)) => &split.split_patient,
+            _ => return,
+        };
+        self.ask(Subject::Patient(other.clone()));
+        self.ask(Subject::Patient(fact.record.patient.clone()));
+    }
+
     fn follow(&mut self, kind: &Kind) {
-        if let Kind::PatientMerged(merged) = kind {
-            self.ask(Subject::Patient(merged.merged_patient.clone()));
-        } else if let Kind::PatientSplit(split) = kind {
-            self.ask(Subject::Patient(split.split_patient.clone()));
-        } else if let Kind::Administration(administration) = kind {
+        if let Kind::Administration(administration) = kind {
             self.lot(administration.lot.as_ref());
             self.coi(&administration.coi);
         } else if let Kind::LotRegistered(lot) = kind {

@@ -242,6 +242,10 @@ fn of_kind(kind: &Kind, subjects: &mut Subjects) {
             }));
             subjects.patient(&lot.intended_patient);
             subjects.text(&lot.coi, Subject::Coi);
+            // The donations in it are what it was made of, whether or not a step says so.
+            for din in &lot.dins {
+                subjects.add(Subject::MadeOf(Material::Donation(din.number.clone())));
+            }
         }
         Kind::LotDisposition(disposition) => {
             subjects.lot(disposition.lot.as_ref(), Subject::Lot);

@@ -14,6 +14,8 @@ macro_rules! pick {
         }
     };
 }
+#[cfg(feature = "server")]
+pub(crate) use pick;
 
 #[cfg(feature = "server")]
 pub mod book;
@@ -26,7 +28,12 @@ pub mod cohort;
 #[cfg(feature = "server")]
 pub mod conformity;
 #[cfg(feature = "server")]
+pub mod consent;
+#[cfg(feature = "server")]
 pub mod dossier;
+#[cfg(test)]
+#[cfg(feature = "server")]
+pub(crate) mod example;
 #[cfg(feature = "server")]
 pub mod fact;
 pub mod flags;
@@ -39,3 +46,5 @@ pub mod patient;
 pub mod question;
 #[cfg(feature = "server")]
 pub mod template;
+#[cfg(feature = "server")]
+pub mod trace;

@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 
 use super::{
     change,
-    fact::{Fact, event_day},
+    fact::{Fact, Subject, event_day, subjects},
 };
 use crate::{
     pb::{self, CorrectionKind, record::Kind},
@@ -82,6 +82,18 @@ impl Question {
     pub fn knows(&self, fact: &Fact) -> bool {
         fact.index.value() < self.known_at.value()
     }
+}
+
+/// The subjects of a record as its corrections leave it; of a record that a correction takes back, none.
+///
+/// A corrected lot number makes a record one about that lot. Whoever keeps facts by subject keeps the record and its
+/// corrections under these subjects also, and under the old ones still: there they are for [`View::AsRecorded`].
+pub fn subjects_as_corrected(record_and_corrections: &[Arc<Fact>]) -> BTreeSet<Subject> {
+    let corrected = corrected(record_and_corrections);
+    corrected
+        .iter()
+        .flat_map(|seen| subjects(&seen.record))
+        .collect()
 }
 
 /// Known facts as their known corrections leave them.

@@ -1,7 +1,7 @@
 //! What every question has: a day, a tree size and a view, with their defaults; the facts behind it; and, where
 //! the answer is a list, a page of it. Does not know what is asked.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -11,15 +11,13 @@ use sha2::{Digest as _, Sha256};
 use super::{blocking, error::CallError};
 use crate::{
     clock::Clock,
-    ledger::{Ledger, ReadError},
+    ledger::{Ledger, LedgerFacts},
     pb::{self, QuestionView, question::KnownAt},
     record::{
         Violation,
-        entry::EntryView,
         format::{Instant, parse_civil_date},
     },
     rules::{
-        book::Book,
         catalogue::Catalogue,
         dossier::Dossier,
         fact::{Fact, Facts, Subject},
@@ -37,14 +35,13 @@ const PAGE_ROWS_MAX: usize = 1_000;
 pub(crate) struct Answers {
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
-    book: Arc<RwLock<Book>>,
 }
 
 /// A question with what it is asked of.
 pub(super) struct Asked<'a> {
     question: Question,
     catalogue: Catalogue,
-    book: &'a Book,
+    facts: &'a LedgerFacts,
 }
 
 /// A page of a list: how many rows, and after which.
@@ -78,11 +75,7 @@ impl<'a> PageOf<'a> {
 impl Answers {
     /// Questions about this ledger.
     pub(crate) fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            ledger,
-            clock,
-            book: Arc::new(RwLock::new(Book::default())),
-        }
+        Self { ledger, clock }
     }
 
     /// Asks a question.
@@ -152,32 +145,17 @@ impl Answers {
         question: Question,
         work: impl FnOnce(&Asked<'_>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
-        let have = self.ledger.published().size();
-        if have < question.known_at {
-            let (asked, have) = (question.known_at.value(), have.value());
+        let facts = self.ledger.facts();
+        if facts.size() < question.known_at {
+            let (asked, have) = (question.known_at.value(), facts.size().value());
             return Err(CallError::TreeSizeAhead { asked, have });
         }
-        self.keep_up(have)?;
-        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
-        let Ok(about) = book.about(&Subject::Catalogue);
+        let facts = facts.at(question.known_at);
         work(&Asked {
             question,
-            catalogue: Catalogue::of(&about, &question),
-            book: &book,
+            catalogue: Catalogue::of(&facts.about(&Subject::Catalogue)?, &question),
+            facts: &facts,
         })
-    }
-
-    fn keep_up(&self, to: TreeSize) -> Result<(), CallError> {
-        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-        let from = Index::new(u64::try_from(book.facts().len()).unwrap_or(u64::MAX));
-        for entry in self.ledger.entries(from, to) {
-            let (index, entry) = entry?;
-            let damaged = |_| ReadError::EntryDamaged {
-                index: index.value(),
-            };
-            book.insert(Fact::read(&entry).map_err(damaged)?);
-        }
-        Ok(())
     }
 
     /// The question with its defaults.
@@ -198,7 +176,10 @@ impl Answers {
             None => self.ledger.published().size(),
             Some(KnownAt::TreeSize(size)) => TreeSize::new(size),
             Some(KnownAt::RecordedBy(text)) => match Instant::parse(&text) {
-                Ok(instant) => self.size_at(instant.date_time().to_utc())?,
+                Ok(instant) => {
+                    let facts = self.ledger.facts();
+                    facts.size_at(instant.date_time().to_utc())?
+                }
                 Err(error) => {
                     violations.push(violation("question.recorded_by", error.rule, error.remedy));
                     TreeSize::new(0)
@@ -213,24 +194,6 @@ impl Answers {
             known_at,
             view,
         })
-    }
-
-    /// How many entries were recorded by an instant: `recorded_at` never goes back.
-    fn size_at(&self, instant: DateTime<Utc>) -> Result<TreeSize, CallError> {
-        let (mut low, mut high) = (0, self.ledger.published().size().value());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let index = Index::new(middle);
-            let entry = self.ledger.entry(index)?;
-            let damaged = |_| ReadError::EntryDamaged { index: middle };
-            let view = EntryView::parse(&entry).map_err(damaged)?;
-            if view.recorded_at.to_utc() <= instant {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(TreeSize::new(low))
     }
 }
 
@@ -263,12 +226,12 @@ impl Asked<'_> {
         Dossier::of_patient(self, patient)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
     /// The patients after one, in the order of their pseudonyms; the empty text is before all.
     pub(super) fn patients(&self, after: &str, limit: usize) -> Result<Vec<String>, CallError> {
         let after = Subject::Patient(after.to_owned());
-        let patients = self.book.after(&after).map_while(|subject| match subject {
-            Subject::Patient(patient) => Some(patient.clone()),
+        let subjects = self.facts.subjects_after(&after, limit)?;
+        let patients = subjects.into_iter().map_while(|subject| match subject {
+            Subject::Patient(patient) => Some(patient),
             Subject::Catalogue
             | Subject::Lot(_)
             | Subject::MadeOf(_)
@@ -280,17 +243,30 @@ impl Asked<'_> {
             | Subject::Consignment(_)
             | Subject::Identity(_) => None,
         });
-        Ok(patients.take(limit).collect())
+        Ok(patients.collect())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "views are read from the store")]
     /// The subjects that have facts after one, in their order.
     pub(super) fn subjects_after(
         &self,
         after: &Subject,
         limit: usize,
     ) -> Result<Vec<Subject>, CallError> {
-        Ok(self.book.after(after).take(limit).cloned().collect())
+        Ok(self.facts.subjects_after(after, limit)?)
+    }
+
+    /// The facts from an index on, in the order of the log; those that the question knows.
+    pub(super) fn facts_from(
+        &self,
+        from: Index,
+        limit: usize,
+    ) -> Result<Vec<Arc<Fact>>, CallError> {
+        Ok(self.facts.from(from, limit)?)
+    }
+
+    /// The facts of the tree that the question knows, with all their orders.
+    pub(super) fn facts(&self) -> &LedgerFacts {
+        self.facts
     }
 
     /// The token of the page that comes after one that ended so.
@@ -307,8 +283,7 @@ impl Facts for Asked<'_> {
     type Error = CallError;
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, CallError> {
-        let Ok(facts) = self.book.about(subject);
-        Ok(facts)
+        Ok(self.facts.about(subject)?)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
@@ -64,6 +64,7 @@ reasons! {
     ActorMissing = "ACTOR_MISSING", Unauthenticated, "The call does not say who makes it.";
     ActorMalformed = "ACTOR_MALFORMED", Unauthenticated, "The actor's id is not in its format.";
     EntryNotFound = "ENTRY_NOT_FOUND", NotFound, "There is no such entry.";
+    SubjectUnknown = "SUBJECT_UNKNOWN", NotFound, "Nothing is known of what was asked about.";
     RecordIdTaken = "RECORD_ID_TAKEN", AlreadyExists, "The record id says something else already.";
     BatchPartlyRecorded = "BATCH_PARTLY_RECORDED", AlreadyExists, "A part was recorded before.";
     AuthorKeyRefused = "AUTHOR_KEY_REFUSED", FailedPrecondition, "The author's key may not sign.";
@@ -110,6 +111,13 @@ pub(crate) enum CallError {
     /// No entry has the record id.
     #[error("no entry has this record id; the tree size is {size}")]
     NoEntryOf { size: u64 },
+    /// Nothing was recorded, as the question sees it, of what was asked about.
+    #[error("nothing is known of this {what} on {as_of} at tree size {size}")]
+    SubjectUnknown {
+        what: &'static str,
+        as_of: NaiveDate,
+        size: u64,
+    },
     /// Asked about a larger tree than there is.
     #[error("tree size {asked} is beyond the current tree size {have}")]
     TreeSizeAhead { asked: u64, have: u64 },
@@ -325,6 +333,11 @@ fn answer(error: CallError) -> Answer {
         CallError::NoEntryOf { size } => new(Reason::EntryNotFound)
             .with("tree_size", &size)
             .about("genetrail.v1.Entry", ""),
+        CallError::SubjectUnknown { what, as_of, size } => new(Reason::SubjectUnknown)
+            .with("what", what)
+            .with("as_of", &as_of)
+            .with("tree_size", &size)
+            .about(what, ""),
         CallError::TreeSizeAhead { asked, have } => new(Reason::TreeSizeAhead)
             .with("asked", &asked)
             .with("tree_size", &have),
@@ -460,8 +473,10 @@ const fn key_rule(refused: KeyRefused) -> &'static str {
 
 fn read(error: &ReadError) -> Answer {
     match error {
-        ReadError::Store(error) => store(error),
-        ReadError::EntryDamaged { .. } | ReadError::TileDamaged { .. } => damaged(error),
+        ReadError::Store(error) | ReadError::View(ViewError::Store(error)) => store(error),
+        ReadError::EntryDamaged { .. }
+        | ReadError::TileDamaged { .. }
+        | ReadError::View(ViewError::Damaged { .. }) => damaged(error),
     }
 }
 

@@ -5,7 +5,10 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `consent_service` | who must be asked again, what was signed, what changes |
+//! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
+//! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
@@ -19,22 +22,26 @@
 //! loopback interface only.
 
 mod actor;
-#[allow(dead_code, reason = "the services that ask come next")]
 mod answers;
 pub(crate) mod call;
+mod consent_service;
 mod driven;
 pub mod error;
+mod follow_up_service;
 mod ledger_service;
 mod receipt;
 mod recording_service;
 mod submission;
+mod trace_service;
 mod verification;
 mod witnesses;
 
-#[allow(unused_imports, reason = "the services that ask come next")]
 pub(crate) use answers::Answers;
+pub(crate) use consent_service::Consent;
+pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
+pub(crate) use trace_service::Trace;
 pub use witnesses::WITNESSES_MAX;
 pub(crate) use witnesses::Witnesses;
 

@@ -13,6 +13,7 @@ use crate::{
     pb::{self, submission::Form},
     record::{self, Violation, entry::ENTRY_BYTES_MAX, entry::record_kind, format::parse_uuid},
     rules::keys::{KeyRegistry, event_time, is_about_keys, is_record_signed},
+    views::Posts,
 };
 
 /// What an entry holds besides its record, at most: index 11 bytes, previous 34, time 18, salt 18, actor
@@ -177,6 +178,7 @@ impl Desk<'_> {
             author,
             event_time: event_time(&record),
             authority: about_keys.then(|| record.clone()),
+            posts: Posts::of(&record),
             record: bytes,
         };
         let record = CheckedRecord {

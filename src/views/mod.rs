@@ -1,8 +1,9 @@
 //! What is derived from the entries so that questions need not read all of them: keyspaces that hold
 //! nothing which entries do not, and that come out equal when they are dropped and rebuilt.
 //!
-//! Two today: which entry carries a record id ([`RecordIds`]), and which entries say who may sign
-//! ([`authority`]). They know the store and the bytes of an entry, and nothing of time.
+//! Three today: which entry carries a record id ([`RecordIds`]), which entries say who may sign
+//! ([`authority`]), and which are about a patient, a lot or whatever else is asked about ([`FactIndex`]).
+//! They know the store and what a record names, and nothing of time.
 //!
 //! | key | value |
 //! |---|---|
@@ -10,12 +11,23 @@
 //! | `11` run (4) page (4) | a page of a run's filter |
 //! | `12` | the manifest of the runs, with their watermark |
 //! | `13` index (8) | empty: the entry at this index names an actor or a key |
+//! | `14` run (4) first posting | a block of a run of postings: what entries are about |
+//! | `15` run (4) page (4) | a page of the filter of a run of postings |
+//! | `16` | the manifest of the runs of postings, with their watermark |
 
 pub mod authority;
+mod block;
+mod facts;
 mod filter;
+mod group;
+mod postings;
 mod record_ids;
+mod tally;
 
-pub use record_ids::{RecordIds, ViewError};
+pub use facts::{Corrected, FactIndex, Posts};
+pub use group::Signed;
+pub use record_ids::RecordIds;
+pub use tally::Tally;
 
 use crate::store::{Direction, KeyRange, Store, StoreError, Write};
 
@@ -23,10 +35,27 @@ const RUN: u8 = 0x10;
 const FILTER: u8 = 0x11;
 const MANIFEST: u8 = 0x12;
 const AUTHORITY: u8 = 0x13;
+const POSTINGS: u8 = 0x14;
+const POSTINGS_FILTER: u8 = 0x15;
+const POSTINGS_MANIFEST: u8 = 0x16;
 const END: u8 = 0x20;
 
 /// How many keys one step of upkeep writes or removes: well inside the store's atomic batch.
 const STEP_KEYS: usize = 256;
+
+/// Why a view cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is stored is not a view; drop and rebuild it.
+    #[error("a view is damaged at run {run}")]
+    Damaged {
+        /// The run.
+        run: u32,
+    },
+}
 
 /// Drops every view.
 ///

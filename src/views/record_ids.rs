@@ -16,7 +16,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{FILTER, MANIFEST, RUN, STEP_KEYS, filter::Filter};
+use super::{FILTER, MANIFEST, RUN, STEP_KEYS, ViewError, filter::Filter};
 use crate::{
     store::{Direction, KeyRange, Store, StoreError, Write},
     tlog::{Index, TreeSize},
@@ -34,20 +34,6 @@ const BUCKET_IDS: u64 = 256;
 
 /// A digest (8 bytes) and an index (6 bytes).
 const ITEM_BYTES: usize = 14;
-
-/// Why the view of record ids cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ViewError {
-    /// The store failed.
-    #[error("the store failed")]
-    Store(#[from] StoreError),
-    /// What is stored is not a view; drop and rebuild it.
-    #[error("the view of record ids is damaged at run {run}")]
-    Damaged {
-        /// The run.
-        run: u32,
-    },
-}
 
 /// The index from record ids to entries. One thread inserts and keeps it up; any may ask.
 #[derive(Debug)]

@@ -2,12 +2,16 @@
 //! so whoever reads a log knows what each of its records must say, and what stood beside it.
 
 use anyhow::{Context as _, Result, bail};
-use genetrail::ledger::Submission;
+use genetrail::{ledger::Submission, pb, views::Posts};
+use prost::Message as _;
 
 use crate::rng::Rng;
 
 /// Who is named as the one who submits.
 const ACTOR: &str = "crash-test";
+
+/// The tag of a record's patient, field 15: what it is about, for the views.
+const PATIENT_TAG: u8 = 0x7a;
 
 /// The tag of a kind of record, field 130.
 const KIND_TAG: [u8; 2] = [0x92, 0x08];
@@ -72,6 +76,10 @@ impl Batch {
             let id = self.id(item);
             let mut bytes = vec![0x0a, 36];
             bytes.extend_from_slice(uuid(&id).as_bytes());
+            let patient = format!("P-{}", self.number % 97);
+            bytes.push(PATIENT_TAG);
+            put_varint(patient.len(), &mut bytes);
+            bytes.extend_from_slice(patient.as_bytes());
             let mut head = FILLER_TAG.to_vec();
             put_varint(length, &mut head);
             bytes.extend_from_slice(&KIND_TAG);
@@ -90,8 +98,14 @@ impl Batch {
 
     /// The submissions of the batch.
     pub(crate) fn submissions(self) -> Vec<Submission> {
+        // Every record of the plan is one; `fsck` would miss what is not posted.
+        let posts = |record: &Vec<u8>| {
+            let record = pb::Record::decode(record.as_slice());
+            record.map_or_else(|_| Posts::default(), |record| Posts::of(&record))
+        };
         let submission = |(record_id, record)| Submission {
             record_id,
+            posts: posts(&record),
             record,
             actor: ACTOR.to_owned(),
             author: None,

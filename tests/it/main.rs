@@ -12,3 +12,4 @@ mod python;
 mod recording_service;
 mod server;
 mod support;
+mod trace_service;

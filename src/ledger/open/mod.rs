@@ -36,9 +36,11 @@ use self::state::{Care, JournalDamage, StoreDamage, StoreState};
 use super::{
     Closed, CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
     copies::{Copies, Room},
+    facts::KeptFacts,
     published::Published,
     reader,
     signer::{Signed, Signer},
+    views::{Viewed, Views},
     writer::{Entropy, Writer},
 };
 use crate::{
@@ -53,7 +55,7 @@ use crate::{
         journal::{JournalError, JournalOptions},
     },
     tlog::{self, Index, TreeSize},
-    views::{self, RecordIds, ViewError, authority},
+    views::{self, ViewError, authority},
 };
 
 /// Where a ledger lies and how much disk it leaves free.
@@ -345,7 +347,7 @@ impl Ledger {
             fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
         }
 
-        let ids = open_views(&store, state.head.size, suspect, &mut recovered)?;
+        let views = open_views(&store, state.head.size, suspect, &mut recovered)?;
         let keys = Arc::new(keys_on_record(&store, &vkey, &state)?);
         let high_water = check_high_water(options, &store, &vkey, &state, &keys, &mut recovered)?;
 
@@ -355,7 +357,8 @@ impl Ledger {
         let published = publish(state, &keys);
         let shared = Arc::new(Shared {
             store: Arc::clone(&store),
-            ids,
+            views,
+            kept: KeptFacts::default(),
             published: RwLock::new(Arc::new(published)),
             stopped: AtomicBool::new(false),
             stop: tokio::sync::Notify::new(),
@@ -470,22 +473,18 @@ fn open_views(
     size: u64,
     suspect: bool,
     recovered: &mut Vec<Recovery>,
-) -> Result<RecordIds, OpenError> {
-    let opened = RecordIds::open(store.as_ref());
-    let whole = !suspect
-        && opened
-            .as_ref()
-            .is_ok_and(|ids| ids.watermark().value() <= size);
-    let ids = match opened {
+) -> Result<Views, OpenError> {
+    let opened = Views::open(store.as_ref());
+    let views = match opened {
         Err(ViewError::Store(error)) => return Err(error.into()),
-        Ok(ids) if whole => ids,
+        Ok(views) if !suspect && views.is_within(TreeSize::new(size)) => views,
         Ok(_) | Err(ViewError::Damaged { .. }) => {
             recovered.push(Recovery::ViewsRebuilt);
             return rebuild_views(store, size);
         }
     };
-    catch_up(store, &ids, size)?;
-    Ok(ids)
+    catch_up(store, &views, size)?;
+    Ok(views)
 }
 
 impl Ledger {
@@ -512,9 +511,9 @@ impl Ledger {
 }
 
 /// Drops the views and makes them again from entry 0.
-fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenError> {
+fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<Views, OpenError> {
     views::drop_all(store.as_ref())?;
-    let ids = RecordIds::open(store.as_ref())?;
+    let views = Views::open(store.as_ref())?;
     let mut listed = Vec::new();
     for entry in Entries::new(Arc::clone(store), Index::new(0), TreeSize::new(size)) {
         let (index, entry) = entry?;
@@ -525,20 +524,20 @@ fn rebuild_views(store: &Arc<dyn Store>, size: u64) -> Result<RecordIds, OpenErr
     for writes in listed.chunks(256) {
         store.trail(writes)?;
     }
-    catch_up(store, &ids, size)?;
-    ids.close(store.as_ref())?;
+    catch_up(store, &views, size)?;
+    views.close(store.as_ref())?;
     store.sync()?;
-    Ok(ids)
+    Ok(views)
 }
 
-/// Inserts the record ids from the watermark on.
-fn catch_up(store: &Arc<dyn Store>, ids: &RecordIds, size: u64) -> Result<(), OpenError> {
-    let start = Index::new(ids.watermark().value());
+/// Inserts the entries from the watermark on.
+fn catch_up(store: &Arc<dyn Store>, views: &Views, size: u64) -> Result<(), OpenError> {
+    let start = Index::new(views.watermark().value());
     for entry in Entries::new(Arc::clone(store), start, TreeSize::new(size)) {
         let (index, entry) = entry?;
-        ids.insert(&record_id_of(index, &entry)?, index);
+        views.insert(store.as_ref(), index, Viewed::read(index, &entry)?)?;
         if index.value() % 256 == 255 {
-            ids.keep_up(store.as_ref())?;
+            views.keep_up(store.as_ref())?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Decimal numbers as text, exact: what a scale showed or a vial holds is never rounded. Knows comparison
 //! and addition, no other arithmetic and no units.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, fmt};
 
 use super::{FormatError, demand, is_digits};
 
@@ -11,7 +11,7 @@ pub fn check_decimal(text: &str) -> Result<(), FormatError> {
 }
 
 /// A decimal number, exact. `1.0` and `1.00` are equal: they are one number, written twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Decimal {
     /// Never set on zero, so that equality of the fields is equality of the numbers.
     negative: bool,
@@ -109,6 +109,12 @@ impl Decimal {
         })
     }
 
+    /// The exact difference, unless it needs more than 38 digits before the point.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        let negative = !other.negative && other != Self::ZERO;
+        self.checked_add(Self { negative, ..other })
+    }
+
     const fn magnitude(self) -> (u128, u128) {
         (self.whole, self.fraction)
     }
@@ -141,6 +147,19 @@ impl PartialOrd for Decimal {
     }
 }
 
+/// The number without needless zeroes; of a sum, at most 38 digits on each side of the point.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.negative { "-" } else { "" };
+        write!(f, "{sign}{}", self.whole)?;
+        if self.fraction == 0 {
+            return Ok(());
+        }
+        let fraction = format!("{:038}", self.fraction);
+        write!(f, ".{}", fraction.trim_end_matches('0'))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -149,6 +168,38 @@ mod tests {
 
     fn decimal(text: &str) -> Decimal {
         Decimal::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_decimal_is_printed_as_the_number_that_it_is() {
+        for (text, printed) in [
+            ("0", "0"),
+            ("0.00", "0"),
+            ("1.50", "1.5"),
+            ("-0.05", "-0.05"),
+            ("120000000", "120000000"),
+            (
+                "0.0000000000000000000000000000000000001",
+                "0.0000000000000000000000000000000000001",
+            ),
+        ] {
+            assert_eq!(decimal(text).to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_difference_is_exact() {
+        for (from, taken, left) in [
+            ("1", "1", "0"),
+            ("1", "0", "1"),
+            ("0", "1", "-1"),
+            ("0.3", "0.1", "0.2"),
+            ("-1", "-3", "2"),
+            ("2", "-0.5", "2.5"),
+        ] {
+            let difference = decimal(from).checked_sub(decimal(taken)).unwrap();
+            assert_eq!(difference, decimal(left), "{from} - {taken}");
+        }
     }
 
     #[test]

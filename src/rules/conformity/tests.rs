@@ -2,17 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
-
 use super::*;
 use crate::{
     record::format::parse_civil_date,
     rules::{
         book::Book,
         dossier::Dossier,
+        example,
         fact::{Fact, Facts as _, Subject, event_day},
-        follow_up::consents::Signed,
         question::{Question, View},
     },
     tlog::{Index, TreeSize},
@@ -20,15 +17,11 @@ use crate::{
 
 /// The records of the worked history.
 fn car_t() -> Vec<pb::Record> {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let descriptor = pool.get_message_by_name("genetrail.v1.Record").unwrap();
-    let lines = include_str!("../../../examples/car-t.ndjson").lines();
-    let records = lines.map(|line| {
-        let mut json = serde_json::Deserializer::from_str(line);
-        let record = DynamicMessage::deserialize(descriptor.clone(), &mut json).unwrap();
-        pb::Record::decode(record.encode_to_vec().as_slice()).unwrap()
-    });
-    records.collect()
+    let book = example::car_t();
+    book.facts()
+        .iter()
+        .map(|fact| fact.record.clone())
+        .collect()
 }
 
 /// The report on a product, from these records, as of a day.
@@ -59,7 +52,7 @@ fn report(records: Vec<pb::Record>, product_id: &str, as_of: &str) -> Vec<Row> {
     for patient in patients {
         let Ok(dossier) = Dossier::of_patient(&book, &patient);
         let patient = Patient::of(&dossier, &question);
-        report.add(&patient, &Signed::of(&patient, &catalogue));
+        report.add(&patient, &Signatures::of(&patient, &catalogue));
     }
     report.rows()
 }
@@ -220,12 +213,9 @@ fn a_report_of_an_earlier_day_knows_nothing_of_what_came_later() {
 #[test]
 fn of_a_product_without_patients_and_plans_nothing_is_met_but_its_class() {
     let records = car_t();
-    let product = records.into_iter().filter(|record| {
-        matches!(
-            record.kind,
-            Some(pb::record::Kind::ProductRegistered(_))
-        )
-    });
+    let product = records
+        .into_iter()
+        .filter(|record| matches!(record.kind, Some(pb::record::Kind::ProductRegistered(_))));
     let rows = report(product.collect(), CAR_T, AS_OF);
     for row in &rows {
         let is_met = row.verdict == Verdict::Met;
@@ -276,17 +266,25 @@ fn an_obligation_of_the_product_is_met_when_what_is_asked_for_is_on_record() {
             ..pb::DocHash::default()
         })
     };
-    check("A-05", Met, on!(ProductRegistered, |product| {
-        for risk in &mut product.risk_profile {
-            risk.set_state(RiskState::Absent);
-            risk.evidence = evidence();
-        }
-    }));
-    check("A-05", NotMet, on!(ProductRegistered, |product| {
-        for risk in &mut product.risk_profile {
-            risk.set_state(RiskState::Absent);
-        }
-    }));
+    check(
+        "A-05",
+        Met,
+        on!(ProductRegistered, |product| {
+            for risk in &mut product.risk_profile {
+                risk.set_state(RiskState::Absent);
+                risk.evidence = evidence();
+            }
+        }),
+    );
+    check(
+        "A-05",
+        NotMet,
+        on!(ProductRegistered, |product| {
+            for risk in &mut product.risk_profile {
+                risk.set_state(RiskState::Absent);
+            }
+        }),
+    );
     let shed = |state| {
         on!(ProductRegistered, |product| {
             for risk in &mut product.risk_profile {
@@ -298,16 +296,28 @@ fn an_obligation_of_the_product_is_met_when_what_is_asked_for_is_on_record() {
     check("A-07", CannotTell, shed(RiskState::Present));
     check("A-13", Met, shed(RiskState::Present));
     for (onset, verdict) in [(179, Met), (180, Met), (181, NotMet)] {
-        check("A-11", verdict, on!(ProductRegistered, |product| {
-            product.expected_onset_max_months = Some(onset);
-        }));
+        check(
+            "A-11",
+            verdict,
+            on!(ProductRegistered, |product| {
+                product.expected_onset_max_months = Some(onset);
+            }),
+        );
     }
-    check("A-53", NotMet, on!(ProductRegistered, |product| {
-        product.set_phase(pb::ProductPhase::PostMarketing);
-    }));
-    check("A-49", Met, on!(ProductRegistered, |product| {
-        product.set_phase(pb::ProductPhase::PostMarketing);
-    }));
+    check(
+        "A-53",
+        NotMet,
+        on!(ProductRegistered, |product| {
+            product.set_phase(pb::ProductPhase::PostMarketing);
+        }),
+    );
+    check(
+        "A-49",
+        Met,
+        on!(ProductRegistered, |product| {
+            product.set_phase(pb::ProductPhase::PostMarketing);
+        }),
+    );
 }
 
 #[test]
@@ -319,61 +329,117 @@ fn an_obligation_of_the_documents_follows_the_documents() {
         ("A-21", pb::ConsentItemKind::Contacts),
         ("A-22", pb::ConsentItemKind::GeneticTesting),
     ] {
-        check(id, NotMet, on!(ConsentDocumentVersion, |document| {
-            document.items.retain(|one| one.item() != item);
-        }));
+        check(
+            id,
+            NotMet,
+            on!(ConsentDocumentVersion, |document| {
+                document.items.retain(|one| one.item() != item);
+            }),
+        );
     }
-    check("A-34", Met, on!(FollowUpPlanVersion, |plan| {
-        plan.protocol_ids = vec!["CAR19-301".to_owned()];
-    }));
-    check("A-52", Met, on!(FollowUpPlanVersion, |plan| {
-        plan.purpose = "safety".to_owned();
-        plan.population = "all".to_owned();
-        plan.content = "visits".to_owned();
-        plan.parameters.get_or_insert_default().follow_up_months = Some(180);
-    }));
-    check("A-26", Met, on!(FollowUpPlanVersion, |plan| {
-        plan.recording_guide = Some(pb::DocHash::default());
-    }));
-    check("A-27", Met, on!(FollowUpPlanVersion, |plan| {
-        plan.trigger = Some(pb::Trigger {
-            cause: Some(pb::trigger::Cause::SignalId("SIG-1".to_owned())),
-        });
-    }));
-    check("A-23", NotMet, on!(ConsentDocumentVersion, |document| {
-        document.trigger = None;
-    }));
-    check("A-02", NotMet, on!(FollowUpPlanVersion, |plan| {
-        let numbers = plan.parameters.get_or_insert_default();
-        numbers.sample_interval_months_first_years = Some(7);
-    }));
+    check(
+        "A-34",
+        Met,
+        on!(FollowUpPlanVersion, |plan| {
+            plan.protocol_ids = vec!["CAR19-301".to_owned()];
+        }),
+    );
+    check(
+        "A-52",
+        Met,
+        on!(FollowUpPlanVersion, |plan| {
+            plan.purpose = "safety".to_owned();
+            plan.population = "all".to_owned();
+            plan.content = "visits".to_owned();
+            plan.parameters.get_or_insert_default().follow_up_months = Some(180);
+        }),
+    );
+    check(
+        "A-26",
+        Met,
+        on!(FollowUpPlanVersion, |plan| {
+            plan.recording_guide = Some(pb::DocHash::default());
+        }),
+    );
+    check(
+        "A-27",
+        Met,
+        on!(FollowUpPlanVersion, |plan| {
+            plan.trigger = Some(pb::Trigger {
+                cause: Some(pb::trigger::Cause::SignalId("SIG-1".to_owned())),
+            });
+        }),
+    );
+    check(
+        "A-23",
+        NotMet,
+        on!(ConsentDocumentVersion, |document| {
+            document.trigger = None;
+        }),
+    );
+    check(
+        "A-02",
+        NotMet,
+        on!(FollowUpPlanVersion, |plan| {
+            let numbers = plan.parameters.get_or_insert_default();
+            numbers.sample_interval_months_first_years = Some(7);
+        }),
+    );
 }
 
 #[test]
 fn an_obligation_of_a_patient_follows_what_is_recorded_of_the_patient() {
     use Verdict::{Met, NotMet};
-    check("A-10", Met, on!(FollowUpEnrolment, |enrolment| {
-        enrolment.covariates = vec![pb::Code::default()];
-    }));
-    check("A-48", NotMet, on!(SampleCollected, |sample| {
-        sample.surrogate_justification.clear();
-    }));
-    check("A-24", Met, on!(AdverseEvent, |event| event.serious.clear()));
-    check("A-40", NotMet, on!(AssayResult, |result| {
-        result.controls = None;
-    }));
-    check("A-43", Met, on!(AssayResult, |result| {
-        for site in &mut result.sites {
-            site.nearest_gene = "LMO2".to_owned();
-            site.databases = vec![pb::Database {
-                name: "COSMIC".to_owned(),
-                version: "98".to_owned(),
-            }];
-        }
-    }));
+    check(
+        "A-10",
+        Met,
+        on!(FollowUpEnrolment, |enrolment| {
+            enrolment.covariates = vec![pb::Code::default()];
+        }),
+    );
+    check(
+        "A-48",
+        NotMet,
+        on!(SampleCollected, |sample| {
+            sample.surrogate_justification.clear();
+        }),
+    );
+    check(
+        "A-24",
+        Met,
+        on!(AdverseEvent, |event| event.serious.clear()),
+    );
+    check(
+        "A-40",
+        NotMet,
+        on!(AssayResult, |result| {
+            result.controls = None;
+        }),
+    );
+    check(
+        "A-43",
+        Met,
+        on!(AssayResult, |result| {
+            for site in &mut result.sites {
+                site.nearest_gene = "LMO2".to_owned();
+                site.databases = vec![pb::Database {
+                    name: "COSMIC".to_owned(),
+                    version: "98".to_owned(),
+                }];
+            }
+        }),
+    );
     // A lot that nobody registered, and one of which nothing says what it was made of.
-    check("A-50", NotMet, on!(LotRegistered, |lot| lot.lot = "X".to_owned()));
-    check("A-50", NotMet, on!(Transformation, |step| step.outputs.clear()));
+    check(
+        "A-50",
+        NotMet,
+        on!(LotRegistered, |lot| lot.lot = "X".to_owned()),
+    );
+    check(
+        "A-50",
+        NotMet,
+        on!(Transformation, |step| step.outputs.clear()),
+    );
 }
 
 #[test]

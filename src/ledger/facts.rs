@@ -1,0 +1,220 @@
+//! The facts of a published tree, by subject: what questions are asked of. Finds the entries by the views,
+//! reads each of their blocks once, and keeps those that were read lately, decoded.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{ReadError, Shared, reader};
+use crate::{
+    record::entry::EntryView,
+    rules::fact::{Fact, Facts, Subject},
+    tlog::{Index, TreeSize},
+    views::Signed,
+};
+
+/// Facts that are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
+const KEPT_FACTS: usize = 8_192;
+
+/// Facts that were read lately. An entry never changes, so neither does what is kept.
+#[derive(Debug, Default)]
+pub(super) struct KeptFacts(Mutex<Generations>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: BTreeMap<Index, Arc<Fact>>,
+    old: BTreeMap<Index, Arc<Fact>>,
+}
+
+impl KeptFacts {
+    fn find(&self, indexes: &[Index]) -> Vec<Option<Arc<Fact>>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes.iter().map(|&index| kept.find(index)).collect()
+    }
+
+    fn keep(&self, facts: impl Iterator<Item = Arc<Fact>>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.for_each(|fact| kept.keep(fact));
+    }
+}
+
+impl Generations {
+    fn find(&mut self, index: Index) -> Option<Arc<Fact>> {
+        if let Some(fact) = self.young.get(&index) {
+            return Some(Arc::clone(fact));
+        }
+        let fact = self.old.remove(&index)?;
+        self.keep(Arc::clone(&fact));
+        Some(fact)
+    }
+
+    /// What is asked for again moves on; what is not is forgotten with its generation.
+    fn keep(&mut self, fact: Arc<Fact>) {
+        if KEPT_FACTS <= self.young.len() {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(fact.index, fact);
+    }
+}
+
+/// The facts of the tree that was published when they were asked for. What is recorded since is not seen.
+#[derive(Clone)]
+pub struct LedgerFacts {
+    shared: Arc<Shared>,
+    size: TreeSize,
+}
+
+impl fmt::Debug for LedgerFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "facts of the tree of size {}", self.size)
+    }
+}
+
+impl LedgerFacts {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let size = shared.published().size();
+        Self { shared, size }
+    }
+
+    /// The same facts as they were when the tree had this size; never more than there are.
+    #[must_use]
+    pub fn at(self, size: TreeSize) -> Self {
+        let size = size.min(self.size);
+        Self { size, ..self }
+    }
+
+    /// The size of the tree.
+    pub fn size(&self) -> TreeSize {
+        self.size
+    }
+
+    /// The subjects after one that facts are about: the first `limit`, in order, whatever their kind.
+    ///
+    /// # Errors
+    /// The store's, and where a view is damaged.
+    pub fn subjects_after(&self, after: &Subject, limit: usize) -> Result<Vec<Subject>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let subjects = views.facts.subjects_after(store, after, self.size, limit);
+        self.or_suspect(subjects.map_err(ReadError::from))
+    }
+
+    /// The patients after one who may be at a site: registered or treated there, or transferred to it. The
+    /// first `limit`, in order; the empty text is before all.
+    ///
+    /// # Errors
+    /// The store's, and where a view is damaged.
+    pub fn patients_at(
+        &self,
+        site: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let patients = views
+            .facts
+            .patients_at(store, site, after, self.size, limit);
+        self.or_suspect(patients.map_err(ReadError::from))
+    }
+
+    /// Which versions of a consent family the patients after one have signed at a site, in the order of
+    /// patients: `limit` signatures, and what the last patient has besides.
+    ///
+    /// # Errors
+    /// The store's, and where a view is damaged.
+    pub fn signed_at(
+        &self,
+        family: &str,
+        site: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Signed>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let signed = views
+            .facts
+            .signed_at(store, family, site, after, self.size, limit);
+        self.or_suspect(signed.map_err(ReadError::from))
+    }
+
+    /// How many entries were recorded by an instant: `recorded_at` never goes back.
+    ///
+    /// # Errors
+    /// The store's, and where an entry is damaged.
+    pub fn size_at(&self, instant: DateTime<Utc>) -> Result<TreeSize, ReadError> {
+        let store = self.shared.store.as_ref();
+        let is_later = |index: u64| -> Result<bool, ReadError> {
+            let entry = reader::entry(store, Index::new(index))?;
+            let damaged = |_| ReadError::EntryDamaged { index };
+            let view = EntryView::parse(&entry).map_err(damaged)?;
+            Ok(instant < view.recorded_at.to_utc())
+        };
+        let (mut low, mut high) = (0, self.size.value());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.or_suspect(is_later(middle))? {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok(TreeSize::new(low))
+    }
+
+    /// The facts at these indexes, which ascend.
+    /// The facts from an index on, in the order of the log, at most so many.
+    ///
+    /// # Errors
+    /// Where the store fails, or an entry is not there.
+    pub fn from(&self, from: Index, limit: usize) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let end = from
+            .value()
+            .saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
+        let end = end.min(self.size.value());
+        let indexes: Vec<Index> = (from.value()..end).map(Index::new).collect();
+        self.facts_at(&indexes)
+    }
+
+    fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let mut found = self.shared.kept.find(indexes);
+        let both = indexes.iter().zip(&found);
+        let missing = both.filter(|(_, fact)| fact.is_none());
+        let missing: Vec<Index> = missing.map(|(index, _)| *index).collect();
+        let mut read = Vec::with_capacity(missing.len());
+        reader::entries_at(self.shared.store.as_ref(), &missing, |index, entry| {
+            let damaged = |_| ReadError::EntryDamaged {
+                index: index.value(),
+            };
+            read.push(Arc::new(Fact::read(entry).map_err(damaged)?));
+            Ok(())
+        })?;
+        self.shared.kept.keep(read.iter().map(Arc::clone));
+        let mut read = read.into_iter();
+        for fact in &mut found {
+            if fact.is_none() {
+                *fact = read.next();
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// What cannot be read stops the ledger, and makes the next start look at everything.
+    fn or_suspect<T>(&self, outcome: Result<T, ReadError>) -> Result<T, ReadError> {
+        outcome.inspect_err(|error| self.shared.suspect(error))
+    }
+}
+
+impl Facts for LedgerFacts {
+    type Error = ReadError;
+
+    fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let indexes = views.facts.about(store, subject, self.size);
+        let facts = indexes
+            .map_err(ReadError::from)
+            .and_then(|indexes| self.facts_at(&indexes));
+        self.or_suspect(facts)
+    }
+}

@@ -1,0 +1,204 @@
+//! The facts of a ledger: those of the entries, through stops, rebuilds and damage.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use prost::Message as _;
+
+use super::{Bench, entropy, noon};
+use crate::{
+    ledger::{FsckError, Ledger, Submission, fsck},
+    pb::{self, record::Kind},
+    record::format::parse_uuid,
+    rules::{
+        book::Book,
+        fact::{Fact, Facts as _, Subject},
+    },
+    store::{SledOptions, SledStore, Store as _},
+    tlog::{Index, TreeSize},
+    views::{self, Posts},
+};
+
+fn uuid(number: u32) -> String {
+    format!("00000000-0000-4000-8000-0000{number:08x}")
+}
+
+fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
+    let record = pb::Record {
+        record_id: uuid(number),
+        event_time: "2026-03-02".to_owned(),
+        site: "9521123001015".to_owned(),
+        patient: patient.to_owned(),
+        kind: Some(kind),
+        ..pb::Record::default()
+    };
+    Submission {
+        record_id: parse_uuid(&record.record_id).unwrap(),
+        record: record.encode_to_vec(),
+        actor: "ward-1".to_owned(),
+        author: None,
+        event_time: None,
+        authority: None,
+        posts: Posts::of(&record),
+    }
+}
+
+fn registered(number: u32, patient: &str) -> Submission {
+    let registered = pb::PatientRegistered::default();
+    submission(number, patient, Kind::PatientRegistered(registered))
+}
+
+fn correction(number: u32, target: u32) -> Submission {
+    let correction = pb::Correction {
+        target: uuid(target),
+        ..pb::Correction::default()
+    };
+    submission(number, "", Kind::Correction(correction))
+}
+
+/// Records a batch, all or nothing.
+fn record(ledger: &Ledger, batch: Vec<Submission>) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    runtime.block_on(ledger.append(batch)).unwrap();
+}
+
+/// The ledger's facts are those of a book that is read from its entries.
+#[track_caller]
+fn check(ledger: &Ledger) {
+    let size = ledger.published().size();
+    let mut book = Book::default();
+    // Entry 0 says nothing about anybody, and in these tests not when.
+    for entry in ledger.entries(Index::new(1), size) {
+        book.insert(Fact::read(&entry.unwrap().1).unwrap());
+    }
+    let facts = ledger.facts();
+    let subjects: Vec<Subject> = book.after(&Subject::Catalogue).cloned().collect();
+    let listed = facts
+        .subjects_after(&Subject::Catalogue, usize::MAX)
+        .unwrap();
+    assert_eq!(listed, subjects);
+    for subject in subjects.iter().chain([&Subject::Catalogue]) {
+        // Twice: read from the store, and kept.
+        for _ in 0..2 {
+            assert_eq!(facts.about(subject).unwrap(), book.about(subject).unwrap());
+        }
+    }
+}
+
+fn indexes(facts: &[Arc<Fact>]) -> Vec<u64> {
+    facts.iter().map(|fact| fact.index.value()).collect()
+}
+
+fn patient(number: u32) -> Subject {
+    Subject::Patient(format!("P-{number}"))
+}
+
+/// Batches of patients' records and corrections, some of records in the same batch.
+fn record_history(ledger: &Ledger, batches: std::ops::Range<u32>) {
+    for batch in batches {
+        let first = batch * 20;
+        let mut submissions: Vec<Submission> = (first..first + 18)
+            .map(|number| registered(number, &format!("P-{}", number % 11)))
+            .collect();
+        submissions.push(correction(first + 18, first + 3));
+        submissions.push(correction(first + 19, (first + 18).saturating_sub(20)));
+        record(ledger, submissions);
+    }
+}
+
+#[test]
+fn facts_are_those_of_the_entries_after_stops_and_rebuilds() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    check(&ledger);
+    record_history(&ledger, 0..20);
+    check(&ledger);
+    ledger.close();
+
+    let ledger = bench.open();
+    check(&ledger);
+    record_history(&ledger, 20..25);
+    ledger.close();
+
+    // As a ledger that was written before there were views of facts.
+    let store = SledStore::open(&bench.options().store_dir(), &SledOptions::default()).unwrap();
+    views::drop_all(&store).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
+    let ledger = bench.open();
+    check(&ledger);
+    ledger.close();
+    let clock = Arc::clone(&bench.clock) as _;
+    let checked = fsck(&bench.options(), clock, entropy(), &|_, _| {}).unwrap();
+    let line = checked.lines.iter().find(|line| line.starts_with("views"));
+    assert!(line.unwrap().contains("postings"), "{line:?}");
+}
+
+#[test]
+fn facts_are_of_the_tree_that_was_published_when_they_were_asked_for() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record(&ledger, vec![registered(1, "P-1"), registered(2, "P-2")]);
+    let before = ledger.facts();
+    record(&ledger, vec![registered(3, "P-1"), registered(4, "P-4")]);
+    let after = ledger.facts();
+    assert_eq!(before.size(), TreeSize::new(3));
+    assert_eq!(indexes(&before.about(&patient(1)).unwrap()), [1]);
+    assert_eq!(indexes(&after.about(&patient(1)).unwrap()), [1, 3]);
+    assert_eq!(indexes(&before.about(&patient(4)).unwrap()), [0_u64; 0]);
+    let site = "9521123001015";
+    assert_eq!(before.patients_at(site, "", 9).unwrap(), ["P-1", "P-2"]);
+    assert_eq!(after.patients_at(site, "P-1", 9).unwrap(), ["P-2", "P-4"]);
+}
+
+#[test]
+fn the_size_at_an_instant_counts_the_entries_recorded_by_then() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    for number in 1..=4 {
+        bench.clock.advance(TimeDelta::seconds(10));
+        record(&ledger, vec![registered(number, "P-1")]);
+    }
+    let facts = ledger.facts();
+    for (seconds, size) in [(-1, 0), (0, 1), (9, 1), (10, 2), (39, 4), (40, 5), (999, 5)] {
+        let instant = noon() + TimeDelta::seconds(seconds);
+        let found = facts.size_at(instant).unwrap();
+        assert_eq!(found, TreeSize::new(size), "{seconds} seconds after noon");
+    }
+}
+
+#[test]
+fn fsck_names_the_entry_that_the_view_of_facts_lacks_and_a_rebuild_mends_it() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_history(&ledger, 0..2);
+    let forgotten = Submission {
+        posts: Posts::default(),
+        ..registered(50, "P-1")
+    };
+    record(&ledger, vec![registered(49, "P-1"), forgotten]);
+    let about = ledger.facts().about(&patient(1)).unwrap();
+    assert_eq!(about.last().unwrap().index, Index::new(41));
+    ledger.close();
+
+    let clock = || Arc::clone(&bench.clock) as _;
+    let error = fsck(&bench.options(), clock(), entropy(), &|_, _| {}).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FsckError::ViewDiffers {
+                view: "facts",
+                index: 42
+            }
+        ),
+        "{error}"
+    );
+    Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
+    fsck(&bench.options(), clock(), entropy(), &|_, _| {}).unwrap();
+    let ledger = bench.open();
+    let about = ledger.facts().about(&patient(1)).unwrap();
+    assert_eq!(about.last().unwrap().index, Index::new(42));
+    check(&ledger);
+}

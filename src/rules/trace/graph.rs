@@ -1,0 +1,147 @@
+//! Lots and donations, and the steps that made the ones from the others. A walk goes level by level and meets
+//! each material once: it ends in any graph, also in one that goes round.
+
+use std::collections::BTreeMap;
+
+use super::about;
+use crate::{
+    pb::{self, record::Kind},
+    rules::{
+        fact::{Facts, LotId, Material, Subject, material},
+        question::{Question, Seen},
+    },
+};
+
+/// Which way a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To everything that was made from it.
+    Descendants,
+    /// To everything that it was made from.
+    Ancestors,
+}
+
+/// A material that a walk came to.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The lot or the donation.
+    pub material: Material,
+    /// How many steps it is away, by the shortest way; 0 for where the walk began.
+    pub depth: u32,
+    /// The steps that lead to it from what was reached before.
+    pub by: Vec<Seen>,
+}
+
+/// Walks from some materials as far as there are steps. The nearer come first; of the same depth, donations come
+/// after lots, each in their order.
+pub fn walk<F: Facts>(
+    facts: &F,
+    question: &Question,
+    from: impl IntoIterator<Item = Material>,
+    way: Way,
+) -> Result<Vec<Reached>, F::Error> {
+    let mut reached: Vec<Reached> = Vec::new();
+    let mut met: BTreeMap<Material, usize> = BTreeMap::new();
+    let mut level: BTreeMap<Material, Vec<Seen>> = BTreeMap::new();
+    level.extend(from.into_iter().map(|material| (material, Vec::new())));
+    let mut depth = 0_u32;
+    while !level.is_empty() {
+        let here = reached.len();
+        for (material, by) in std::mem::take(&mut level) {
+            met.insert(material.clone(), reached.len());
+            reached.push(Reached {
+                material,
+                depth,
+                by,
+            });
+        }
+        for position in here..reached.len() {
+            let Some(from) = reached.get(position).map(|one| one.material.clone()) else {
+                continue;
+            };
+            for (step, to) in edges(facts, question, &from, way)? {
+                let known = met.get(&to).and_then(|at| reached.get_mut(*at));
+                let by = match known {
+                    // Where the walk began, nothing led.
+                    Some(known) if known.depth == 0 => continue,
+                    Some(known) => &mut known.by,
+                    None => level.entry(to).or_default(),
+                };
+                if by.last().is_none_or(|last| last.index != step.index) {
+                    by.push(step);
+                }
+            }
+        }
+        depth = depth.saturating_add(1);
+    }
+    Ok(reached)
+}
+
+/// Whether a step, were it recorded, would make something from itself: whether one of its outputs is among its
+/// inputs or the ancestors of these, as all is known now. Asked before the step is recorded.
+pub fn closes_cycle<F: Facts>(facts: &F, step: &pb::Transformation) -> Result<bool, F::Error> {
+    let now = Question {
+        as_of: chrono::NaiveDate::MAX,
+        known_at: crate::tlog::TreeSize::new(u64::MAX),
+        view: crate::rules::question::View::AsCorrected,
+    };
+    let inputs = step.inputs.iter().filter_map(material);
+    let ancestors = walk(facts, &now, inputs, Way::Ancestors)?;
+    let outputs: Vec<Material> = step.outputs.iter().filter_map(material).collect();
+    Ok(ancestors
+        .iter()
+        .any(|reached| outputs.contains(&reached.material)))
+}
+
+/// The steps from a material in one direction, with where each leads.
+fn edges<F: Facts>(
+    facts: &F,
+    question: &Question,
+    from: &Material,
+    way: Way,
+) -> Result<Vec<(Seen, Material)>, F::Error> {
+    let subject = match (way, from) {
+        (Way::Descendants, from) => Subject::MadeOf(from.clone()),
+        (Way::Ancestors, Material::Lot(lot)) => Subject::Lot(lot.clone()),
+        (Way::Ancestors, Material::Donation(din)) => Subject::Donation(din.clone()),
+    };
+    let mut edges = Vec::new();
+    for fact in about(facts, question, &subject)? {
+        for to in ends(&fact, from, way) {
+            edges.push((fact.clone(), to));
+        }
+    }
+    Ok(edges)
+}
+
+/// Where a fact leads from a material: a step to its other side, a registered lot from and to the donations in it.
+fn ends(fact: &Seen, from: &Material, way: Way) -> Vec<Material> {
+    match (fact.kind(), way) {
+        (Some(Kind::Transformation(step)), Way::Descendants) => {
+            step.outputs.iter().filter_map(material).collect()
+        }
+        (Some(Kind::Transformation(step)), Way::Ancestors) => {
+            // A step that excursions or donations of the same name lead to is no step to this material.
+            let made_it = step
+                .outputs
+                .iter()
+                .any(|item| material(item).as_ref() == Some(from));
+            let inputs = step.inputs.iter().filter_map(material);
+            if made_it {
+                inputs.collect()
+            } else {
+                Vec::new()
+            }
+        }
+        (Some(Kind::LotRegistered(lot)), Way::Descendants) => vec![Material::Lot(LotId {
+            gtin: lot.gtin.clone(),
+            lot: lot.lot.clone(),
+        })],
+        (Some(Kind::LotRegistered(lot)), Way::Ancestors) => {
+            let dins = lot.dins.iter();
+            dins.map(|din| Material::Donation(din.number.clone()))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}

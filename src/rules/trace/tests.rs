@@ -1,0 +1,1275 @@
+//! Traces of the CAR-T history, and of small graphs that are drawn here.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+
+use super::{
+    forward::{Part, Position, part},
+    graph::{Way, closes_cycle, walk},
+    identity::chain_of_identity,
+    lot::Lot,
+    patient::trace_patient,
+    people::Standing,
+    recall::{Reconciliation, Source, recall},
+    retention::retention,
+    sample::trace_sample,
+};
+use crate::{
+    pb::{self, Disposition, record::Kind},
+    record::format::Decimal,
+    rules::{
+        book::Book,
+        fact::{Fact, LotId, Material, event_day},
+        question::{Question, View},
+    },
+    tlog::{Index, TreeSize},
+};
+
+const MAKER: &str = "9521123000018";
+const SITE: &str = "9521123001015";
+const OTHER_SITE: &str = "9521123001022";
+const GTIN: &str = "09521123450011";
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn on(as_of: &str) -> Question {
+    Question {
+        as_of: day(as_of),
+        known_at: TreeSize::new(u64::MAX),
+        view: View::AsCorrected,
+    }
+}
+
+fn as_recorded(as_of: &str) -> Question {
+    Question {
+        view: View::AsRecorded,
+        ..on(as_of)
+    }
+}
+
+fn lot(number: &str) -> LotId {
+    LotId {
+        gtin: GTIN.to_owned(),
+        lot: number.to_owned(),
+    }
+}
+
+fn key(number: &str) -> pb::LotKey {
+    pb::LotKey {
+        gtin: GTIN.to_owned(),
+        lot: number.to_owned(),
+        ..pb::LotKey::default()
+    }
+}
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+/// A log that is written line by line.
+#[derive(Default)]
+struct Log(Book);
+
+impl Log {
+    /// Records, and answers the record's id.
+    fn add(&mut self, on: &str, site: &str, patient: &str, kind: Kind) -> String {
+        let index = self.0.facts().len();
+        let record = pb::Record {
+            record_id: format!("r{index}"),
+            event_time: on.to_owned(),
+            site: site.to_owned(),
+            patient: patient.to_owned(),
+            kind: Some(kind),
+            ..pb::Record::default()
+        };
+        let id = record.record_id.clone();
+        self.insert(record);
+        id
+    }
+
+    fn insert(&mut self, record: pb::Record) {
+        let index = u64::try_from(self.0.facts().len()).unwrap();
+        self.0.insert(Fact {
+            index: Index::new(index),
+            recorded_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            actor: "ann".to_owned(),
+            on: event_day(&record).unwrap(),
+            record,
+        });
+    }
+
+    fn lot(&mut self, on: &str, number: &str, quantity: &str, unit: &str, expiry: &str) -> String {
+        let registered = pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            manufacturer: MAKER.to_owned(),
+            expiry: expiry.to_owned(),
+            quantity: Some(amount(quantity, unit)),
+            ..pb::LotRegistered::default()
+        };
+        self.add(on, MAKER, "", Kind::LotRegistered(registered))
+    }
+
+    fn step(&mut self, on: &str, inputs: &[&str], outputs: &[&str]) -> String {
+        self.add(on, MAKER, "", Kind::Transformation(step(inputs, outputs)))
+    }
+
+    fn give(
+        &mut self,
+        on: &str,
+        site: &str,
+        patient: &str,
+        number: &str,
+        dose: (&str, &str),
+    ) -> String {
+        let administration = pb::Administration {
+            lot: Some(key(number)),
+            status: pb::AdministrationStatus::Given.into(),
+            dose_actual: Some(amount(dose.0, dose.1)),
+            ..pb::Administration::default()
+        };
+        self.add(on, site, patient, Kind::Administration(administration))
+    }
+
+    fn ship(&mut self, on: &str, to: &str, number: &str, quantity: &str) -> String {
+        let shipment = pb::Shipment {
+            sscc: "1".to_owned(),
+            items: vec![item(number, quantity)],
+            from_gln: MAKER.to_owned(),
+            to_gln: to.to_owned(),
+            ..pb::Shipment::default()
+        };
+        self.add(on, MAKER, "", Kind::Shipment(shipment))
+    }
+
+    fn receive(&mut self, on: &str, to: &str, number: &str, quantity: &str) -> String {
+        let received = pb::ShipmentReceived {
+            sscc: "1".to_owned(),
+            items: vec![item(number, quantity)],
+            to_gln: to.to_owned(),
+            ..pb::ShipmentReceived::default()
+        };
+        self.add(on, to, "", Kind::ShipmentReceived(received))
+    }
+
+    fn destroy(&mut self, on: &str, site: &str, number: &str, quantity: &str) {
+        let destroyed = pb::ProductDestroyed {
+            items: vec![item(number, quantity)],
+            ..pb::ProductDestroyed::default()
+        };
+        self.add(on, site, "", Kind::ProductDestroyed(destroyed));
+    }
+
+    fn give_back(&mut self, on: &str, from: &str, number: &str, quantity: &str) {
+        let returned = pb::ProductReturned {
+            items: vec![item(number, quantity)],
+            from_gln: from.to_owned(),
+            to_gln: MAKER.to_owned(),
+            sscc: "2".to_owned(),
+            ..pb::ProductReturned::default()
+        };
+        self.add(on, from, "", Kind::ProductReturned(returned));
+    }
+
+    fn decide(&mut self, on: &str, number: &str, disposition: Disposition) -> String {
+        let decided = pb::LotDisposition {
+            lot: Some(key(number)),
+            disposition: disposition.into(),
+            ..pb::LotDisposition::default()
+        };
+        self.add(on, MAKER, "", Kind::LotDisposition(decided))
+    }
+
+    fn correct(
+        &mut self,
+        on: &str,
+        target: &str,
+        kind: pb::CorrectionKind,
+        change: Option<(&str, &str)>,
+    ) -> String {
+        let correction = pb::Correction {
+            target: target.to_owned(),
+            correction_kind: kind.into(),
+            changes: change
+                .map(|(path, new)| pb::FieldChange {
+                    path: path.to_owned(),
+                    old: String::new(),
+                    new: new.to_owned(),
+                })
+                .into_iter()
+                .collect(),
+            ..pb::Correction::default()
+        };
+        self.add(on, MAKER, "", Kind::Correction(correction))
+    }
+
+    /// The whole trace from a lot.
+    fn trace(&self, question: &Question, number: &str) -> Part {
+        let Ok(reached) = walk(
+            &self.0,
+            question,
+            [Material::Lot(lot(number))],
+            Way::Descendants,
+        );
+        let Ok(part) = part(&self.0, question, &reached, Position::default(), 100_000);
+        part
+    }
+
+    /// The lots that a walk from a lot comes to, in its order.
+    fn lots(&self, question: &Question, number: &str, way: Way) -> Vec<String> {
+        let Ok(reached) = walk(&self.0, question, [Material::Lot(lot(number))], way);
+        reached.iter().map(|one| name(&one.material)).collect()
+    }
+
+    fn stock(&self, question: &Question, number: &str) -> super::stock::Stock {
+        let Ok(lot) = Lot::of(&self.0, question, &lot(number));
+        lot.stock()
+    }
+
+    fn state(&self, question: &Question, number: &str) -> Disposition {
+        let Ok(lot) = Lot::of(&self.0, question, &lot(number));
+        lot.state(&lot.stock())
+    }
+}
+
+fn amount(value: &str, unit: &str) -> pb::Quantity {
+    pb::Quantity {
+        value: value.to_owned(),
+        unit: unit.to_owned(),
+        ..pb::Quantity::default()
+    }
+}
+
+/// A lot of a consignment or a step; without a quantity, all of it.
+fn item(number: &str, quantity: &str) -> pb::Item {
+    pb::Item {
+        what: Some(pb::item::What::Lot(key(number))),
+        quantity: (!quantity.is_empty()).then(|| amount(quantity, "{vial}")),
+        ..pb::Item::default()
+    }
+}
+
+fn step(inputs: &[&str], outputs: &[&str]) -> pb::Transformation {
+    let items = |names: &[&str]| names.iter().map(|name| item(name, "")).collect();
+    pb::Transformation {
+        inputs: items(inputs),
+        outputs: items(outputs),
+        ..pb::Transformation::default()
+    }
+}
+
+fn name(material: &Material) -> String {
+    match material {
+        Material::Lot(lot) => lot.lot.clone(),
+        Material::Donation(din) => format!("APH-{din}"),
+    }
+}
+
+/// The CAR-T history.
+fn car_t() -> Log {
+    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+    let descriptor = pool.get_message_by_name("genetrail.v1.Record").unwrap();
+    let mut log = Log::default();
+    for line in include_str!("../../../examples/car-t.ndjson").lines() {
+        let mut json = serde_json::Deserializer::from_str(line);
+        let message = DynamicMessage::deserialize(descriptor.clone(), &mut json).unwrap();
+        log.insert(pb::Record::decode(message.encode_to_vec().as_slice()).unwrap());
+    }
+    log
+}
+
+/// A vector of the CAR-T history.
+fn vector(number: &str) -> Material {
+    Material::Lot(LotId {
+        gtin: "09521123450028".to_owned(),
+        lot: number.to_owned(),
+    })
+}
+
+fn trace_of(log: &Log, question: &Question, from: Material) -> Part {
+    let Ok(reached) = walk(&log.0, question, [from], Way::Descendants);
+    let Ok(part) = part(&log.0, question, &reached, Position::default(), 1_000);
+    part
+}
+
+#[test]
+fn the_trace_of_the_recalled_vector_is_the_one_expected() {
+    let log = car_t();
+    let part = trace_of(&log, &on("2025-08-14"), vector("LV-B"));
+    let lots: Vec<String> = part
+        .materials
+        .iter()
+        .map(|one| name(&one.material))
+        .collect();
+    assert_eq!(
+        lots,
+        ["LV-B", "DP-002", "DP-004", "DP-005", "DP-006B", "DP-007"]
+    );
+    let depths: Vec<u32> = part.materials.iter().map(|one| one.depth).collect();
+    assert_eq!(depths, [0, 1, 1, 1, 1, 1]);
+
+    let given = part.administrations.iter().map(|row| {
+        (
+            row.lot.lot.as_str(),
+            row.patient.as_str(),
+            row.site.as_str(),
+            row.on.to_string(),
+            row.standing,
+        )
+    });
+    let given: Vec<_> = given.collect();
+    let expected = [
+        ("DP-002", "P2", SITE, "2019-08-31", Standing::Deceased),
+        ("DP-004", "P4", OTHER_SITE, "2020-11-20", Standing::Active),
+        ("DP-005", "P5", SITE, "2021-06-18", Standing::LostToFollowUp),
+        ("DP-006B", "P6", OTHER_SITE, "2022-05-10", Standing::Active),
+    ];
+    let expected = expected
+        .map(|(lot, patient, site, on, standing)| (lot, patient, site, on.to_owned(), standing));
+    assert_eq!(given, expected);
+
+    let left = part.unadministered.iter().map(|row| {
+        (
+            row.lot.lot.as_str(),
+            row.place.as_str(),
+            row.state,
+            row.held.to_string(),
+        )
+    });
+    let left: Vec<_> = left.collect();
+    assert_eq!(
+        left,
+        [("DP-007", SITE, Disposition::Quarantined, "1".to_owned())]
+    );
+
+    assert!(
+        part.samples
+            .iter()
+            .any(|sample| sample.sample_id == "SMP-013" && sample.patient == "P2")
+    );
+    assert!(
+        part.samples
+            .iter()
+            .all(|sample| ["P2", "P4", "P5", "P6"].contains(&sample.patient.as_str()))
+    );
+    assert!(
+        part.administrations
+            .iter()
+            .all(|row| row.why.basis == ["R-L1"] && !row.why.evidence.is_empty())
+    );
+}
+
+#[test]
+fn a_destroyed_lot_and_a_patient_who_withdrew_are_in_the_trace() {
+    let log = car_t();
+    let part = trace_of(&log, &on("2025-08-14"), vector("LV-A"));
+    let standings: BTreeMap<_, _> = part
+        .administrations
+        .iter()
+        .map(|row| (row.patient.as_str(), row.standing))
+        .collect();
+    assert_eq!(standings["P3"], Standing::Withdrawn);
+    assert_eq!(standings["P1"], Standing::Active);
+    let left: Vec<_> = part
+        .unadministered
+        .iter()
+        .map(|row| (row.lot.lot.as_str(), row.place.as_str(), row.state))
+        .collect();
+    assert_eq!(left, [("DP-006A", MAKER, Disposition::Destroyed)]);
+
+    // The day before the withdrawal, and before the lot was destroyed.
+    let before = trace_of(&log, &on("2022-06-30"), vector("LV-A"));
+    let p3 = before
+        .administrations
+        .iter()
+        .find(|row| row.patient == "P3")
+        .unwrap();
+    assert_eq!(p3.standing, Standing::Active);
+    let before = trace_of(&log, &on("2022-04-29"), vector("LV-A"));
+    assert_eq!(before.unadministered[0].state, Disposition::Unspecified);
+    assert!(before.unadministered[0].held.is_positive());
+}
+
+#[test]
+fn a_donation_is_traced_like_a_lot() {
+    let log = car_t();
+    let part = trace_of(
+        &log,
+        &on("2025-08-14"),
+        Material::Donation("Z000122000006".to_owned()),
+    );
+    let lots: Vec<String> = part
+        .materials
+        .iter()
+        .map(|one| name(&one.material))
+        .collect();
+    assert_eq!(lots, ["APH-Z000122000006", "DP-006A", "DP-006B"]);
+}
+
+#[test]
+fn the_trace_back_from_a_patient_is_the_one_expected() {
+    let log = car_t();
+    let Ok(trace) = trace_patient(&log.0, &on("2025-08-14"), "P6");
+    let trace = trace.unwrap();
+    let given: Vec<&str> = trace
+        .administrations
+        .iter()
+        .map(|row| row.lot.lot.as_str())
+        .collect();
+    assert_eq!(given, ["DP-006B"]);
+    let mut ancestors: Vec<String> = trace
+        .ancestors
+        .iter()
+        .map(|one| name(&one.material))
+        .collect();
+    ancestors.sort();
+    assert_eq!(ancestors, ["APH-Z000122000006", "LV-B"]);
+    assert_eq!(trace.cois, ["CHZ000122000006"]);
+    let never: Vec<&str> = trace
+        .never_administered
+        .iter()
+        .map(|row| row.lot.lot.as_str())
+        .collect();
+    assert_eq!(never, ["DP-006A"]);
+
+    // Before the second lot was given, both were made for the patient.
+    let Ok(trace) = trace_patient(&log.0, &on("2022-05-09"), "P6");
+    let never: Vec<String> = trace
+        .unwrap()
+        .never_administered
+        .into_iter()
+        .map(|row| row.lot.lot)
+        .collect();
+    assert_eq!(never, ["DP-006A", "DP-006B"]);
+    let Ok(nobody) = trace_patient(&log.0, &on("2025-08-14"), "P60");
+    assert!(nobody.is_none());
+}
+
+#[test]
+fn the_trace_back_from_a_sample_ends_at_the_starting_materials() {
+    let log = car_t();
+    let Ok(trace) = trace_sample(&log.0, &on("2025-08-14"), "SMP-013");
+    let trace = trace.unwrap();
+    assert_eq!(trace.patient, "P2");
+    let materials: Vec<String> = trace
+        .materials
+        .iter()
+        .map(|one| name(&one.material))
+        .collect();
+    assert_eq!(materials, ["DP-002", "LV-B", "APH-Z000119000002"]);
+    let tubes: Vec<&str> = trace
+        .samples
+        .iter()
+        .map(|tube| tube.sample_id.as_str())
+        .collect();
+    assert_eq!(tubes, ["SMP-013"]);
+    let Ok(unknown) = trace_sample(&log.0, &on("2020-02-27"), "SMP-013");
+    assert!(unknown.is_none(), "it was taken a day later");
+}
+
+#[test]
+fn a_chain_of_identity_tells_its_mismatches() {
+    let log = car_t();
+    let Ok(chain) = chain_of_identity(&log.0, &on("2025-08-14"), "CHZ000122000006");
+    let chain = chain.unwrap();
+    assert_eq!(chain.patients, ["P6"]);
+    let lots: Vec<&str> = chain.lots.iter().map(|lot| lot.lot.as_str()).collect();
+    assert_eq!(lots, ["DP-006A", "DP-006B"]);
+    let kinds: Vec<&str> = chain.links.iter().map(|link| link.kind).collect();
+    let expected = [
+        "material_collected",
+        "transformation",
+        "lot_registered",
+        "transformation",
+        "lot_registered",
+        "lot_disposition",
+        "lot_disposition",
+        "shipment",
+        "shipment_received",
+        "coi_verification",
+        "coi_verification",
+        "administration",
+    ];
+    assert_eq!(kinds, expected);
+    let results: Vec<pb::CoiResult> = chain.links.iter().map(|link| link.result).collect();
+    assert_eq!(
+        results[9..11],
+        [pb::CoiResult::Mismatch, pb::CoiResult::Match]
+    );
+}
+
+#[test]
+fn records_are_kept_for_thirty_years_after_the_latest_expiry_among_the_descendants() {
+    let log = car_t();
+    let lots = |number: &str| LotId {
+        gtin: if number.starts_with("LV") {
+            "09521123450028"
+        } else {
+            GTIN
+        }
+        .to_owned(),
+        lot: number.to_owned(),
+    };
+    let expected = [
+        ("DP-001", "2049-06-15"),
+        ("DP-003", "2050-06-30"),
+        ("DP-006B", "2052-10-31"),
+        ("LV-B", "2056-01-31"),
+    ];
+    let ids: Vec<LotId> = expected.iter().map(|(number, _)| lots(number)).collect();
+    let Ok(rows) = retention(&log.0, &on("2026-01-15"), &ids);
+    for ((number, until), row) in expected.iter().zip(&rows) {
+        assert_eq!(row.until, Some(day(until)), "{number}");
+        assert_eq!(row.bases[0].years, 30);
+    }
+    let of_vector = &rows[3].bases[0];
+    assert_eq!(
+        (of_vector.of.lot.as_str(), of_vector.trigger),
+        ("DP-007", Some(day("2026-01-31")))
+    );
+    // Before the last lot was made of it, the vector's own expiry was the latest.
+    let Ok(rows) = retention(&log.0, &on("2025-06-19"), &[lots("LV-B")]);
+    assert_eq!(rows[0].until, Some(day("2055-12-31")));
+}
+
+#[test]
+fn other_laws_count_where_the_lot_names_them() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "10", "{vial}", "2021-02-28");
+    let mut named = log.0.facts()[0].record.clone();
+    named.legal_basis = [
+        pb::LegalBasis::Eu200423Art8,
+        pb::LegalBasis::Eu5362014Art58,
+        pb::LegalBasis::CnDalArt12,
+    ]
+    .map(i32::from)
+    .to_vec();
+    let mut log = Log::default();
+    log.insert(named);
+    let rows = |log: &Log| {
+        let Ok(mut rows) = retention(&log.0, &on("2026-01-01"), &[lot("A")]);
+        rows.remove(0)
+    };
+    let row = rows(&log);
+    let laws: Vec<_> = row
+        .bases
+        .iter()
+        .map(|basis| (basis.law, basis.years, basis.until))
+        .collect();
+    let expected = [
+        (pb::LegalBasis::Eu13942007Art15, 30, Some(day("2051-02-28"))),
+        (pb::LegalBasis::Eu200423Art8, 30, None),
+        (pb::LegalBasis::Eu5362014Art58, 25, None),
+    ];
+    assert_eq!(laws, expected);
+    log.give("2022-05-01", SITE, "X1", "A", ("1", "{vial}"));
+    log.give("2021-05-01", SITE, "X2", "A", ("1", "{vial}"));
+    assert_eq!(rows(&log).until, Some(day("2052-05-01")));
+}
+
+#[test]
+fn a_recall_has_its_roots_and_its_sites() {
+    let log = car_t();
+    let question = on("2025-08-14");
+    let Ok(found) = recall(&log.0, &question, "RCL-2025-01");
+    let found = found.unwrap();
+    assert_eq!(found.class, pb::RecallClass::I);
+    assert_eq!(found.roots.len(), 1);
+    let Ok(none) = recall(&log.0, &on("2025-08-11"), "RCL-2025-01");
+    assert!(none.is_none());
+
+    let Ok(lot) = Lot::of(&log.0, &question, &lot("DP-007"));
+    let rows = found.reconciliations(&lot);
+    assert_eq!(rows[0].account.shipped, decimal("1"));
+    assert_eq!(rows[0].account.held, decimal("1"));
+    assert_eq!(rows[0].unaccounted, Some(Decimal::ZERO));
+    assert!(rows.iter().all(|row| row.source == Source::Derived));
+}
+
+/// Twice as deep as the deepest graph that was promised, and as wide again at its end.
+#[test]
+fn a_deep_graph_is_walked_both_ways() {
+    let mut log = Log::default();
+    let number = |at: usize| format!("L{at:05}");
+    let depth = 20_000;
+    for at in 1..depth {
+        log.step("2020-01-01", &[&number(at - 1)], &[&number(at)]);
+    }
+    let last = number(depth - 1);
+    let forwards = log.lots(&on("2026-01-01"), &number(0), Way::Descendants);
+    assert_eq!(forwards.len(), depth);
+    assert_eq!(forwards.last(), Some(&last));
+    let back = log.lots(&on("2026-01-01"), &last, Way::Ancestors);
+    assert_eq!(back.len(), depth);
+    assert_eq!(back.last(), Some(&number(0)));
+    assert_eq!(closes_cycle(&log.0, &step(&[&last], &["L00000"])), Ok(true));
+    assert_eq!(closes_cycle(&log.0, &step(&[&last], &["NEW"])), Ok(false));
+    let Ok(rows) = retention(&log.0, &on("2026-01-01"), &[lot("L00000"), lot(&last)]);
+    assert_eq!(rows.len(), 2);
+}
+
+/// Each level of two lots is made from both lots of the level before: 2^40 ways, 82 lots.
+#[test]
+fn a_lot_that_many_ways_lead_to_is_met_once() {
+    let mut log = Log::default();
+    for level in 0..40 {
+        let (a, b) = (format!("A{level}"), format!("B{level}"));
+        let (next_a, next_b) = (format!("A{}", level + 1), format!("B{}", level + 1));
+        log.step("2020-01-01", &[&a, &b], &[&next_a, &next_b]);
+    }
+    assert_eq!(
+        log.lots(&on("2026-01-01"), "A0", Way::Descendants).len(),
+        81
+    );
+    assert_eq!(log.lots(&on("2026-01-01"), "A40", Way::Ancestors).len(), 81);
+    let part = log.trace(&on("2026-01-01"), "A0");
+    let depths: Vec<u32> = part.materials.iter().map(|one| one.depth).take(5).collect();
+    assert_eq!(depths, [0, 1, 1, 2, 2]);
+    // Every lot but the first is there because of the one step that made it.
+    assert!(
+        part.materials[1..]
+            .iter()
+            .all(|one| one.why.evidence.len() == 1)
+    );
+}
+
+#[test]
+fn a_step_that_would_go_round_is_told() {
+    let mut log = Log::default();
+    log.step("2020-01-01", &["A"], &["B"]);
+    log.step("2020-01-02", &["B", "X"], &["C", "D"]);
+    let check = |log: &Log, inputs: &[&str], outputs: &[&str], expected: bool| {
+        let closes = closes_cycle(&log.0, &step(inputs, outputs));
+        assert_eq!(closes, Ok(expected), "{inputs:?} to {outputs:?}");
+    };
+    check(&log, &["C"], &["A"], true);
+    check(&log, &["C"], &["X"], true);
+    check(&log, &["C"], &["NEW", "B"], true);
+    check(&log, &["C"], &["C"], true);
+    check(&log, &["C"], &["NEW"], false);
+    // Siblings, and a lot that is made in several steps, go round nothing.
+    check(&log, &["C"], &["D"], false);
+    check(&log, &["A"], &["C"], false);
+    check(&log, &[], &["A"], false);
+    // What did not occur leads nowhere.
+    log.correct("2020-01-03", "r1", pb::CorrectionKind::DidNotOccur, None);
+    check(&log, &["C"], &["A"], false);
+}
+
+#[test]
+fn a_walk_ends_where_the_log_goes_round_all_the_same() {
+    let mut log = Log::default();
+    log.step("2020-01-01", &["A"], &["B"]);
+    log.step("2020-01-02", &["B"], &["C"]);
+    log.step("2020-01-03", &["C"], &["A"]);
+    log.lot("2020-01-01", "C", "1", "{vial}", "2021-01-01");
+    let question = on("2026-01-01");
+    assert_eq!(log.lots(&question, "A", Way::Descendants), ["A", "B", "C"]);
+    assert_eq!(log.lots(&question, "A", Way::Ancestors), ["A", "C", "B"]);
+    let Ok(rows) = retention(&log.0, &question, &[lot("A"), lot("B"), lot("C")]);
+    assert!(rows.iter().all(|row| row.until == Some(day("2051-01-01"))));
+}
+
+#[test]
+fn what_happens_after_the_day_or_is_recorded_later_is_not_seen() {
+    let mut log = Log::default();
+    log.step("2020-01-02", &["A"], &["B"]);
+    log.step("2020-01-01", &["A"], &["C"]);
+    assert_eq!(
+        log.lots(&on("2020-01-01"), "A", Way::Descendants),
+        ["A", "C"]
+    );
+    assert_eq!(
+        log.lots(&on("2020-01-02"), "A", Way::Descendants),
+        ["A", "B", "C"]
+    );
+    let known = Question {
+        known_at: TreeSize::new(1),
+        ..on("2020-01-02")
+    };
+    assert_eq!(log.lots(&known, "A", Way::Descendants), ["A", "B"]);
+}
+
+#[test]
+fn a_step_that_did_not_occur_leads_somewhere_only_as_recorded() {
+    let mut log = Log::default();
+    let id = log.step("2020-01-01", &["A"], &["B"]);
+    log.correct("2020-06-01", &id, pb::CorrectionKind::DidNotOccur, None);
+    assert_eq!(log.lots(&on("2026-01-01"), "A", Way::Descendants), ["A"]);
+    assert_eq!(
+        log.lots(&as_recorded("2026-01-01"), "A", Way::Descendants),
+        ["A", "B"]
+    );
+    let before = Question {
+        known_at: TreeSize::new(1),
+        ..on("2026-01-01")
+    };
+    assert_eq!(log.lots(&before, "A", Way::Descendants), ["A", "B"]);
+}
+
+#[test]
+fn a_lot_number_that_was_corrected_is_found_by_the_right_one_and_as_recorded_by_the_wrong_one() {
+    let mut log = Log::default();
+    let made = log.step("2020-01-01", &["WRONG"], &["B"]);
+    let given = log.give("2020-02-01", SITE, "X1", "WRONG", ("1", "{vial}"));
+    let path = "transformation.inputs[0].lot.lot";
+    let first = log.correct(
+        "2020-06-01",
+        &made,
+        pb::CorrectionKind::IncorrectData,
+        Some((path, "RIGHT")),
+    );
+    let path = "administration.lot.lot";
+    log.correct(
+        "2020-06-01",
+        &given,
+        pb::CorrectionKind::IncorrectData,
+        Some((path, "RIGHT")),
+    );
+    let (corrected, recorded) = (on("2026-01-01"), as_recorded("2026-01-01"));
+    assert_eq!(
+        log.lots(&corrected, "RIGHT", Way::Descendants),
+        ["RIGHT", "B"]
+    );
+    assert_eq!(log.lots(&corrected, "WRONG", Way::Descendants), ["WRONG"]);
+    assert_eq!(log.lots(&corrected, "B", Way::Ancestors), ["B", "RIGHT"]);
+    assert_eq!(log.lots(&recorded, "RIGHT", Way::Descendants), ["RIGHT"]);
+    assert_eq!(
+        log.lots(&recorded, "WRONG", Way::Descendants),
+        ["WRONG", "B"]
+    );
+    let patients = |question: &Question, number: &str| -> Vec<String> {
+        let part = log.trace(question, number);
+        part.administrations
+            .into_iter()
+            .map(|row| row.patient)
+            .collect()
+    };
+    assert_eq!(patients(&corrected, "RIGHT"), ["X1"]);
+    assert!(patients(&corrected, "WRONG").is_empty());
+    assert!(patients(&recorded, "RIGHT").is_empty());
+    assert_eq!(patients(&recorded, "WRONG"), ["X1"]);
+    // The correction is part of the reason.
+    let part = log.trace(&corrected, "RIGHT");
+    assert_eq!(part.materials[1].why.evidence.len(), 2);
+
+    // A correction that is taken back leaves the lot that was recorded.
+    log.correct("2020-07-01", &first, pb::CorrectionKind::DidNotOccur, None);
+    assert_eq!(log.lots(&corrected, "RIGHT", Way::Descendants), ["RIGHT"]);
+    assert_eq!(
+        log.lots(&corrected, "WRONG", Way::Descendants),
+        ["WRONG", "B"]
+    );
+}
+
+#[test]
+fn a_merged_patient_is_shown_by_the_pseudonym_that_stays() {
+    let mut log = Log::default();
+    log.give("2020-01-01", SITE, "OLD", "A", ("1", "{vial}"));
+    log.give("2020-01-02", SITE, "STAYS", "A", ("1", "{vial}"));
+    let merged = pb::PatientMerged {
+        merged_patient: "OLD".to_owned(),
+    };
+    log.add("2020-03-01", SITE, "STAYS", Kind::PatientMerged(merged));
+    let died = pb::PatientStatus {
+        state: pb::PatientState::Deceased.into(),
+        ..pb::PatientStatus::default()
+    };
+    log.add("2020-04-01", SITE, "STAYS", Kind::PatientStatus(died));
+    let rows = |question: &Question| -> Vec<(String, Standing)> {
+        let part = log.trace(question, "A");
+        part.administrations
+            .into_iter()
+            .map(|row| (row.patient, row.standing))
+            .collect()
+    };
+    let stays = ("STAYS".to_owned(), Standing::Deceased);
+    assert_eq!(rows(&on("2020-04-01")), [stays.clone(), stays.clone()]);
+    let old = ("OLD".to_owned(), Standing::Active);
+    assert_eq!(rows(&as_recorded("2020-04-01")), [old, stays]);
+    for pseudonym in ["OLD", "STAYS"] {
+        let Ok(trace) = trace_patient(&log.0, &on("2020-04-01"), pseudonym);
+        let trace = trace.unwrap();
+        assert_eq!(
+            (trace.patient.as_str(), trace.administrations.len()),
+            ("STAYS", 2)
+        );
+    }
+    let Ok(trace) = trace_patient(&log.0, &as_recorded("2020-04-01"), "OLD");
+    assert_eq!(trace.unwrap().administrations.len(), 1);
+}
+
+#[test]
+fn a_record_that_was_split_off_is_the_other_patients() {
+    let mut log = Log::default();
+    let moved = log.give("2020-01-01", SITE, "ONE", "A", ("1", "{vial}"));
+    log.give("2020-01-02", SITE, "ONE", "A", ("1", "{vial}"));
+    let split = pb::PatientSplit {
+        split_patient: "TWO".to_owned(),
+        moved_records: vec![moved],
+    };
+    log.add("2020-03-01", SITE, "ONE", Kind::PatientSplit(split));
+    let patients = |question: &Question| -> Vec<String> {
+        let part = log.trace(question, "A");
+        part.administrations
+            .into_iter()
+            .map(|row| row.patient)
+            .collect()
+    };
+    assert_eq!(patients(&on("2020-04-01")), ["TWO", "ONE"]);
+    assert_eq!(patients(&as_recorded("2020-04-01")), ["ONE", "ONE"]);
+}
+
+#[test]
+fn what_was_not_given_is_not_administered() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "1", "{vial}", "2021-01-01");
+    let not_done = pb::Administration {
+        lot: Some(key("A")),
+        status: pb::AdministrationStatus::NotDone.into(),
+        ..pb::Administration::default()
+    };
+    log.add("2020-02-01", SITE, "X1", Kind::Administration(not_done));
+    let part = log.trace(&on("2020-02-01"), "A");
+    assert!(part.administrations.is_empty());
+    assert_eq!(part.unadministered.len(), 1);
+    log.give("2020-02-02", SITE, "X1", "A", ("5", "{cells}"));
+    let part = log.trace(&on("2020-02-02"), "A");
+    assert_eq!(part.administrations.len(), 1);
+    assert!(part.unadministered.is_empty());
+}
+
+/// Ten vials are shipped, eight arrive; three are given, one is given back, one destroyed, and three are held.
+#[test]
+fn what_was_shipped_is_accounted_for_or_missing() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "20", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "10");
+    let unaccounted = |log: &Log, on_day: &str| log.stock(&on(on_day), "A").account.unaccounted();
+    assert_eq!(unaccounted(&log, "2020-01-31"), Some(decimal("0")));
+    assert_eq!(unaccounted(&log, "2020-02-01"), Some(decimal("10")));
+    assert_eq!(
+        log.stock(&on("2020-02-01"), "A").not_received(),
+        decimal("10")
+    );
+    log.receive("2020-02-02", SITE, "A", "8");
+    assert_eq!(unaccounted(&log, "2020-02-02"), Some(decimal("2")));
+    log.give("2020-03-01", SITE, "X1", "A", ("3.0", "{vial}"));
+    log.give_back("2020-03-02", SITE, "A", "1");
+    log.destroy("2020-03-03", SITE, "A", "1");
+    let stock = log.stock(&on("2020-03-03"), "A");
+    let account = stock.account;
+    let lines = [
+        account.shipped,
+        account.used,
+        account.returned,
+        account.destroyed,
+        account.held,
+    ];
+    assert_eq!(lines, ["10", "3", "1", "1", "3"].map(decimal));
+    assert_eq!(account.unaccounted(), Some(decimal("2")));
+    assert_eq!(
+        stock.held,
+        BTreeMap::from([
+            (MAKER.to_owned(), decimal("10")),
+            (SITE.to_owned(), decimal("3"))
+        ])
+    );
+    assert_eq!(stock.places()[MAKER], decimal("11"));
+    assert_eq!(stock.accounts[SITE].shipped, decimal("8"));
+    assert_eq!(stock.accounts[SITE].unaccounted(), Some(decimal("0")));
+    assert!(!stock.is_overdrawn);
+    assert_eq!(stock.uncounted, 0);
+    assert_eq!(log.state(&on("2020-03-03"), "A"), Disposition::Unspecified);
+
+    // The two come after all.
+    log.receive("2020-04-01", SITE, "A", "2");
+    assert_eq!(unaccounted(&log, "2020-04-01"), Some(decimal("0")));
+    // What went back arrives, and is destroyed there: it was accounted for when it went.
+    let back = pb::ShipmentReceived {
+        sscc: "2".to_owned(),
+        items: vec![item("A", "1")],
+        to_gln: MAKER.to_owned(),
+        ..pb::ShipmentReceived::default()
+    };
+    log.add("2020-04-02", MAKER, "", Kind::ShipmentReceived(back));
+    assert_eq!(
+        log.stock(&on("2020-04-02"), "A").places()[MAKER],
+        decimal("11")
+    );
+    log.destroy("2020-04-03", MAKER, "A", "1");
+    let stock = log.stock(&on("2020-04-03"), "A");
+    assert_eq!(stock.places()[MAKER], decimal("10"));
+    assert_eq!(stock.account.destroyed, decimal("1"));
+}
+
+#[test]
+fn what_is_used_without_a_shipment_was_shipped_without_a_word() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-01");
+    log.give("2020-02-01", SITE, "X1", "A", ("2", "{vial}"));
+    let stock = log.stock(&on("2020-02-01"), "A");
+    assert_eq!(
+        (stock.account.shipped, stock.account.used),
+        (decimal("2"), decimal("2"))
+    );
+    assert_eq!(stock.account.unaccounted(), Some(decimal("0")));
+    assert!(stock.held.is_empty() && !stock.is_overdrawn);
+    assert_eq!(stock.places(), BTreeMap::from([(SITE, decimal("0"))]));
+    // A third vial was never made.
+    log.give("2020-02-02", SITE, "X2", "A", ("1", "{vial}"));
+    assert!(log.stock(&on("2020-02-02"), "A").is_overdrawn);
+}
+
+#[test]
+fn an_amount_in_another_unit_is_counted_only_of_a_lot_that_is_one_unit() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "ONE", "1", "{unit}", "2021-01-01");
+    log.lot("2020-01-01", "TEN", "10", "{unit}", "2021-01-01");
+    for number in ["ONE", "TEN"] {
+        log.give("2020-02-01", SITE, "X1", number, ("120000000", "{cells}"));
+    }
+    let stock = log.stock(&on("2020-02-01"), "ONE");
+    assert_eq!((stock.account.used, stock.uncounted), (decimal("1"), 0));
+    let stock = log.stock(&on("2020-02-01"), "TEN");
+    assert_eq!((stock.account.used, stock.uncounted), (decimal("0"), 1));
+    assert_eq!(stock.end(), None);
+}
+
+#[test]
+fn units_with_serial_numbers_are_counted_by_them() {
+    let mut log = Log::default();
+    let registered = pb::LotRegistered {
+        gtin: GTIN.to_owned(),
+        lot: "A".to_owned(),
+        manufacturer: MAKER.to_owned(),
+        quantity: Some(amount("3", "{vial}")),
+        serials: ["1", "2", "3"].map(str::to_owned).to_vec(),
+        ..pb::LotRegistered::default()
+    };
+    log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+    let administration = pb::Administration {
+        lot: Some(key("A")),
+        serials: vec!["1".to_owned(), "2".to_owned()],
+        status: pb::AdministrationStatus::Given.into(),
+        dose_actual: Some(amount("1e", "{vg}")),
+        ..pb::Administration::default()
+    };
+    log.add(
+        "2020-02-01",
+        SITE,
+        "X1",
+        Kind::Administration(administration),
+    );
+    let stock = log.stock(&on("2020-02-01"), "A");
+    assert_eq!(stock.account.used, decimal("2"));
+    assert_eq!(stock.held[MAKER], decimal("1"));
+}
+
+#[test]
+fn the_state_of_a_lot_is_what_was_decided_last_unless_all_of_it_is_gone() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-01");
+    let state = |log: &Log, on_day: &str| log.state(&on(on_day), "A");
+    assert_eq!(state(&log, "2020-01-01"), Disposition::Unspecified);
+    log.decide("2020-01-03", "A", Disposition::Quarantined);
+    log.decide("2020-01-02", "A", Disposition::Released);
+    assert_eq!(state(&log, "2020-01-02"), Disposition::Released);
+    assert_eq!(state(&log, "2020-01-03"), Disposition::Quarantined);
+    log.destroy("2020-01-04", MAKER, "A", "1");
+    assert_eq!(state(&log, "2020-01-04"), Disposition::Quarantined);
+    log.destroy("2020-01-05", MAKER, "A", "");
+    assert_eq!(state(&log, "2020-01-05"), Disposition::Destroyed);
+    assert_eq!(
+        log.stock(&on("2020-01-05"), "A").account.destroyed,
+        Decimal::ZERO,
+        "it was never shipped"
+    );
+}
+
+#[test]
+fn a_lot_that_is_said_to_be_destroyed_is_destroyed_where_it_is() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "");
+    log.receive("2020-02-02", SITE, "A", "");
+    log.decide("2020-03-01", "A", Disposition::Destroyed);
+    let stock = log.stock(&on("2020-03-01"), "A");
+    assert_eq!(stock.account.destroyed, decimal("2"));
+    assert_eq!(stock.account.unaccounted(), Some(decimal("0")));
+    assert_eq!(stock.places(), BTreeMap::from([(SITE, decimal("0"))]));
+    let stock = log.stock(&on("2020-02-28"), "A");
+    assert_eq!(stock.account.held, decimal("2"));
+}
+
+#[test]
+fn what_all_went_back_is_returned() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "");
+    log.receive("2020-02-02", SITE, "A", "");
+    log.give_back("2020-02-03", SITE, "A", "");
+    assert_eq!(log.state(&on("2020-02-03"), "A"), Disposition::Returned);
+    let part = log.trace(&on("2020-02-03"), "A");
+    let rows: Vec<_> = part
+        .unadministered
+        .iter()
+        .map(|row| (row.place.as_str(), row.held, row.state))
+        .collect();
+    assert_eq!(rows, [(MAKER, decimal("2"), Disposition::Returned)]);
+}
+
+#[test]
+fn a_lot_expires_after_its_last_good_day() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-31");
+    for (on_day, is_expired) in [("2021-01-31", false), ("2021-02-01", true)] {
+        let Ok(lot) = Lot::of(&log.0, &on(on_day), &lot("A"));
+        assert_eq!(lot.is_expired(), is_expired, "{on_day}");
+    }
+}
+
+/// A recall of ten vials: five were shipped to a site, and one was given at another of which nobody knew.
+fn recalled() -> Log {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "10", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "5");
+    log.receive("2020-02-02", SITE, "A", "5");
+    log.give("2020-02-03", OTHER_SITE, "X1", "A", ("1", "{vial}"));
+    let opened = pb::RecallOpened {
+        recall_id: "R1".to_owned(),
+        roots: vec![key("A")],
+        recall_class: pb::RecallClass::Ii.into(),
+        ..pb::RecallOpened::default()
+    };
+    log.add("2020-03-01", MAKER, "", Kind::RecallOpened(opened));
+    let notice = pb::RecallNotice {
+        recall_id: "R1".to_owned(),
+        site: SITE.to_owned(),
+        ..pb::RecallNotice::default()
+    };
+    log.add("2020-03-02", MAKER, "", Kind::RecallNotice(notice));
+    log
+}
+
+/// A site's answer: of five vials one and a half were used, and so many are held.
+fn answer(held: &str, unit: &str) -> Kind {
+    Kind::RecallAcknowledged(pb::RecallAcknowledged {
+        recall_id: "R1".to_owned(),
+        stock: vec![pb::StockCount {
+            lot: Some(key("A")),
+            shipped: Some(amount("5", "{vial}")),
+            used: Some(amount("1.5", "{vial}")),
+            held: Some(amount(held, unit)),
+            ..pb::StockCount::default()
+        }],
+        patient_action: "called".to_owned(),
+        ..pb::RecallAcknowledged::default()
+    })
+}
+
+fn reconciliations(log: &Log, on_day: &str) -> Vec<Reconciliation> {
+    let question = on(on_day);
+    let Ok(found) = recall(&log.0, &question, "R1");
+    let Ok(lot) = Lot::of(&log.0, &question, &lot("A"));
+    found.unwrap().reconciliations(&lot)
+}
+
+#[test]
+fn the_newest_count_of_a_site_is_what_counts() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    log.add("2020-03-04", SITE, "", answer("3.5", "{vial}"));
+    log.add("2020-03-05", SITE, "", answer("3.5", "mL"));
+    let counted = |on_day: &str| {
+        let rows = reconciliations(&log, on_day).into_iter();
+        let rows = rows.filter(|row| row.source == Source::Acknowledged);
+        rows.map(|row| row.unaccounted).collect::<Vec<_>>()
+    };
+    assert_eq!(counted("2020-03-02"), []);
+    assert_eq!(counted("2020-03-03"), [Some(decimal("0.5"))]);
+    assert_eq!(counted("2020-03-04"), [Some(Decimal::ZERO)]);
+    assert_eq!(counted("2020-03-05"), [None], "vials and mL make no sum");
+
+    let end = pb::RecallClosed {
+        recall_id: "R1".to_owned(),
+        stock: vec![pb::StockCount {
+            lot: Some(key("A")),
+            shipped: Some(amount("6", "{vial}")),
+            ..pb::StockCount::default()
+        }],
+        ..pb::RecallClosed::default()
+    };
+    log.add("2020-03-06", MAKER, "", Kind::RecallClosed(end));
+    let rows = reconciliations(&log, "2020-03-06");
+    let last = rows.last().unwrap();
+    assert_eq!(
+        (last.source, last.unaccounted),
+        (Source::Closed, Some(decimal("6")))
+    );
+    assert!(
+        reconciliations(&log, "2020-03-05")
+            .iter()
+            .all(|row| row.source != Source::Closed)
+    );
+}
+
+#[test]
+fn a_site_is_concerned_though_nobody_told_it() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    let question = on("2020-03-03");
+    let Ok(found) = recall(&log.0, &question, "R1");
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    let Ok(concerned) = super::recall::concerned(&log.0, &question, &reached);
+    let sites = found.unwrap().sites(&concerned);
+    let sites = sites.iter().map(|site| {
+        let told = (site.notified_on, site.acknowledged_on);
+        (
+            site.site.as_str(),
+            told,
+            site.patient_action.as_str(),
+            site.is_concerned,
+        )
+    });
+    let sites: Vec<_> = sites.collect();
+    let told = (Some(day("2020-03-02")), Some(day("2020-03-03")));
+    assert_eq!(
+        sites,
+        [
+            (SITE, told, "called", true),
+            (OTHER_SITE, (None, None), "", true)
+        ]
+    );
+}
+
+#[test]
+fn the_records_account_for_a_lot_in_all_and_at_each_site() {
+    let rows = reconciliations(&recalled(), "2020-03-03");
+    let shipped: Vec<_> = rows
+        .iter()
+        .map(|row| (row.site.as_str(), row.account.shipped))
+        .collect();
+    assert_eq!(
+        shipped,
+        [
+            ("", decimal("6")),
+            (SITE, decimal("5")),
+            (OTHER_SITE, decimal("1"))
+        ]
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.source == Source::Derived && row.why.basis == ["R-L3"])
+    );
+}
+
+#[test]
+fn a_sample_is_traced_through_aliquots_and_labels() {
+    let mut log = Log::default();
+    log.step("2020-01-01", &["V"], &["A"]);
+    log.give("2020-01-02", SITE, "X1", "A", ("1", "{vial}"));
+    log.give("2020-05-02", SITE, "X1", "LATER", ("1", "{vial}"));
+    let collected = pb::SampleCollected {
+        sample_id: "S1".to_owned(),
+        ..pb::SampleCollected::default()
+    };
+    log.add("2020-05-01", SITE, "X1", Kind::SampleCollected(collected));
+    let divided = pb::SampleEvent {
+        sample_id: "S1".to_owned(),
+        event: pb::SampleEventKind::Aliquoted.into(),
+        aliquots: ["S1-b", "S1-a"]
+            .map(|id| pb::Aliquot {
+                sample_id: id.to_owned(),
+                ..pb::Aliquot::default()
+            })
+            .to_vec(),
+        ..pb::SampleEvent::default()
+    };
+    log.add("2020-05-02", SITE, "", Kind::SampleEvent(divided));
+    let renamed = pb::SampleEvent {
+        sample_id: "S1-a".to_owned(),
+        event: pb::SampleEventKind::Relabelled.into(),
+        new_sample_id: "Q9".to_owned(),
+        ..pb::SampleEvent::default()
+    };
+    log.add("2020-05-03", SITE, "", Kind::SampleEvent(renamed));
+    for id in ["S1", "S1-a", "S1-b", "Q9"] {
+        let Ok(trace) = trace_sample(&log.0, &on("2020-06-01"), id);
+        let trace = trace.unwrap();
+        let tubes: Vec<_> = trace
+            .samples
+            .iter()
+            .map(|tube| (tube.sample_id.as_str(), tube.from.as_str()))
+            .collect();
+        assert_eq!(
+            tubes,
+            [("S1", ""), ("S1-a", "S1"), ("S1-b", "S1"), ("Q9", "S1-a")]
+        );
+        assert_eq!(trace.patient, "X1");
+        let materials: Vec<String> = trace
+            .materials
+            .iter()
+            .map(|one| name(&one.material))
+            .collect();
+        assert_eq!(
+            materials,
+            ["A", "V"],
+            "what was given on the day after is not in the sample"
+        );
+    }
+}
+
+#[test]
+fn pages_of_a_trace_are_the_trace() {
+    let mut log = Log::default();
+    log.step("2020-01-01", &["A"], &["B", "C"]);
+    for (number, patients) in [("B", 5), ("C", 3)] {
+        for patient in 0..patients {
+            log.give(
+                "2020-02-01",
+                SITE,
+                &format!("{number}{patient}"),
+                number,
+                ("1", "{vial}"),
+            );
+        }
+    }
+    let question = on("2026-01-01");
+    let whole = log.trace(&question, "A");
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    for rows in 1..=12 {
+        let (mut lots, mut patients) = (Vec::new(), Vec::new());
+        let mut from = Some(Position::default());
+        while let Some(position) = from {
+            let Ok(page) = part(&log.0, &question, &reached, position, rows);
+            assert!(page.materials.len() + page.administrations.len() <= rows);
+            assert_ne!(page.materials.len() + page.administrations.len(), 0);
+            lots.extend(page.materials.iter().map(|one| name(&one.material)));
+            patients.extend(page.administrations.into_iter().map(|row| row.patient));
+            from = page.next;
+        }
+        assert_eq!(lots, ["A", "B", "C"], "{rows}");
+        let expected: Vec<_> = whole
+            .administrations
+            .iter()
+            .map(|row| row.patient.clone())
+            .collect();
+        assert_eq!(patients, expected, "{rows}");
+    }
+}

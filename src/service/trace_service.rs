@@ -1,0 +1,541 @@
+//! `TraceService`: parses what is asked, asks the rules, and puts their answers into messages.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    Answers,
+    answers::{Asked, Page, PageOf, wrong},
+    error::CallError,
+};
+use crate::{
+    pb::{
+        self, GetChainOfIdentityRequest, GetChainOfIdentityResponse, GetRecallRequest,
+        GetRecallResponse, ListDeviationsRequest, ListDeviationsResponse, ListRetentionRequest,
+        ListRetentionResponse, ListStockRequest, ListStockResponse, TraceLotRequest,
+        TraceLotResponse, TracePatientRequest, TracePatientResponse, TraceSampleRequest,
+        TraceSampleResponse, record::Kind, trace_lot_request::Root,
+        trace_service_server::TraceService,
+    },
+    record::{
+        examine,
+        format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
+    },
+    rules::{
+        fact::{Fact, Facts as _, LotId, Material, Subject, subjects},
+        flags,
+        question::{Seen, seen},
+        trace::{
+            forward::{self, Part, Position},
+            graph::{Reached, Way, walk},
+            identity,
+            lot::Lot,
+            patient,
+            people::People,
+            recall, retention, sample,
+        },
+    },
+    tlog::Index,
+};
+
+mod convert;
+
+/// Entries that one page of deviations looks at, at most: filters that let little through make short pages.
+const DEVIATIONS_SCAN: usize = 5_000;
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct Trace {
+    answers: Answers,
+}
+
+impl Trace {
+    /// The service over these answers.
+    pub(crate) fn new(answers: Answers) -> Self {
+        Self { answers }
+    }
+}
+
+#[async_trait]
+impl TraceService for Trace {
+    async fn trace_lot(
+        &self,
+        request: Request<TraceLotRequest>,
+    ) -> Result<Response<TraceLotResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let root = match request.root.take() {
+            Some(Root::Lot(key)) => Material::Lot(lot_id("lot", &key)?),
+            Some(Root::Din(din)) => {
+                demand_text("din", &din)?;
+                Material::Donation(din)
+            }
+            None => return Err(wrong("root", "REQUIRED", "give a lot or a donation").into()),
+        };
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            demand_known(asked, &root)?;
+            let (part, next_page_token) = traced(asked, page, vec![root])?;
+            Ok(TraceLotResponse {
+                answered: Some(asked.answered()),
+                materials: convert::all(part.materials),
+                administrations: convert::all(part.administrations),
+                samples: convert::all(part.samples),
+                unadministered: convert::all(part.unadministered),
+                next_page_token,
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn trace_patient(
+        &self,
+        request: Request<TracePatientRequest>,
+    ) -> Result<Response<TracePatientResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let pseudonym = request.patient.clone();
+        demand_text("patient", &pseudonym)?;
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            let trace = patient::trace_patient(asked, asked.question(), &pseudonym)?
+                .ok_or_else(|| unknown(asked, "patient"))?;
+            let (ancestors, next_page_token) = materials(asked, page, &trace.ancestors)?;
+            Ok(TracePatientResponse {
+                answered: Some(asked.answered()),
+                patient: trace.patient,
+                patient_status: convert::standing(trace.standing).into(),
+                cois: trace.cois,
+                administrations: convert::all(trace.administrations),
+                never_administered: convert::all(trace.never_administered),
+                ancestors,
+                next_page_token,
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn trace_sample(
+        &self,
+        request: Request<TraceSampleRequest>,
+    ) -> Result<Response<TraceSampleResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let sample_id = request.sample_id.clone();
+        demand_text("sample_id", &sample_id)?;
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            let trace = sample::trace_sample(asked, asked.question(), &sample_id)?
+                .ok_or_else(|| unknown(asked, "sample"))?;
+            let (materials, next_page_token) = materials(asked, page, &trace.materials)?;
+            Ok(TraceSampleResponse {
+                answered: Some(asked.answered()),
+                patient: trace.patient,
+                tubes: convert::all(trace.samples),
+                administrations: convert::all(trace.administrations),
+                materials,
+                next_page_token,
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn get_chain_of_identity(
+        &self,
+        request: Request<GetChainOfIdentityRequest>,
+    ) -> Result<Response<GetChainOfIdentityResponse>, Status> {
+        let GetChainOfIdentityRequest { question, coi } = request.into_inner();
+        check_text("coi", check_coi(&coi), &coi)?;
+        let answer = self.answers.ask(question, move |asked| {
+            let chain = identity::chain_of_identity(asked, asked.question(), &coi)?
+                .ok_or_else(|| unknown(asked, "chain of identity"))?;
+            Ok(GetChainOfIdentityResponse {
+                answered: Some(asked.answered()),
+                patients: chain.patients,
+                lots: convert::all(chain.lots),
+                links: convert::all(chain.links),
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_stock(
+        &self,
+        request: Request<ListStockRequest>,
+    ) -> Result<Response<ListStockResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let only = request
+            .lot
+            .as_ref()
+            .map(|key| lot_id("lot", key))
+            .transpose()?;
+        let place = request.site.clone();
+        if !place.is_empty() {
+            check_text("site", check_gln(&place), &place)?;
+        }
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            let (lots, next_page_token) = lots(asked, page, only.as_ref())?;
+            let mut rows = Vec::new();
+            for id in &lots {
+                let lot = Lot::of(asked, asked.question(), id)?;
+                if !lot.is_known() {
+                    continue;
+                }
+                let of_lot = forward::stock_rows(&lot, &lot.stock()).into_iter();
+                let is_asked = |row: &forward::StockRow| {
+                    place.is_empty() || (row.place == place && row.held.is_positive())
+                };
+                rows.extend(of_lot.filter(is_asked));
+            }
+            Ok(ListStockResponse {
+                answered: Some(asked.answered()),
+                rows: convert::all(rows),
+                next_page_token,
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn get_recall(
+        &self,
+        request: Request<GetRecallRequest>,
+    ) -> Result<Response<GetRecallResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let recall_id = request.recall_id.clone();
+        demand_text("recall_id", &recall_id)?;
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            let recall = recall::recall(asked, asked.question(), &recall_id)?
+                .ok_or_else(|| unknown(asked, "recall"))?;
+            recalled(asked, page, &recall)
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_retention(
+        &self,
+        request: Request<ListRetentionRequest>,
+    ) -> Result<Response<ListRetentionResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let only = request
+            .lot
+            .as_ref()
+            .map(|key| lot_id("lot", key))
+            .transpose()?;
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            let (mut lots, next_page_token) = lots(asked, page, only.as_ref())?;
+            let mut known = Vec::new();
+            for id in lots.drain(..) {
+                if Lot::of(asked, asked.question(), &id)?.is_known() {
+                    known.push(id);
+                }
+            }
+            Ok(ListRetentionResponse {
+                answered: Some(asked.answered()),
+                rows: convert::all(retention::retention(asked, asked.question(), &known)?),
+                next_page_token,
+            })
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_deviations(
+        &self,
+        request: Request<ListDeviationsRequest>,
+    ) -> Result<Response<ListDeviationsResponse>, Status> {
+        let mut request = request.into_inner();
+        let question = request.question.take();
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let page = PageOf::of(size, &token, &request);
+        let lot = request
+            .lot
+            .as_ref()
+            .map(|key| lot_id("lot", key))
+            .transpose()?;
+        if !request.site.is_empty() {
+            check_text("site", check_gln(&request.site), &request.site)?;
+        }
+        let answer = self.answers.ask_page(question, page, move |asked, page| {
+            deviations(asked, page, &request, lot.as_ref())
+        });
+        Ok(Response::new(answer.await?))
+    }
+}
+
+/// The page that is asked for, taken out of the request: what stays are the filters.
+fn page_of(size: &mut i32, token: &mut String) -> (i32, String) {
+    (std::mem::take(size), std::mem::take(token))
+}
+
+fn check_text(field: &str, checked: Result<(), FormatError>, text: &str) -> Result<(), CallError> {
+    demand_text(field, text)?;
+    checked.map_err(|error| wrong(field, error.rule, error.remedy))
+}
+
+fn demand_text(field: &str, text: &str) -> Result<(), CallError> {
+    if text.is_empty() {
+        return Err(wrong(field, "REQUIRED", "say which one is asked about"));
+    }
+    Ok(())
+}
+
+fn lot_id(field: &str, key: &pb::LotKey) -> Result<LotId, CallError> {
+    check_text(&format!("{field}.gtin"), check_gtin(&key.gtin), &key.gtin)?;
+    check_text(&format!("{field}.lot"), check_lot(&key.lot), &key.lot)?;
+    Ok(key.into())
+}
+
+fn unknown(asked: &Asked<'_>, what: &'static str) -> CallError {
+    CallError::SubjectUnknown {
+        what,
+        as_of: asked.question().as_of,
+        size: asked.question().known_at.value(),
+    }
+}
+
+/// A trace of what nobody knows would read as "nobody received it".
+fn demand_known(asked: &Asked<'_>, root: &Material) -> Result<(), CallError> {
+    let (is_known, what) = match root {
+        Material::Lot(id) => (Lot::of(asked, asked.question(), id)?.is_known(), "lot"),
+        Material::Donation(din) => {
+            let mut facts = asked.about(&Subject::Donation(din.clone()))?;
+            facts.extend(asked.about(&Subject::MadeOf(root.clone()))?);
+            (!seen(&facts, asked.question()).is_empty(), "donation")
+        }
+    };
+    if is_known {
+        Ok(())
+    } else {
+        Err(unknown(asked, what))
+    }
+}
+
+/// A page of the trace from some roots, and the token of the next.
+fn traced(
+    asked: &Asked<'_>,
+    page: &Page,
+    roots: Vec<Material>,
+) -> Result<(Part, String), CallError> {
+    let reached = walk(asked, asked.question(), roots, Way::Descendants)?;
+    let mut from = page
+        .after
+        .split(' ')
+        .map(|number| number.parse().unwrap_or(0));
+    let from = Position {
+        material: from.next().unwrap_or(0),
+        row: from.next().unwrap_or(0),
+    };
+    let part = forward::part(asked, asked.question(), &reached, from, page.rows)?;
+    let token = part.next.map(|next| {
+        let after = format!("{} {}", next.material, next.row);
+        asked.next_page(page, &after)
+    });
+    Ok((part, token.unwrap_or_default()))
+}
+
+/// A page of what a walk came to, and the token of the next.
+fn materials(
+    asked: &Asked<'_>,
+    page: &Page,
+    reached: &[Reached],
+) -> Result<(Vec<pb::TracedMaterial>, String), CallError> {
+    let from: usize = page.after.parse().unwrap_or(0);
+    let rest = reached.get(from..).unwrap_or_default();
+    let here = rest.get(..page.rows).unwrap_or(rest);
+    let token = if here.len() < rest.len() {
+        asked.next_page(page, &from.saturating_add(page.rows).to_string())
+    } else {
+        String::new()
+    };
+    Ok((
+        convert::all(patient::materials(asked, asked.question(), here)?),
+        token,
+    ))
+}
+
+/// A page of lots in their order, and the token of the next: those that somebody registered, and those that
+/// somebody moved or used.
+fn lots(
+    asked: &Asked<'_>,
+    page: &Page,
+    only: Option<&LotId>,
+) -> Result<(Vec<LotId>, String), CallError> {
+    if let Some(only) = only {
+        return if Lot::of(asked, asked.question(), only)?.is_known() {
+            Ok((vec![only.clone()], String::new()))
+        } else {
+            Err(unknown(asked, "lot"))
+        };
+    }
+    // Neither a GTIN nor a lot number has a space in it.
+    let (gtin, lot) = page.after.split_once(' ').unwrap_or_default();
+    let after = LotId {
+        gtin: gtin.to_owned(),
+        lot: lot.to_owned(),
+    };
+    let registered = asked.subjects_after(&Subject::Lot(after.clone()), page.rows)?;
+    let moved = asked.subjects_after(&Subject::Stock(after), page.rows)?;
+    // The subjects of one kind stand together: the first of another ends them.
+    let registered = registered.into_iter().map_while(|subject| {
+        if let Subject::Lot(lot) = subject {
+            Some(lot)
+        } else {
+            None
+        }
+    });
+    let moved = moved.into_iter().map_while(|subject| {
+        if let Subject::Stock(lot) = subject {
+            Some(lot)
+        } else {
+            None
+        }
+    });
+    let mut lots: Vec<LotId> = registered.chain(moved).collect();
+    lots.sort();
+    lots.dedup();
+    lots.truncate(page.rows);
+    let token = match lots.last() {
+        Some(last) if lots.len() == page.rows => {
+            asked.next_page(page, &format!("{} {}", last.gtin, last.lot))
+        }
+        _ => String::new(),
+    };
+    Ok((lots, token))
+}
+
+fn recalled(
+    asked: &Asked<'_>,
+    page: &Page,
+    recall: &recall::Recall,
+) -> Result<GetRecallResponse, CallError> {
+    let roots: Vec<Material> = recall.roots.iter().cloned().map(Material::Lot).collect();
+    let sites = if page.after.is_empty() {
+        let reached = walk(asked, asked.question(), roots.clone(), Way::Descendants)?;
+        recall.sites(&recall::concerned(asked, asked.question(), &reached)?)
+    } else {
+        Vec::new()
+    };
+    let (part, next_page_token) = traced(asked, page, roots)?;
+    let mut reconciliations = Vec::new();
+    for material in &part.materials {
+        if let Material::Lot(id) = &material.material {
+            let lot = Lot::of(asked, asked.question(), id)?;
+            reconciliations.extend(recall.reconciliations(&lot));
+        }
+    }
+    let opened = recall.opening();
+    Ok(GetRecallResponse {
+        answered: Some(asked.answered()),
+        recall_id: opened.recall_id,
+        roots: convert::all(recall.roots.clone()),
+        recall_class: recall.class.into(),
+        opened_on: recall.opened.on.to_string(),
+        closed_on: recall
+            .closed
+            .as_ref()
+            .map_or_else(String::new, |end| end.on.to_string()),
+        authority: opened.authority,
+        reason: recall.opened.record.reason.clone(),
+        why: Some(recall.why()),
+        sites: convert::all(sites),
+        materials: convert::all(part.materials),
+        administrations: convert::all(part.administrations),
+        samples: convert::all(part.samples),
+        unadministered: convert::all(part.unadministered),
+        reconciliations: convert::all(reconciliations),
+        next_page_token,
+    })
+}
+
+/// A page of deviations: what each entry raises by itself.
+fn deviations(
+    asked: &Asked<'_>,
+    page: &Page,
+    filters: &ListDeviationsRequest,
+    lot: Option<&LotId>,
+) -> Result<ListDeviationsResponse, CallError> {
+    let mut people = People::new(asked, asked.question());
+    let patient = match filters.patient.as_str() {
+        "" => None,
+        pseudonym => Some(people.known_as(pseudonym)?),
+    };
+    let (index, flag) = page.after.split_once(' ').unwrap_or_default();
+    let mut next: (u64, usize) = (index.parse().unwrap_or(0), flag.parse().unwrap_or(0));
+    let mut rows: Vec<pb::Deviation> = Vec::new();
+    let facts = asked.facts_from(Index::new(next.0), DEVIATIONS_SCAN)?;
+    let is_all = facts.len() < DEVIATIONS_SCAN;
+    for fact in facts {
+        let index = fact.index.value();
+        let Some(own) = as_seen(asked, &fact)? else {
+            continue;
+        };
+        let whose = people.whose(&own)?;
+        let of_lot = convert::lot_of(&own);
+        let is_asked = patient.as_ref().is_none_or(|patient| *patient == whose)
+            && lot.is_none_or(|lot| of_lot.as_ref() == Some(lot))
+            && (filters.site.is_empty() || filters.site == own.record.site);
+        let raised = if is_asked {
+            let unverified = examine(&own.record, own.recorded_at).unverified;
+            flags::flags(&own.record, unverified, own.recorded_at)
+        } else {
+            Vec::new()
+        };
+        let skip = if index == next.0 { next.1 } else { 0 };
+        for (position, flag) in raised.iter().enumerate().skip(skip) {
+            let is_coded =
+                filters.codes.is_empty() || filters.codes.iter().any(|code| code == flag.code);
+            if !is_coded || i32::from(flag.severity) < filters.severity {
+                continue;
+            }
+            if rows.len() == page.rows {
+                let after = format!("{index} {position}");
+                return Ok(ListDeviationsResponse {
+                    answered: Some(asked.answered()),
+                    rows,
+                    next_page_token: asked.next_page(page, &after),
+                });
+            }
+            rows.push(convert::deviation(&own, flag, &whose, of_lot.as_ref()));
+        }
+        next = (index.saturating_add(1), 0);
+    }
+    Ok(ListDeviationsResponse {
+        answered: Some(asked.answered()),
+        rows,
+        next_page_token: if is_all {
+            String::new()
+        } else {
+            asked.next_page(page, &format!("{} 0", next.0))
+        },
+    })
+}
+
+/// An entry as the question sees it; none if it does not. A correction is seen as it was recorded.
+fn as_seen(asked: &Asked<'_>, fact: &Arc<Fact>) -> Result<Option<Seen>, CallError> {
+    let about = match subjects(&fact.record).into_iter().next() {
+        Some(subject) if !matches!(fact.kind(), Some(Kind::Correction(_))) => {
+            asked.about(&subject)?
+        }
+        _ => {
+            let is_visible = asked.question().knows(fact) && fact.on <= asked.question().as_of;
+            return Ok(is_visible.then(|| Seen {
+                fact: Arc::clone(fact),
+                corrections: Vec::new(),
+            }));
+        }
+    };
+    let all = seen(&about, asked.question());
+    Ok(all.into_iter().find(|one| one.index == fact.index))
+}

@@ -1,0 +1,364 @@
+//! From what the rules answer to messages: every field by name, nothing decided.
+
+use chrono::NaiveDate;
+
+use crate::{
+    pb,
+    record::format::Decimal,
+    rules::{
+        fact::{LotId, Material, Subject, subjects},
+        flags::Flag,
+        question::Seen,
+        trace::{
+            forward::{StockRow, TracedAdministration, TracedMaterial, TracedSample},
+            identity::ChainLink,
+            people::Standing,
+            recall::{RecallSite, Reconciliation, Source},
+            retention::{Basis, Retention},
+            sample::{Happening, TracedTube},
+        },
+    },
+};
+
+/// All of a list.
+pub(super) fn all<T, M: From<T>>(list: Vec<T>) -> Vec<M> {
+    list.into_iter().map(M::from).collect()
+}
+
+fn day(on: Option<NaiveDate>) -> String {
+    on.map_or_else(String::new, |on| on.to_string())
+}
+
+fn quantity(value: Decimal, unit: &str) -> pb::Quantity {
+    pb::Quantity {
+        value: value.to_string(),
+        unit: unit.to_owned(),
+        comparator: pb::Comparator::Unspecified.into(),
+    }
+}
+
+impl From<LotId> for pb::LotKey {
+    fn from(LotId { gtin, lot }: LotId) -> Self {
+        Self {
+            gtin,
+            lot,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) fn standing(standing: Standing) -> pb::PatientStanding {
+    match standing {
+        Standing::Deceased => pb::PatientStanding::Deceased,
+        Standing::LostToFollowUp => pb::PatientStanding::LostToFollowUp,
+        Standing::Withdrawn => pb::PatientStanding::Withdrawn,
+        Standing::Completed => pb::PatientStanding::Completed,
+        Standing::Active => pb::PatientStanding::Active,
+    }
+}
+
+impl From<TracedMaterial> for pb::TracedMaterial {
+    fn from(traced: TracedMaterial) -> Self {
+        use pb::traced_material::Material as Which;
+        let TracedMaterial {
+            material,
+            depth,
+            role,
+            expiry,
+            state,
+            why,
+        } = traced;
+        Self {
+            material: Some(match material {
+                Material::Lot(lot) => Which::Lot(lot.into()),
+                Material::Donation(din) => Which::Din(din),
+            }),
+            depth,
+            role: role.into(),
+            expiry: day(expiry),
+            state: state.into(),
+            why: Some(why),
+        }
+    }
+}
+
+impl From<TracedAdministration> for pb::TracedAdministration {
+    fn from(traced: TracedAdministration) -> Self {
+        let TracedAdministration {
+            lot,
+            patient,
+            site,
+            on,
+            status,
+            dose,
+            coi,
+            standing,
+            why,
+        } = traced;
+        Self {
+            lot: Some(lot.into()),
+            patient,
+            site,
+            administered_on: on.to_string(),
+            status: status.into(),
+            dose,
+            coi,
+            patient_status: self::standing(standing).into(),
+            why: Some(why),
+        }
+    }
+}
+
+impl From<TracedSample> for pb::TracedSample {
+    fn from(traced: TracedSample) -> Self {
+        let TracedSample {
+            sample_id,
+            patient,
+            on,
+            purposes,
+            last_event,
+            why,
+        } = traced;
+        Self {
+            sample_id,
+            patient,
+            collected_on: on.to_string(),
+            purposes,
+            last_event: last_event.into(),
+            why: Some(why),
+        }
+    }
+}
+
+impl From<StockRow> for pb::StockRow {
+    fn from(row: StockRow) -> Self {
+        let StockRow {
+            lot,
+            place,
+            held,
+            unit,
+            position,
+            state,
+            is_expired,
+            uncounted,
+            why,
+        } = row;
+        Self {
+            lot: Some(lot.into()),
+            location_gln: place,
+            held: Some(quantity(held, &unit)),
+            position,
+            state: state.into(),
+            expired: is_expired,
+            uncounted,
+            why: Some(why),
+        }
+    }
+}
+
+impl From<TracedTube> for pb::TracedTube {
+    fn from(tube: TracedTube) -> Self {
+        let TracedTube {
+            sample_id,
+            from,
+            happenings,
+        } = tube;
+        Self {
+            sample_id,
+            from_sample_id: from,
+            happenings: all(happenings),
+        }
+    }
+}
+
+impl From<Happening> for pb::TubeHappening {
+    fn from(happening: Happening) -> Self {
+        let Happening {
+            on,
+            kind,
+            event,
+            site,
+            why,
+        } = happening;
+        Self {
+            on: on.to_string(),
+            kind: kind.to_owned(),
+            event: event.into(),
+            site,
+            why: Some(why),
+        }
+    }
+}
+
+impl From<ChainLink> for pb::ChainLink {
+    fn from(link: ChainLink) -> Self {
+        let ChainLink {
+            on,
+            event_time,
+            kind,
+            lots,
+            patient,
+            site,
+            to,
+            step,
+            result,
+            other_coi,
+            why,
+        } = link;
+        Self {
+            on: on.to_string(),
+            event_time,
+            kind: kind.to_owned(),
+            lots: all(lots),
+            patient,
+            site,
+            to_gln: to,
+            step: step.into(),
+            result: result.into(),
+            other_coi,
+            why: Some(why),
+        }
+    }
+}
+
+impl From<RecallSite> for pb::RecallSite {
+    fn from(site: RecallSite) -> Self {
+        let RecallSite {
+            site,
+            notified_on,
+            acknowledged_on,
+            patient_action,
+            is_concerned,
+            why,
+        } = site;
+        Self {
+            site,
+            notified_on: day(notified_on),
+            acknowledged_on: day(acknowledged_on),
+            patient_action,
+            concerned: is_concerned,
+            why: Some(why),
+        }
+    }
+}
+
+impl From<Reconciliation> for pb::StockReconciliation {
+    fn from(row: Reconciliation) -> Self {
+        let Reconciliation {
+            lot,
+            site,
+            source,
+            unit,
+            account,
+            not_received,
+            unaccounted,
+            uncounted,
+            is_overdrawn,
+            why,
+        } = row;
+        let amount = |value| Some(quantity(value, &unit));
+        Self {
+            lot: Some(lot.into()),
+            site,
+            source: match source {
+                Source::Derived => pb::StockSource::Derived,
+                Source::Acknowledged => pb::StockSource::Acknowledged,
+                Source::Closed => pb::StockSource::Closed,
+            }
+            .into(),
+            shipped: amount(account.shipped),
+            used: amount(account.used),
+            returned: amount(account.returned),
+            destroyed: amount(account.destroyed),
+            held: amount(account.held),
+            unaccounted: unaccounted.and_then(amount),
+            flagged: unaccounted.is_some_and(Decimal::is_positive),
+            not_received: amount(not_received),
+            uncounted,
+            overdrawn: is_overdrawn,
+            why: Some(why),
+        }
+    }
+}
+
+impl From<Retention> for pb::RetentionRow {
+    fn from(row: Retention) -> Self {
+        let Retention { lot, until, bases } = row;
+        Self {
+            lot: Some(lot.into()),
+            retain_until: day(until),
+            bases: all(bases),
+        }
+    }
+}
+
+impl From<Basis> for pb::RetentionBasis {
+    fn from(basis: Basis) -> Self {
+        let Basis {
+            law,
+            trigger,
+            of,
+            years,
+            until,
+            why,
+        } = basis;
+        Self {
+            law: law.into(),
+            trigger_date: day(trigger),
+            trigger_lot: Some(of.into()),
+            years,
+            until: day(until),
+            why: Some(why),
+        }
+    }
+}
+
+/// The lot that a record is about, if it is about one.
+pub(super) fn lot_of(fact: &Seen) -> Option<LotId> {
+    let mut lots = subjects(&fact.record)
+        .into_iter()
+        .filter_map(|subject| match subject {
+            Subject::Lot(lot) | Subject::Stock(lot) => Some(lot),
+            Subject::Catalogue
+            | Subject::Patient(_)
+            | Subject::MadeOf(_)
+            | Subject::Donation(_)
+            | Subject::Coi(_)
+            | Subject::Sample(_)
+            | Subject::Case(_)
+            | Subject::Consignment(_)
+            | Subject::Identity(_) => None,
+        });
+    let lot = lots.next();
+    lot.filter(|_| lots.next().is_none())
+}
+
+/// A flag that a record raises by itself.
+pub(super) fn deviation(
+    fact: &Seen,
+    flag: &Flag,
+    patient: &str,
+    lot: Option<&LotId>,
+) -> pb::Deviation {
+    pb::Deviation {
+        code: flag.code.to_owned(),
+        severity: flag.severity.into(),
+        patient: patient.to_owned(),
+        lot: lot.cloned().map(pb::LotKey::from),
+        site: fact.record.site.clone(),
+        event: fact.on.to_string(),
+        recorded: fact.recorded_at.date_naive().to_string(),
+        field: flag.field.clone(),
+        text: flag.text.clone(),
+        why: Some(pb::Why {
+            evidence: vec![pb::Evidence {
+                index: fact.index.value(),
+                record_id: fact.record.record_id.clone(),
+            }],
+            text: flag.text.clone(),
+            ..pb::Why::default()
+        }),
+        index: fact.index.value(),
+        ..pb::Deviation::default()
+    }
+}

@@ -1,0 +1,170 @@
+//! A block of postings: ordered byte strings, each told as what differs from the one before. It knows no
+//! store and nothing of what the postings mean.
+//!
+//! A posting is how many bytes it shares with the one before (1), how many follow (1), and those bytes.
+//! The first shares nothing, so that a block is read by itself.
+
+/// The longest posting: its length fits a byte, and with the run's prefix it is a key of the store.
+pub(super) const POSTING_BYTES_MAX: usize = 250;
+
+/// Values stay under the store's 7 KiB.
+const BLOCK_BYTES: usize = 7_000;
+
+/// A block being written.
+#[derive(Debug, Default)]
+pub(super) struct Packer {
+    block: Vec<u8>,
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+/// A block that is full: its first posting, and its bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    pub(super) first: Vec<u8>,
+    pub(super) block: Vec<u8>,
+}
+
+impl Packer {
+    /// Adds the next posting in order, of at most [`POSTING_BYTES_MAX`]; returns the block before, if that
+    /// was full.
+    pub(super) fn push(&mut self, posting: &[u8]) -> Option<Packed> {
+        let mut full = None;
+        if BLOCK_BYTES < self.block.len() + 2 + posting.len() {
+            full = self.finish();
+        }
+        if self.block.is_empty() {
+            self.first = posting.to_vec();
+            self.last.clear();
+        }
+        let both = self.last.iter().zip(posting);
+        let shared = both.take_while(|(last, new)| last == new).count();
+        let rest = posting.get(shared..).unwrap_or_default();
+        self.block.push(u8::try_from(shared).unwrap_or(u8::MAX));
+        self.block.push(u8::try_from(rest.len()).unwrap_or(u8::MAX));
+        self.block.extend_from_slice(rest);
+        self.last.truncate(shared);
+        self.last.extend_from_slice(rest);
+        full
+    }
+
+    /// What was not returned yet.
+    pub(super) fn finish(&mut self) -> Option<Packed> {
+        let block = std::mem::take(&mut self.block);
+        let first = std::mem::take(&mut self.first);
+        (!block.is_empty()).then_some(Packed { first, block })
+    }
+}
+
+/// Reads a block from its beginning.
+#[derive(Debug, Default)]
+pub(super) struct Unpacker {
+    block: Vec<u8>,
+    at: usize,
+    current: Vec<u8>,
+}
+
+/// A block that nobody has packed so.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+impl Unpacker {
+    pub(super) fn new(block: Vec<u8>) -> Self {
+        Self {
+            block,
+            at: 0,
+            current: Vec::new(),
+        }
+    }
+
+    /// The posting that was read last.
+    pub(super) fn current(&self) -> &[u8] {
+        &self.current
+    }
+
+    /// Reads the next posting; `false` at the end of the block.
+    pub(super) fn advance(&mut self) -> Result<bool, Malformed> {
+        let rest = self.block.get(self.at..).unwrap_or_default();
+        let (shared, len, rest) = match rest {
+            [] => return Ok(false),
+            [shared, len, rest @ ..] => (usize::from(*shared), usize::from(*len), rest),
+            [_] => return Err(Malformed),
+        };
+        let new = rest.get(..len).ok_or(Malformed)?;
+        if self.current.len() < shared {
+            return Err(Malformed);
+        }
+        self.current.truncate(shared);
+        self.current.extend_from_slice(new);
+        self.at += 2 + len;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(postings: &[Vec<u8>]) -> Vec<Packed> {
+        let mut packer = Packer::default();
+        let mut blocks: Vec<Packed> = postings
+            .iter()
+            .filter_map(|posting| packer.push(posting))
+            .collect();
+        blocks.extend(packer.finish());
+        blocks
+    }
+
+    fn unpack(block: Vec<u8>) -> Result<Vec<Vec<u8>>, Malformed> {
+        let mut unpacker = Unpacker::new(block);
+        let mut postings = Vec::new();
+        while unpacker.advance()? {
+            postings.push(unpacker.current().to_vec());
+        }
+        Ok(postings)
+    }
+
+    #[test]
+    fn postings_of_every_length_come_back_from_their_blocks() {
+        let mut postings: Vec<Vec<u8>> = (0..=u8::try_from(POSTING_BYTES_MAX).unwrap())
+            .flat_map(|len| [7_u8, 8].map(|fill| vec![fill; usize::from(len)]))
+            .chain((0..20_000_u32).map(|n| n.to_be_bytes().to_vec()))
+            .collect();
+        postings.sort();
+        postings.dedup();
+        let blocks = pack(&postings);
+        assert!(3 < blocks.len());
+        let mut unpacked = Vec::new();
+        for Packed { first, block } in blocks {
+            assert!(block.len() <= 7 * 1024, "the store takes no more");
+            let of_block = unpack(block).unwrap();
+            assert_eq!(of_block.first(), Some(&first));
+            unpacked.extend(of_block);
+        }
+        assert_eq!(unpacked, postings);
+    }
+
+    #[test]
+    fn no_postings_make_no_block() {
+        assert_eq!(pack(&[]), []);
+    }
+
+    #[test]
+    fn a_block_cut_within_a_posting_is_malformed() {
+        let postings = [b"one".to_vec(), b"only".to_vec(), b"two".to_vec()];
+        let packed = pack(&postings).pop().unwrap();
+        // "one" in 5 bytes, then "only" as "on" and "ly" in 4, then "two" in 5.
+        for cut in 0..packed.block.len() {
+            let whole = [0, 5, 9].contains(&cut);
+            let unpacked = unpack(packed.block[..cut].to_vec());
+            assert_eq!(unpacked.is_ok(), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_posting_that_shares_more_than_there_is_is_malformed() {
+        unpack(vec![1, 1, b'a']).unwrap_err();
+        unpack(vec![0, 1, b'a', 2, 0]).unwrap_err();
+        unpack(vec![0, 1, b'a', 1, 0]).unwrap();
+    }
+}

@@ -1,0 +1,392 @@
+//! What postings are about, as bytes: in the order of what they stand for, and so that none begins another.
+//!
+//! | first byte | then | the entries that |
+//! |---|---|---|
+//! | `01` to `0b` | the subject | are about it |
+//! | `20` | site, patient | may put the patient at the site |
+//! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
+//! | `21` | family, site, patient, `01`, version | are signatures of the version |
+//! | `30` | index (8) of a correction, a group | is that correction; its target is about the group |
+//!
+//! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
+
+use sha2::{Digest as _, Sha256};
+
+use super::postings::GROUP_BYTES_MAX;
+use crate::rules::fact::{LotId, Material, Subject};
+
+const CATALOGUE: u8 = 0x01;
+const PATIENT: u8 = 0x02;
+const LOT: u8 = 0x03;
+const MADE_OF: u8 = 0x04;
+const STOCK: u8 = 0x05;
+const DONATION: u8 = 0x06;
+const COI: u8 = 0x07;
+const SAMPLE: u8 = 0x08;
+const CASE: u8 = 0x09;
+const CONSIGNMENT: u8 = 0x0a;
+const IDENTITY: u8 = 0x0b;
+const PLACED: u8 = 0x20;
+const SIGNED: u8 = 0x21;
+const CORRECTED: u8 = 0x30;
+
+const LOT_MATERIAL: u8 = 0x01;
+const DONATION_MATERIAL: u8 = 0x02;
+
+const CORRECTION_OF_SIGNATURE: u8 = 0x00;
+const SIGNATURE: u8 = 0x01;
+
+/// The groups of a correction's target are behind the correction's index.
+const CORRECTED_BYTES: usize = 9;
+
+/// Longer than what any checked record names: a family (64), a site (13), a patient (64) and a version (32).
+const PLAIN_BYTES_MAX: usize = GROUP_BYTES_MAX - CORRECTED_BYTES;
+
+/// A group longer than that is cut there, and its hash takes the place of the rest.
+const CUT_BYTES: usize = PLAIN_BYTES_MAX - 32;
+
+/// That a patient signed a version of a consent family at a site, or that a signature was corrected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signed {
+    /// The patient.
+    pub patient: String,
+    /// The version that was signed; `None` where what was recorded of a signature has been corrected.
+    pub version: Option<String>,
+}
+
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn new(kind: u8) -> Self {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(kind);
+        Self(bytes)
+    }
+
+    fn part(mut self, part: &[u8]) -> Self {
+        for &byte in part {
+            self.0.push(byte);
+            if byte == 0 {
+                self.0.push(0xff);
+            }
+        }
+        self.0.extend_from_slice(&[0, 1]);
+        self
+    }
+
+    fn text(self, text: &str) -> Self {
+        self.part(text.as_bytes())
+    }
+
+    fn lot(self, lot: &LotId) -> Self {
+        self.text(&lot.gtin).text(&lot.lot)
+    }
+
+    fn kind(mut self, kind: u8) -> Self {
+        self.0.push(kind);
+        self
+    }
+
+    fn done(mut self) -> Vec<u8> {
+        if PLAIN_BYTES_MAX < self.0.len() {
+            let hash: [u8; 32] = Sha256::digest(&self.0).into();
+            self.0.truncate(CUT_BYTES);
+            self.0.extend_from_slice(&hash);
+        }
+        self.0
+    }
+}
+
+/// The entries about a subject.
+pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
+    let text = |kind, text: &str| Bytes::new(kind).text(text);
+    let bytes = match subject {
+        Subject::Catalogue => Bytes::new(CATALOGUE),
+        Subject::Patient(patient) => text(PATIENT, patient),
+        Subject::Lot(lot) => Bytes::new(LOT).lot(lot),
+        Subject::MadeOf(Material::Lot(lot)) => Bytes::new(MADE_OF).kind(LOT_MATERIAL).lot(lot),
+        Subject::MadeOf(Material::Donation(number)) => {
+            Bytes::new(MADE_OF).kind(DONATION_MATERIAL).text(number)
+        }
+        Subject::Stock(lot) => Bytes::new(STOCK).lot(lot),
+        Subject::Donation(number) => text(DONATION, number),
+        Subject::Coi(coi) => text(COI, coi),
+        Subject::Sample(sample) => text(SAMPLE, sample),
+        Subject::Case(case) => text(CASE, case),
+        Subject::Consignment(sscc) => text(CONSIGNMENT, sscc),
+        Subject::Identity(commitment) => Bytes::new(IDENTITY).part(commitment),
+    };
+    bytes.done()
+}
+
+/// The subject of a group; `None` of a group that is of no subject, or was cut.
+pub(super) fn subject(group: &[u8]) -> Option<Subject> {
+    let (&kind, mut rest) = group.split_first()?;
+    let rest = &mut rest;
+    let subject = match kind {
+        CATALOGUE => Subject::Catalogue,
+        PATIENT => Subject::Patient(text(rest)?),
+        LOT => Subject::Lot(lot(rest)?),
+        MADE_OF => {
+            let (&kind, after) = rest.split_first()?;
+            *rest = after;
+            Subject::MadeOf(match kind {
+                LOT_MATERIAL => Material::Lot(lot(rest)?),
+                DONATION_MATERIAL => Material::Donation(text(rest)?),
+                _ => return None,
+            })
+        }
+        STOCK => Subject::Stock(lot(rest)?),
+        DONATION => Subject::Donation(text(rest)?),
+        COI => Subject::Coi(text(rest)?),
+        SAMPLE => Subject::Sample(text(rest)?),
+        CASE => Subject::Case(text(rest)?),
+        CONSIGNMENT => Subject::Consignment(text(rest)?),
+        IDENTITY => Subject::Identity(part(rest)?),
+        _ => return None,
+    };
+    rest.is_empty().then_some(subject)
+}
+
+/// Behind every group of a subject.
+pub(super) const SUBJECTS_END: &[u8] = &[PLACED];
+
+/// The entries that may put a patient at a site.
+pub(super) fn of_place(site: &str, patient: &str) -> Vec<u8> {
+    Bytes::new(PLACED).text(site).text(patient).done()
+}
+
+/// What the groups of all patients of a site begin with.
+pub(super) fn places_of(site: &str) -> Vec<u8> {
+    Bytes::new(PLACED).text(site).done()
+}
+
+/// The patient of a place.
+pub(super) fn placed(group: &[u8]) -> Option<String> {
+    let (&PLACED, mut rest) = group.split_first()? else {
+        return None;
+    };
+    text(&mut rest)?;
+    text(&mut rest).filter(|_| rest.is_empty())
+}
+
+/// The signatures of a version by a patient at a site.
+pub(super) fn of_signature(family: &str, site: &str, patient: &str, version: &str) -> Vec<u8> {
+    let bytes = Bytes::new(SIGNED).text(family).text(site).text(patient);
+    bytes.kind(SIGNATURE).text(version).done()
+}
+
+/// What the groups of all signatures of a family at a site begin with.
+pub(super) fn signatures_at(family: &str, site: &str) -> Vec<u8> {
+    Bytes::new(SIGNED).text(family).text(site).done()
+}
+
+/// What the groups of a patient's signatures of a family at a site begin with.
+pub(super) fn signatures_of(family: &str, site: &str, patient: &str) -> Vec<u8> {
+    let bytes = Bytes::new(SIGNED).text(family).text(site);
+    bytes.text(patient).done()
+}
+
+/// Who signed which version.
+pub(super) fn signed(group: &[u8]) -> Option<Signed> {
+    let (&SIGNED, mut rest) = group.split_first()? else {
+        return None;
+    };
+    let rest = &mut rest;
+    text(rest)?;
+    text(rest)?;
+    let patient = text(rest)?;
+    let (&kind, after) = rest.split_first()?;
+    *rest = after;
+    let version = match kind {
+        CORRECTION_OF_SIGNATURE => None,
+        SIGNATURE => Some(text(rest)?),
+        _ => return None,
+    };
+    rest.is_empty().then_some(Signed { patient, version })
+}
+
+/// What a correction of an entry about this group is about: of a signature, that it was corrected.
+pub(super) fn corrected(group: &[u8]) -> Vec<u8> {
+    let signature = || -> Option<Vec<u8>> {
+        let (&SIGNED, mut rest) = group.split_first()? else {
+            return None;
+        };
+        let [family, site, patient] = [text(&mut rest)?, text(&mut rest)?, text(&mut rest)?];
+        let bytes = Bytes::new(SIGNED).text(&family).text(&site);
+        let bytes = bytes.text(&patient).kind(CORRECTION_OF_SIGNATURE);
+        Some(bytes.done())
+    };
+    signature().unwrap_or_else(|| group.to_vec())
+}
+
+/// What the target of a correction is about, by the correction's index.
+pub(super) fn of_correction(index: u64, group: &[u8]) -> Vec<u8> {
+    [corrections(index).as_slice(), group].concat()
+}
+
+/// What the groups of a correction's target begin with.
+pub(super) fn corrections(index: u64) -> Vec<u8> {
+    [&[CORRECTED], index.to_be_bytes().as_slice()].concat()
+}
+
+/// What the target is about.
+pub(super) fn of_target(group: &[u8]) -> Option<&[u8]> {
+    group.get(CORRECTED_BYTES..)
+}
+
+/// What comes behind everything that begins so.
+pub(super) fn end_of(start: &[u8]) -> Vec<u8> {
+    let mut end = start.to_vec();
+    while end.last() == Some(&u8::MAX) {
+        end.pop();
+    }
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}
+
+fn text(rest: &mut &[u8]) -> Option<String> {
+    String::from_utf8(part(rest)?).ok()
+}
+
+fn lot(rest: &mut &[u8]) -> Option<LotId> {
+    Some(LotId {
+        gtin: text(rest)?,
+        lot: text(rest)?,
+    })
+}
+
+fn part(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        match **rest {
+            [0, 1, ref after @ ..] => {
+                *rest = after;
+                return Some(bytes);
+            }
+            [0, 0xff, ref after @ ..] => {
+                bytes.push(0);
+                *rest = after;
+            }
+            [] | [0, ..] => return None,
+            [byte, ref after @ ..] => {
+                bytes.push(byte);
+                *rest = after;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Subjects of every kind, with texts that test the order.
+    fn subjects() -> Vec<Subject> {
+        let texts = [
+            "", "\0", "\0\0", "a", "a\0", "a\0b", "a\u{1}", "ab", "b", "\u{ff}",
+        ];
+        let mut subjects = vec![Subject::Catalogue];
+        for text in texts.map(str::to_owned) {
+            let bytes = text.clone().into_bytes();
+            subjects.extend([
+                Subject::Patient(text.clone()),
+                Subject::MadeOf(Material::Donation(text.clone())),
+                Subject::Donation(text.clone()),
+                Subject::Coi(text.clone()),
+                Subject::Sample(text.clone()),
+                Subject::Case(text.clone()),
+                Subject::Consignment(text.clone()),
+                Subject::Identity([bytes.as_slice(), &[0xff]].concat()),
+                Subject::Identity(bytes),
+            ]);
+            for lot in texts.map(str::to_owned) {
+                let gtin = text.clone();
+                let lot = LotId { gtin, lot };
+                subjects.extend([
+                    Subject::Lot(lot.clone()),
+                    Subject::MadeOf(Material::Lot(lot.clone())),
+                    Subject::Stock(lot),
+                ]);
+            }
+        }
+        subjects.sort();
+        subjects
+    }
+
+    #[test]
+    fn groups_are_in_the_order_of_their_subjects_and_none_begins_another() {
+        let subjects = subjects();
+        let groups: Vec<_> = subjects.iter().map(of_subject).collect();
+        for pair in groups.windows(2) {
+            assert!(pair[0] < pair[1], "{pair:?}");
+            assert!(!pair[1].starts_with(&pair[0]), "{pair:?}");
+        }
+        assert!(groups.iter().all(|group| group.as_slice() < SUBJECTS_END));
+    }
+
+    #[test]
+    fn a_subject_comes_back_from_its_group_and_from_no_part_of_it() {
+        for expected in subjects() {
+            let group = of_subject(&expected);
+            assert_eq!(subject(&group), Some(expected));
+            for cut in 0..group.len() {
+                assert_eq!(subject(&group[..cut]), None, "cut at {cut}");
+            }
+            assert_eq!(subject(&[group.as_slice(), &[0]].concat()), None);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_still_told_apart() {
+        let [one, other] = ["x", "y"].map(|end| {
+            let patient = "p".repeat(1_000) + end;
+            of_subject(&Subject::Patient(patient))
+        });
+        assert_ne!(one, other);
+        assert_eq!(one.len(), PLAIN_BYTES_MAX);
+        assert_eq!(subject(&one), None);
+        let longest = "p".repeat(PLAIN_BYTES_MAX - 3);
+        let whole = of_subject(&Subject::Patient(longest.clone()));
+        assert_eq!(subject(&whole), Some(Subject::Patient(longest)));
+        let longest = of_correction(u64::MAX, &whole);
+        assert_eq!(longest.len(), GROUP_BYTES_MAX);
+    }
+
+    #[test]
+    fn places_and_signatures_come_back_and_lie_within_their_ranges() {
+        let place = of_place("site", "P-1");
+        assert!(place.starts_with(&places_of("site")));
+        assert_eq!(placed(&place).as_deref(), Some("P-1"));
+        assert_eq!(placed(&of_subject(&Subject::Catalogue)), None);
+
+        let signature = of_signature("main", "site", "P-1", "v2");
+        assert!(signature.starts_with(&signatures_at("main", "site")));
+        assert!(signature.starts_with(&signatures_of("main", "site", "P-1")));
+        let of = |version: Option<&str>| Signed {
+            patient: "P-1".to_owned(),
+            version: version.map(str::to_owned),
+        };
+        assert_eq!(signed(&signature), Some(of(Some("v2"))));
+        assert_eq!(signed(&corrected(&signature)), Some(of(None)));
+        assert_eq!(corrected(&corrected(&signature)), corrected(&signature));
+        assert_eq!(corrected(&place), place);
+        assert!(!signature.starts_with(&corrected(&signature)));
+        for cut in 0..signature.len() {
+            assert_eq!(signed(&signature[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn everything_that_begins_so_is_before_the_end() {
+        for (start, end) in [
+            (&[1][..], &[2][..]),
+            (&[0x30, 0xff, 0xff], &[0x31]),
+            (&[0x20, 0, 1], &[0x20, 0, 2]),
+        ] {
+            assert_eq!(end_of(start), end);
+        }
+    }
+}

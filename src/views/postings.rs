@@ -1,0 +1,1147 @@
+//! An ordered set of postings that only grows: which entries belong to what.
+//!
+//! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
+//! an entry (8 bytes). Each is inserted once. The newest are in memory; the others lie in sorted runs of
+//! packed blocks, addressed by their first posting, four small runs merged into a larger one in steps
+//! between commits. A step is as large as what was inserted asks for: every posting pays for eight to be
+//! merged, and passes through fewer levels than that. A run has a [`Filter`] of its groups, read when it is
+//! first asked.
+//!
+//! Runs trail behind the log. The manifest's watermark says up to where they reach; what is beyond is read
+//! from the entries when the ledger opens. What a run was merged from stays until nobody reads it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, STEP_KEYS, ViewError,
+    block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
+    filter::Filter,
+};
+use crate::{
+    store::{Direction, KeyRange, Store, Write},
+    tlog::{Index, TreeSize},
+};
+
+/// Postings in memory before they become a run: about 4 MB, and 10,000 entries to read again after a kill.
+const RECENT_MAX: usize = 32_768;
+
+/// Runs of one level that become one of the next, and the most that are merged at once where a long merge
+/// has let them pile up.
+const FAN_IN: usize = 4;
+const FAN_IN_MAX: usize = 8;
+
+/// Postings to merge for each that is inserted: more than there are levels below 2,000,000,000 postings.
+const MERGE_FACTOR: u64 = 8;
+
+/// A step writes at least one block, and at most these: 450 KB.
+const STEP_BLOCKS_MAX: usize = 64;
+
+/// Postings of a block, about.
+const BLOCK_POSTINGS: u64 = 500;
+
+/// A posting ends with the index of its entry.
+const INDEX_BYTES: usize = 8;
+
+/// The longest group.
+pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
+
+/// The set. One thread inserts and keeps it up; any may ask.
+#[derive(Debug)]
+pub(super) struct Postings {
+    state: RwLock<State>,
+    upkeep: Mutex<Upkeep>,
+    recent_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    recent: BTreeSet<Vec<u8>>,
+    runs: Vec<Arc<Run>>,
+    /// The postings of entries below are in the runs.
+    watermark: u64,
+    /// One past the last entry whose postings were inserted.
+    end: u64,
+    /// Inserted since the last step of upkeep.
+    unpaid: u64,
+}
+
+#[derive(Debug, Default)]
+struct Upkeep {
+    next_run: u32,
+    merge: Option<Merge>,
+    /// Runs that do not count any more, and may still be read.
+    retired: Vec<Arc<Run>>,
+}
+
+#[derive(Debug)]
+struct Run {
+    id: u32,
+    level: u8,
+    postings: u64,
+    /// What the filter was made for: at least as many as there are groups.
+    groups: u64,
+    filter: OnceLock<Filter>,
+}
+
+/// A merge on its way.
+#[derive(Debug)]
+struct Merge {
+    inputs: Vec<Cursor>,
+    output: Writing,
+}
+
+/// A run being written.
+#[derive(Debug)]
+struct Writing {
+    id: u32,
+    level: u8,
+    postings: u64,
+    groups: u64,
+    filter: Filter,
+    packer: Packer,
+    group: Vec<u8>,
+}
+
+/// The set as it was at one moment.
+struct Snapshot<T> {
+    recent: T,
+    runs: Vec<Arc<Run>>,
+}
+
+impl Postings {
+    /// Opens the set as the store holds it. What lies beyond [`Postings::watermark`] must be inserted by
+    /// the caller.
+    pub(super) fn open(store: &dyn Store) -> Result<Self, ViewError> {
+        Self::with_recent(store, RECENT_MAX)
+    }
+
+    /// As [`Postings::open`], with so many postings in memory before they become a run.
+    pub(super) fn with_recent(store: &dyn Store, recent_max: usize) -> Result<Self, ViewError> {
+        let manifest = match store.get(&[POSTINGS_MANIFEST])? {
+            Some(bytes) => Manifest::decode(&bytes).ok_or(ViewError::Damaged { run: 0 })?,
+            None => Manifest::default(),
+        };
+        // What a spill left behind when it was interrupted would mix with the next run of its number.
+        let beyond = u32::MAX;
+        while remove_some(store, manifest.next_run, beyond)? {}
+        let retired = |&id: &u32| Arc::new(Run::new(id, 0, 0, 0));
+        let upkeep = Upkeep {
+            next_run: manifest.next_run,
+            merge: None,
+            retired: manifest.unfinished.iter().map(retired).collect(),
+        };
+        let state = State {
+            runs: manifest.runs.into_iter().map(Arc::new).collect(),
+            watermark: manifest.watermark,
+            end: manifest.watermark,
+            ..State::default()
+        };
+        Ok(Self {
+            state: RwLock::new(state),
+            upkeep: Mutex::new(upkeep),
+            recent_max,
+        })
+    }
+
+    /// Up to where the stored runs reach.
+    pub(super) fn watermark(&self) -> TreeSize {
+        TreeSize::new(self.read().watermark)
+    }
+
+    /// Inserts the postings of the next entry, one for each group.
+    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Vec<u8>>) {
+        let mut state = self.write();
+        for mut posting in groups {
+            posting.extend_from_slice(&index.value().to_be_bytes());
+            state.recent.insert(posting);
+            state.unpaid += 1;
+        }
+        state.end = index.value() + 1;
+    }
+
+    /// The entries of a group below `end`, in order.
+    pub(super) fn indexes(
+        &self,
+        store: &dyn Store,
+        group: &[u8],
+        end: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let (first, last) = (posting(group, 0), posting(group, end.value()));
+        let snapshot = self.snapshot(|recent| {
+            let range = recent.range::<[u8], _>((
+                Bound::Included(first.as_slice()),
+                Bound::Excluded(last.as_slice()),
+            ));
+            range.filter_map(|posting| index_of(posting)).collect()
+        });
+        let mut indexes: Vec<u64> = snapshot.recent;
+        let digest = digest(group);
+        for run in snapshot.runs {
+            if !run.filter(store)?.may_hold(digest) {
+                continue;
+            }
+            let mut cursor = Cursor::new(run);
+            cursor.seek(store, &first)?;
+            while let Some(posting) = cursor.current()
+                && posting < last.as_slice()
+            {
+                indexes.extend(index_of(posting));
+                cursor.advance(store)?;
+            }
+        }
+        indexes.sort_unstable();
+        Ok(indexes.into_iter().map(Index::new).collect())
+    }
+
+    /// The groups from `start` up to, and without, `end` that have an entry below `size`: the first `limit`
+    /// of them, in order.
+    pub(super) fn groups(
+        &self,
+        store: &dyn Store,
+        start: &[u8],
+        end: &[u8],
+        size: TreeSize,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, ViewError> {
+        let mut found = Vec::new();
+        let mut start = start.to_vec();
+        while found.len() < limit {
+            let page = limit - found.len();
+            let mut firsts = Firsts::new(end, page);
+            let snapshot = self.snapshot(|recent| {
+                let mut from = start.clone();
+                while let Some(posting) = first_from(recent, &from)
+                    && firsts.take(posting)
+                {
+                    from = after_group(posting);
+                }
+            });
+            for run in snapshot.runs {
+                let mut cursor = Cursor::new(run);
+                cursor.seek(store, &start)?;
+                firsts.begin();
+                while let Some(posting) = cursor.current()
+                    && firsts.take(posting)
+                {
+                    let next = after_group(posting);
+                    cursor.skip_to(store, &next)?;
+                }
+            }
+            let groups = firsts.page();
+            let Some((last, _)) = groups.last().filter(|_| groups.len() == page) else {
+                found.extend(known(groups, size));
+                break;
+            };
+            start = after_group(&posting(last, 0));
+            found.extend(known(groups, size));
+        }
+        Ok(found)
+    }
+
+    /// Hands every posting to `take`, run by run.
+    pub(super) fn each(
+        &self,
+        store: &dyn Store,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), ViewError> {
+        let snapshot = self.snapshot(|recent| recent.iter().for_each(|posting| take(posting)));
+        for run in snapshot.runs {
+            let damaged = || ViewError::Damaged { run: run.id };
+            let filter = run.filter(store)?;
+            let mut cursor = Cursor::new(Arc::clone(&run));
+            let mut previous = Vec::new();
+            let mut count = 0_u64;
+            cursor.seek(store, &[])?;
+            while let Some(posting) = cursor.current() {
+                let group = group_of(posting).ok_or_else(damaged)?;
+                if posting <= previous.as_slice() || !filter.may_hold(digest(group)) {
+                    return Err(damaged());
+                }
+                take(posting);
+                previous.clear();
+                previous.extend_from_slice(posting);
+                count += 1;
+                cursor.advance(store)?;
+            }
+            if count != run.postings {
+                return Err(damaged());
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
+    pub(super) fn keep_up(&self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut upkeep = self.upkeep();
+        let (recent, unpaid) = {
+            let mut state = self.write();
+            (state.recent.len(), std::mem::take(&mut state.unpaid))
+        };
+        if self.recent_max <= recent {
+            self.spill(store, &mut upkeep)?;
+        }
+        self.clear_retired(store, &mut upkeep)?;
+        let blocks = unpaid.saturating_mul(MERGE_FACTOR) / BLOCK_POSTINGS;
+        let blocks = usize::try_from(blocks).unwrap_or(usize::MAX);
+        match upkeep.merge.take() {
+            Some(merge) => self.step(store, &mut upkeep, merge, blocks.clamp(1, STEP_BLOCKS_MAX)),
+            None => self.plan(store, &mut upkeep),
+        }
+    }
+
+    /// Writes what is in memory as a run, so that nothing need be read again at the next start.
+    pub(super) fn close(&self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut upkeep = self.upkeep();
+        let state = self.read();
+        if state.watermark == state.end {
+            return Ok(());
+        }
+        drop(state);
+        self.spill(store, &mut upkeep)
+    }
+
+    /// Memory becomes a run of level 0.
+    fn spill(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
+        // Only the writer inserts, and it is here: what is read now is all that is cleared below.
+        let state = self.read();
+        let end = state.end;
+        let mut run = None;
+        let mut writes = Vec::new();
+        if !state.recent.is_empty() {
+            let mut group: Option<&[u8]> = None;
+            let mut groups = 0;
+            for posting in &state.recent {
+                let next = group_of(posting);
+                groups += u64::from(next != group);
+                group = next;
+            }
+            let mut writing = Writing::new(upkeep.next_run, 0, groups);
+            upkeep.next_run += 1;
+            for posting in &state.recent {
+                writing.push(posting, &mut writes);
+            }
+            run = Some(writing.finish(&mut writes));
+        }
+        drop(state);
+        trail(store, &writes)?;
+
+        let mut state = self.write();
+        state.recent.clear();
+        state.runs.extend(run.map(Arc::new));
+        state.watermark = end;
+        store.trail(&[Manifest::of(&state, upkeep).write()])?;
+        Ok(())
+    }
+
+    /// Starts a merge where a level has enough runs.
+    fn plan(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
+        let state = self.read();
+        let mut levels: BTreeMap<u8, Vec<&Arc<Run>>> = BTreeMap::new();
+        for run in &state.runs {
+            levels.entry(run.level).or_default().push(run);
+        }
+        let Some((level, runs)) = levels.into_iter().find(|(_, runs)| FAN_IN <= runs.len()) else {
+            return Ok(());
+        };
+        let runs: Vec<&Arc<Run>> = runs.into_iter().take(FAN_IN_MAX).collect();
+        let groups = runs.iter().map(|run| run.groups).sum();
+        let output = Writing::new(upkeep.next_run, level.saturating_add(1), groups);
+        upkeep.next_run += 1;
+        let mut inputs: Vec<Cursor> = runs
+            .into_iter()
+            .map(|run| Cursor::new(Arc::clone(run)))
+            .collect();
+        for input in &mut inputs {
+            input.seek(store, &[])?;
+        }
+        upkeep.merge = Some(Merge { inputs, output });
+        // On record before its first block, so that an interrupted merge can be cleared away.
+        store.trail(&[Manifest::of(&state, upkeep).write()])?;
+        Ok(())
+    }
+
+    /// Merges some blocks; at the end, puts the output in the inputs' place.
+    fn step(
+        &self,
+        store: &dyn Store,
+        upkeep: &mut Upkeep,
+        mut merge: Merge,
+        blocks: usize,
+    ) -> Result<(), ViewError> {
+        let Merge { inputs, output } = &mut merge;
+        let mut writes = Vec::new();
+        while writes.len() < blocks {
+            let next = inputs
+                .iter_mut()
+                .filter(|input| input.current().is_some())
+                .min_by(|a, b| a.current().cmp(&b.current()));
+            let Some(next) = next else {
+                return self.finish_merge(store, upkeep, merge, writes);
+            };
+            if let Some(posting) = next.current() {
+                output.push(posting, &mut writes);
+            }
+            next.advance(store)?;
+        }
+        trail(store, &writes)?;
+        upkeep.merge = Some(merge);
+        Ok(())
+    }
+
+    fn finish_merge(
+        &self,
+        store: &dyn Store,
+        upkeep: &mut Upkeep,
+        merge: Merge,
+        mut writes: Vec<Write>,
+    ) -> Result<(), ViewError> {
+        let output = merge.output.finish(&mut writes);
+        trail(store, &writes)?;
+        let inputs: Vec<Arc<Run>> = merge.inputs.into_iter().map(|input| input.run).collect();
+        let mut state = self.write();
+        state
+            .runs
+            .retain(|run| !inputs.iter().any(|input| input.id == run.id));
+        state.runs.push(Arc::new(output));
+        upkeep.retired.extend(inputs);
+        store.trail(&[Manifest::of(&state, upkeep).write()])?;
+        Ok(())
+    }
+
+    /// Removes some keys of a run that does not count any more and that nobody reads.
+    fn clear_retired(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
+        let unread = |run: &Arc<Run>| Arc::strong_count(run) == 1;
+        let Some(at) = upkeep.retired.iter().position(unread) else {
+            return Ok(());
+        };
+        let id = upkeep.retired.get(at).map_or(0, |run| run.id);
+        if !remove_some(store, id, id + 1)? {
+            upkeep.retired.swap_remove(at);
+            store.trail(&[Manifest::of(&self.read(), upkeep).write()])?;
+        }
+        Ok(())
+    }
+
+    /// What `recent` yields of the postings in memory, and the runs of the same moment.
+    fn snapshot<T>(&self, recent: impl FnOnce(&BTreeSet<Vec<u8>>) -> T) -> Snapshot<T> {
+        let state = self.read();
+        Snapshot {
+            recent: recent(&state.recent),
+            runs: state.runs.clone(),
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Run {
+    fn new(id: u32, level: u8, postings: u64, groups: u64) -> Self {
+        Self {
+            id,
+            level,
+            postings,
+            groups,
+            filter: OnceLock::new(),
+        }
+    }
+
+    /// The filter, read when it is first asked for.
+    fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
+        if let Some(filter) = self.filter.get() {
+            return Ok(filter);
+        }
+        let keys: Vec<Vec<u8>> = (0_u32..)
+            .take(Filter::page_count(self.groups))
+            .map(|page| filter_key(self.id, page))
+            .collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
+        let filter = pages
+            .and_then(|pages| Filter::from_pages(self.groups, &pages))
+            .ok_or(ViewError::Damaged { run: self.id })?;
+        Ok(self.filter.get_or_init(|| filter))
+    }
+}
+
+impl Writing {
+    fn new(id: u32, level: u8, groups: u64) -> Self {
+        Self {
+            id,
+            level,
+            postings: 0,
+            groups,
+            filter: Filter::for_ids(groups),
+            packer: Packer::default(),
+            group: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, posting: &[u8], writes: &mut Vec<Write>) {
+        let group = group_of(posting).unwrap_or(posting);
+        if self.postings == 0 || group != self.group {
+            self.filter.insert(digest(group));
+            self.group.clear();
+            self.group.extend_from_slice(group);
+        }
+        self.postings += 1;
+        let full = self.packer.push(posting);
+        writes.extend(full.map(|packed| put_block(self.id, packed)));
+    }
+
+    /// The run, with the writes that complete it.
+    fn finish(mut self, writes: &mut Vec<Write>) -> Run {
+        let rest = self.packer.finish();
+        writes.extend(rest.map(|packed| put_block(self.id, packed)));
+        for (page, bytes) in (0_u32..).zip(self.filter.pages()) {
+            writes.push(Write::Put {
+                key: filter_key(self.id, page),
+                value: bytes.to_vec(),
+            });
+        }
+        let run = Run::new(self.id, self.level, self.postings, self.groups);
+        Run {
+            filter: OnceLock::from(self.filter),
+            ..run
+        }
+    }
+}
+
+/// A place in a run.
+#[derive(Debug)]
+struct Cursor {
+    run: Arc<Run>,
+    /// The key of the block that is read.
+    block: Vec<u8>,
+    unpacker: Unpacker,
+    ended: bool,
+}
+
+impl Cursor {
+    /// A cursor that stands nowhere yet.
+    fn new(run: Arc<Run>) -> Self {
+        Self {
+            run,
+            block: Vec::new(),
+            unpacker: Unpacker::default(),
+            ended: true,
+        }
+    }
+
+    /// The posting that it stands on; `None` past the last.
+    fn current(&self) -> Option<&[u8]> {
+        (!self.ended).then(|| self.unpacker.current())
+    }
+
+    /// Moves to the first posting that is not before `posting`.
+    fn seek(&mut self, store: &dyn Store, posting: &[u8]) -> Result<(), ViewError> {
+        // The block that begins at or before it may hold it; if there is none, the first block follows it.
+        let mut end = block_key(self.run.id, posting);
+        end.push(0);
+        let before = KeyRange::new(block_key(self.run.id, &[]), end);
+        let found = store.scan(&before, Direction::Backward, 1)?.pop();
+        match found {
+            Some((key, block)) => self.enter(key, block)?,
+            None => self.next_block(store, &block_key(self.run.id, posting))?,
+        }
+        self.forward(store, posting)
+    }
+
+    /// Moves on to the first posting that is not before `posting`.
+    fn skip_to(&mut self, store: &dyn Store, posting: &[u8]) -> Result<(), ViewError> {
+        let block = self.block.clone();
+        while let Some(current) = self.current()
+            && current < posting
+        {
+            self.advance(store)?;
+            if self.block != block {
+                // Further away than the next block: look it up.
+                return match self.current() {
+                    Some(current) if current < posting => self.seek(store, posting),
+                    _ => Ok(()),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, store: &dyn Store, posting: &[u8]) -> Result<(), ViewError> {
+        while let Some(current) = self.current()
+            && current < posting
+        {
+            self.advance(store)?;
+        }
+        Ok(())
+    }
+
+    /// Moves to the next posting.
+    fn advance(&mut self, store: &dyn Store) -> Result<(), ViewError> {
+        if self.ended {
+            return Ok(());
+        }
+        let damaged = ViewError::Damaged { run: self.run.id };
+        match self.unpacker.advance() {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let mut after = std::mem::take(&mut self.block);
+                after.push(0);
+                self.next_block(store, &after)
+            }
+            Err(_) => Err(damaged),
+        }
+    }
+
+    fn next_block(&mut self, store: &dyn Store, from: &[u8]) -> Result<(), ViewError> {
+        let rest = KeyRange::new(from, block_key(self.run.id + 1, &[]));
+        let Some((key, block)) = store.scan(&rest, Direction::Forward, 1)?.pop() else {
+            self.ended = true;
+            return Ok(());
+        };
+        self.enter(key, block)
+    }
+
+    /// Stands on the first posting of a block.
+    fn enter(&mut self, key: Vec<u8>, block: Vec<u8>) -> Result<(), ViewError> {
+        self.unpacker = Unpacker::new(block);
+        let begun = matches!(self.unpacker.advance(), Ok(true));
+        if !begun || key.get(BLOCK_PREFIX..) != Some(self.unpacker.current()) {
+            return Err(ViewError::Damaged { run: self.run.id });
+        }
+        self.block = key;
+        self.ended = false;
+        Ok(())
+    }
+}
+
+/// Groups with their first entries, gathered from several places: the first `limit` of them.
+struct Firsts<'a> {
+    end: &'a [u8],
+    limit: usize,
+    groups: BTreeMap<Vec<u8>, u64>,
+    /// Groups seen in the place that is read.
+    seen: usize,
+}
+
+impl<'a> Firsts<'a> {
+    fn new(end: &'a [u8], limit: usize) -> Self {
+        Self {
+            end,
+            limit,
+            groups: BTreeMap::new(),
+            seen: 0,
+        }
+    }
+
+    /// Begins with another place.
+    fn begin(&mut self) {
+        self.seen = 0;
+    }
+
+    /// Takes the first posting of a group; `false` when nothing more is wanted of this place.
+    fn take(&mut self, posting: &[u8]) -> bool {
+        let (Some(group), Some(index)) = (group_of(posting), index_of(posting)) else {
+            return false;
+        };
+        if self.end <= group || self.seen == self.limit {
+            return false;
+        }
+        self.seen += 1;
+        let first = self.groups.entry(group.to_vec()).or_insert(index);
+        *first = index.min(*first);
+        true
+    }
+
+    /// The first `limit` groups: beyond them, some places were not asked.
+    fn page(self) -> Vec<(Vec<u8>, u64)> {
+        self.groups.into_iter().take(self.limit).collect()
+    }
+}
+
+fn first_from<'a>(recent: &'a BTreeSet<Vec<u8>>, from: &[u8]) -> Option<&'a Vec<u8>> {
+    recent
+        .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
+        .next()
+}
+
+fn known(groups: Vec<(Vec<u8>, u64)>, size: TreeSize) -> impl Iterator<Item = Vec<u8>> {
+    let known = groups
+        .into_iter()
+        .filter(move |(_, first)| *first < size.value());
+    known.map(|(group, _)| group)
+}
+
+fn posting(group: &[u8], index: u64) -> Vec<u8> {
+    [group, &index.to_be_bytes()].concat()
+}
+
+/// What a posting is about.
+pub(super) fn group_of(posting: &[u8]) -> Option<&[u8]> {
+    posting
+        .split_last_chunk::<INDEX_BYTES>()
+        .map(|(group, _)| group)
+}
+
+/// The entry of a posting.
+pub(super) fn index_of(posting: &[u8]) -> Option<u64> {
+    let (_, index) = posting.split_last_chunk::<INDEX_BYTES>()?;
+    Some(u64::from_be_bytes(*index))
+}
+
+/// The first that could stand behind all postings of a posting's group.
+fn after_group(posting: &[u8]) -> Vec<u8> {
+    let group = group_of(posting).unwrap_or(posting);
+    [group, &[u8::MAX; INDEX_BYTES], &[0]].concat()
+}
+
+fn digest(group: &[u8]) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(group).into();
+    hash.first_chunk().copied().map_or(0, u64::from_be_bytes)
+}
+
+/// What stands before the first posting in a block's key.
+const BLOCK_PREFIX: usize = 5;
+
+fn block_key(run: u32, first: &[u8]) -> Vec<u8> {
+    [&[POSTINGS], run.to_be_bytes().as_slice(), first].concat()
+}
+
+fn put_block(run: u32, packed: Packed) -> Write {
+    let Packed { first, block } = packed;
+    Write::Put {
+        key: block_key(run, &first),
+        value: block,
+    }
+}
+
+fn filter_key(run: u32, page: u32) -> Vec<u8> {
+    let (run, page) = (run.to_be_bytes(), page.to_be_bytes());
+    [&[POSTINGS_FILTER], run.as_slice(), page.as_slice()].concat()
+}
+
+/// Removes up to a step of the keys of the runs `first..end`; `false` if there are none.
+fn remove_some(store: &dyn Store, first: u32, end: u32) -> Result<bool, ViewError> {
+    for kind in [POSTINGS, POSTINGS_FILTER] {
+        let key = |run: u32| [&[kind], run.to_be_bytes().as_slice()].concat();
+        let range = KeyRange::new(key(first), key(end));
+        let found = store.scan(&range, Direction::Forward, STEP_KEYS)?;
+        if found.is_empty() {
+            continue;
+        }
+        let removes: Vec<Write> = found
+            .into_iter()
+            .map(|(key, _)| Write::Remove { key })
+            .collect();
+        store.trail(&removes)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
+fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), ViewError> {
+    let steps = writes.chunks(STEP_KEYS);
+    Ok(steps.into_iter().try_for_each(|step| store.trail(step))?)
+}
+
+#[derive(Debug, Default)]
+struct Manifest {
+    watermark: u64,
+    next_run: u32,
+    runs: Vec<Run>,
+    /// Runs whose keys may be there and do not count.
+    unfinished: Vec<u32>,
+}
+
+impl Manifest {
+    fn of(state: &State, upkeep: &Upkeep) -> Self {
+        let mut unfinished: Vec<u32> = upkeep.retired.iter().map(|run| run.id).collect();
+        unfinished.extend(upkeep.merge.iter().map(|merge| merge.output.id));
+        let runs = state.runs.iter();
+        Self {
+            watermark: state.watermark,
+            next_run: upkeep.next_run,
+            runs: runs
+                .map(|run| Run::new(run.id, run.level, run.postings, run.groups))
+                .collect(),
+            unfinished,
+        }
+    }
+
+    /// watermark (8), next run (4), runs' count (4), each run: id (4) level (1) postings (8) groups (8);
+    /// then the unfinished runs' ids (4 each).
+    fn write(&self) -> Write {
+        let mut value = Vec::new();
+        value.extend_from_slice(&self.watermark.to_be_bytes());
+        value.extend_from_slice(&self.next_run.to_be_bytes());
+        let count = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        value.extend_from_slice(&count.to_be_bytes());
+        for Run {
+            id,
+            level,
+            postings,
+            groups,
+            filter: _,
+        } in &self.runs
+        {
+            value.extend_from_slice(&id.to_be_bytes());
+            value.push(*level);
+            value.extend_from_slice(&postings.to_be_bytes());
+            value.extend_from_slice(&groups.to_be_bytes());
+        }
+        for run in &self.unfinished {
+            value.extend_from_slice(&run.to_be_bytes());
+        }
+        Write::Put {
+            key: vec![POSTINGS_MANIFEST],
+            value,
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (watermark, rest) = bytes.split_first_chunk()?;
+        let (next_run, rest) = rest.split_first_chunk()?;
+        let (count, mut rest) = rest.split_first_chunk()?;
+        let mut runs = Vec::new();
+        for _ in 0..u32::from_be_bytes(*count) {
+            let (id, later) = rest.split_first_chunk()?;
+            let (&level, later) = later.split_first()?;
+            let (postings, later) = later.split_first_chunk()?;
+            let (groups, later) = later.split_first_chunk()?;
+            let (postings, groups) = (u64::from_be_bytes(*postings), u64::from_be_bytes(*groups));
+            runs.push(Run::new(u32::from_be_bytes(*id), level, postings, groups));
+            rest = later;
+        }
+        let (unfinished, rest) = rest.as_chunks();
+        rest.is_empty().then(|| Self {
+            watermark: u64::from_be_bytes(*watermark),
+            next_run: u32::from_be_bytes(*next_run),
+            runs,
+            unfinished: unfinished.iter().copied().map(u32::from_be_bytes).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    /// A spill is four blocks, a merge of four runs sixteen.
+    const RECENT: usize = 2_000;
+
+    const ALL: TreeSize = TreeSize::new(u64::MAX);
+
+    /// Each entry is about a patient of its own kind of frequency: some often, most seldom.
+    fn groups(index: u64) -> Vec<Vec<u8>> {
+        let often = format!("a{}", index % 7);
+        let seldom = format!("b{:05}", index.wrapping_mul(2_654_435_761) % 10_007);
+        [often, seldom].map(String::into_bytes).to_vec()
+    }
+
+    /// The set and what it should hold.
+    struct Bench {
+        store: MemoryStore,
+        postings: Postings,
+        model: BTreeMap<Vec<u8>, Vec<u64>>,
+        next: u64,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let store = MemoryStore::default();
+            Self {
+                postings: Postings::with_recent(&store, RECENT).unwrap(),
+                store,
+                model: BTreeMap::new(),
+                next: 0,
+            }
+        }
+
+        fn insert(&mut self, entries: u64) {
+            for index in self.next..self.next + entries {
+                self.postings.insert(Index::new(index), groups(index));
+                for group in groups(index) {
+                    self.model.entry(group).or_default().push(index);
+                }
+            }
+            self.next += entries;
+        }
+
+        fn keep_up(&self) {
+            self.postings.keep_up(&self.store).unwrap();
+        }
+
+        /// Opens what the store holds, and inserts again what lies beyond the watermark.
+        fn reopen(&mut self, store: MemoryStore) {
+            self.store = store;
+            self.postings = Postings::with_recent(&self.store, RECENT).unwrap();
+            for index in self.postings.watermark().value()..self.next {
+                self.postings.insert(Index::new(index), groups(index));
+            }
+        }
+
+        #[track_caller]
+        fn check(&self) {
+            let every = self.model.len() / 50 + 1;
+            let none = vec![b"a".to_vec(), b"b".to_vec(), b"b0000x".to_vec(), vec![]];
+            let some = self.model.keys().step_by(every).cloned();
+            for group in some.chain(none) {
+                for size in [0, self.next / 2, self.next] {
+                    let found = self
+                        .postings
+                        .indexes(&self.store, &group, TreeSize::new(size));
+                    let found: Vec<u64> = found.unwrap().iter().map(|i| i.value()).collect();
+                    let known = self.model.get(&group).into_iter().flatten().copied();
+                    let expected: Vec<u64> = known.filter(|&index| index < size).collect();
+                    assert_eq!(found, expected, "{group:?} below {size}");
+                }
+            }
+            let mut all = BTreeSet::new();
+            let insert =
+                |posting: &[u8]| assert!(all.insert(posting.to_vec()), "{posting:?} twice");
+            self.postings.each(&self.store, insert).unwrap();
+            let model = self.model.iter();
+            let expected = model.flat_map(|(group, of)| of.iter().map(|&i| posting(group, i)));
+            assert_eq!(all, expected.collect());
+        }
+
+        fn run_ids(&self) -> BTreeSet<u32> {
+            let state = self.postings.read();
+            state.runs.iter().map(|run| run.id).collect()
+        }
+
+        fn stored_run_ids(&self) -> BTreeSet<u32> {
+            let range = KeyRange::new([POSTINGS], [POSTINGS_MANIFEST]);
+            let keys = self.store.scan(&range, Direction::Forward, usize::MAX);
+            let run =
+                |(key, _): (Vec<u8>, Vec<u8>)| u32::from_be_bytes(*key[1..].first_chunk().unwrap());
+            keys.unwrap().into_iter().map(run).collect()
+        }
+    }
+
+    #[test]
+    fn every_posting_is_found_through_spills_and_merges_and_after_reopening() {
+        let mut bench = Bench::new();
+        let mut merges = 0;
+        for _ in 0..2_000 {
+            bench.insert(17);
+            bench.keep_up();
+            merges += u32::from(bench.postings.upkeep().merge.is_some());
+        }
+        assert!(0 < merges);
+        assert!(bench.postings.read().runs.iter().any(|run| run.level == 2));
+        bench.check();
+
+        bench.postings.close(&bench.store).unwrap();
+        let image = bench.store.crash_image(usize::MAX);
+        bench.reopen(image);
+        assert_eq!(bench.postings.watermark().value(), bench.next);
+        bench.check();
+    }
+
+    #[test]
+    fn a_crash_at_any_step_of_a_spill_or_a_merge_loses_nothing_and_leaves_nothing() {
+        let mut bench = Bench::new();
+        // A sync now and then, so that a crash may keep any part of what trails behind it.
+        let mut tried = 0;
+        for round in 0..400_u64 {
+            bench.insert(40);
+            let before = bench.store.trailing();
+            bench.keep_up();
+            let steps = bench.store.trailing() - before;
+            if steps == 0 {
+                continue;
+            }
+            for kept in [before, before + steps / 2, before + steps - 1] {
+                tried += 1;
+                let mut crashed = Bench::new();
+                crashed.model = bench.model.clone();
+                crashed.next = bench.next;
+                crashed.reopen(bench.store.crash_image(kept));
+                if round % 10 == 9 {
+                    crashed.check();
+                }
+                for _ in 0..10 {
+                    crashed.keep_up();
+                }
+                crashed.postings.close(&crashed.store).unwrap();
+                let merging = crashed
+                    .postings
+                    .upkeep()
+                    .merge
+                    .as_ref()
+                    .map(|m| m.output.id);
+                let live: BTreeSet<u32> = crashed.run_ids().into_iter().chain(merging).collect();
+                let retired = crashed
+                    .postings
+                    .upkeep()
+                    .retired
+                    .iter()
+                    .map(|r| r.id)
+                    .collect();
+                let stored = crashed.stored_run_ids();
+                assert!(
+                    stored.is_subset(&live.union(&retired).copied().collect()),
+                    "{stored:?} are stored, {live:?} count, {retired:?} are to go"
+                );
+                if round % 10 == 9 {
+                    crashed.check();
+                }
+            }
+            if round % 5 == 0 {
+                bench.store.sync().unwrap();
+            }
+        }
+        assert!(100 < tried, "{tried}");
+    }
+
+    #[test]
+    fn a_merged_run_stays_until_nobody_reads_it_and_is_removed_then() {
+        let mut bench = Bench::new();
+        while bench.postings.upkeep().merge.is_none() {
+            bench.insert(100);
+            bench.keep_up();
+        }
+        let reader = bench.postings.snapshot(|_| ());
+        while bench.postings.upkeep().retired.is_empty() {
+            bench.keep_up();
+        }
+        for _ in 0..100 {
+            bench.keep_up();
+        }
+        let old: BTreeSet<u32> = reader.runs.iter().map(|run| run.id).collect();
+        assert!(old.is_subset(&bench.stored_run_ids()));
+        for run in reader.runs {
+            let mut cursor = Cursor::new(run);
+            cursor.seek(&bench.store, &[]).unwrap();
+            assert!(cursor.current().is_some());
+        }
+        for _ in 0..100 {
+            bench.keep_up();
+        }
+        assert_eq!(bench.stored_run_ids(), bench.run_ids());
+        bench.check();
+    }
+
+    #[test]
+    fn groups_are_listed_in_order_page_by_page_as_of_a_size() {
+        let mut bench = Bench::new();
+        for _ in 0..100 {
+            bench.insert(97);
+            bench.keep_up();
+        }
+        for size in [3, 5_000, bench.next] {
+            let first = |group: &Vec<u8>| bench.model[group][0];
+            let known = bench.model.keys().filter(|group| first(group) < size);
+            let expected: Vec<Vec<u8>> = known.cloned().collect();
+            for limit in [1_000, 777, usize::MAX] {
+                let mut found: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    let start = found
+                        .last()
+                        .map_or(vec![], |last| after_group(&posting(last, 0)));
+                    let size = TreeSize::new(size);
+                    let page = bench
+                        .postings
+                        .groups(&bench.store, &start, b"c", size, limit);
+                    let page = page.unwrap();
+                    assert!(page.len() <= limit);
+                    if page.is_empty() {
+                        break;
+                    }
+                    found.extend(page);
+                }
+                assert_eq!(found, expected, "pages of {limit} below {size}");
+            }
+        }
+        let some = bench
+            .postings
+            .groups(&bench.store, b"a2", b"a5", ALL, 9)
+            .unwrap();
+        assert_eq!(some, [b"a2", b"a3", b"a4"]);
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let mut bench = Bench::new();
+        bench.insert(20_000);
+        bench.keep_up();
+        let range = KeyRange::new([POSTINGS], [POSTINGS_FILTER]);
+        let (key, mut block) = bench
+            .store
+            .scan(&range, Direction::Forward, 2)
+            .unwrap()
+            .pop()
+            .unwrap();
+        // A block that is another's, a block that lacks its last posting, no block, and a filter's page.
+        let mut other = key.clone();
+        *other.last_mut().unwrap() ^= 1;
+        let put = |key: &[u8], value: &[u8]| Write::Put {
+            key: key.to_vec(),
+            value: value.to_vec(),
+        };
+        let cut = block.len() - 1;
+        let moved = put(&other, &block);
+        block.truncate(cut);
+        let filter = filter_key(0, 0);
+        for damage in [
+            moved,
+            put(&key, &block),
+            put(&key, &[]),
+            Write::Remove { key: key.clone() },
+            put(&filter, &[0; 7_000]),
+            Write::Remove { key: filter },
+        ] {
+            let store = bench.store.crash_image(usize::MAX);
+            let postings = Postings::open(&store).unwrap();
+            postings.each(&store, |_| {}).unwrap();
+            store.trail(std::slice::from_ref(&damage)).unwrap();
+            let postings = Postings::open(&store).unwrap();
+            let outcome = postings.each(&store, |_| {});
+            assert!(
+                matches!(outcome, Err(ViewError::Damaged { run: 0 })),
+                "{damage:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_not_opened() {
+        let mut bench = Bench::new();
+        bench.insert(1);
+        bench.postings.close(&bench.store).unwrap();
+        let manifest = bench.store.get(&[POSTINGS_MANIFEST]).unwrap().unwrap();
+        assert!(Manifest::decode(&manifest).is_some());
+        for cut in 0..manifest.len() {
+            assert!(Manifest::decode(&manifest[..cut]).is_none(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn entries_about_nothing_move_the_watermark() {
+        let store = MemoryStore::default();
+        let postings = Postings::open(&store).unwrap();
+        postings.insert(Index::new(0), []);
+        postings.close(&store).unwrap();
+        assert_eq!(
+            Postings::open(&store).unwrap().watermark(),
+            TreeSize::new(1)
+        );
+        assert!(postings.read().runs.is_empty());
+    }
+}
