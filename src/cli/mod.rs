@@ -41,6 +41,8 @@ mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
 #[cfg(feature = "server")]
+mod report;
+#[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
 mod trace;
@@ -85,15 +87,18 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
     /// Say where a lot went, or where what a patient received came from.
     #[cfg(feature = "server")]
     Trace(trace::Arguments),
     /// List what was recorded and should not have been so.
     #[cfg(feature = "server")]
     Deviations(deviations::Arguments),
-    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    /// Say how a product stands to each obligation of the guideline.
     #[cfg(feature = "server")]
-    PlanTemplate(plan_template::Arguments),
+    Report(report::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -164,11 +169,13 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Trace(arguments) => trace::run(&arguments),
             #[cfg(feature = "server")]
             Self::Deviations(arguments) => deviations::run(&arguments),
             #[cfg(feature = "server")]
-            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            Self::Report(arguments) => report::run(&arguments),
             #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]
