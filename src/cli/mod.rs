@@ -17,6 +17,8 @@ mod demo;
 #[cfg(feature = "server")]
 mod deviations;
 #[cfg(feature = "server")]
+mod due;
+#[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
 mod import;
@@ -36,6 +38,8 @@ mod record;
 mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
+#[cfg(feature = "server")]
+mod schedule;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -81,6 +85,12 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// List what follow-up asks for and is not done yet.
+    #[cfg(feature = "server")]
+    Due(due::Arguments),
+    /// Show the whole follow-up of a patient.
+    #[cfg(feature = "server")]
+    Schedule(schedule::Arguments),
     /// Say where a lot went, or where what a patient received came from.
     #[cfg(feature = "server")]
     Trace(trace::Arguments),
@@ -152,6 +162,10 @@ impl Command {
             Self::Record(arguments) => record::run(&arguments),
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Due(arguments) => due::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Schedule(arguments) => schedule::run(&arguments),
             #[cfg(feature = "server")]
             Self::Trace(arguments) => trace::run(&arguments),
             #[cfg(feature = "server")]
