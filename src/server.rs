@@ -33,13 +33,14 @@ use crate::{
     metrics::{self as counted, CallMetrics, SERVED},
     note::{SignatureType, VerifierKey},
     pb::{
+        consent_service_server::ConsentServiceServer,
         follow_up_service_server::FollowUpServiceServer,
         ledger_service_server::LedgerServiceServer,
         recording_service_server::RecordingServiceServer, trace_service_server::TraceServiceServer,
     },
     service::{
-        self, Answers, FollowUp, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX, Recording,
-        Trace, WITNESSES_MAX, Witnesses,
+        self, Answers, Consent, FollowUp, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX,
+        Recording, Trace, WITNESSES_MAX, Witnesses,
         call::{Calls, Phase, reached},
     },
 };
@@ -223,7 +224,8 @@ pub async fn start(
     let recording = Recording::new(Arc::clone(&ledger), clock, phases.clone());
     let reads = LedgerReads::new(Arc::clone(&ledger), Arc::new(witnesses));
 
-    let (services, health) = services(recording, reads, answers)?;
+    let consent = Consent::new(answers.clone(), phases.clone());
+    let (services, health) = services(recording, reads, answers, consent)?;
     set_health(&health, ServingStatus::Serving).await;
     let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
@@ -306,6 +308,7 @@ fn services(
     recording: Recording,
     reads: LedgerReads,
     answers: Answers,
+    consent: Consent,
 ) -> Result<(Routes, HealthReporter), ServeError> {
     let recording = RecordingServiceServer::new(recording);
     let reads = LedgerServiceServer::new(reads);
@@ -322,6 +325,7 @@ fn services(
         .add_service(reads.max_decoding_message_size(LEDGER_BYTES_MAX))
         .add_service(TraceServiceServer::new(Trace::new(answers.clone())))
         .add_service(FollowUpServiceServer::new(FollowUp::new(answers)))
+        .add_service(ConsentServiceServer::new(consent))
         .add_service(health)
         .add_service(reflection);
     Ok((services, reporter))
@@ -342,6 +346,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.TraceService",
+        "genetrail.v1.ConsentService",
         "genetrail.v1.FollowUpService",
     ] {
         health.set_service_status(service, status).await;

@@ -14,6 +14,8 @@ macro_rules! pick {
         }
     };
 }
+#[cfg(feature = "server")]
+pub(crate) use pick;
 
 #[cfg(feature = "server")]
 pub mod book;

@@ -22,8 +22,8 @@ use crate::{
         },
     },
     rules::{
+        consent::signatures::Signatures,
         follow_up::{
-            consents::Signed,
             obligations,
             period::{Period, Status as Standing},
             schedule::Schedule,
@@ -105,9 +105,9 @@ impl FollowUpService for FollowUp {
                     size: asked.question().known_at.value(),
                 });
             }
-            let consents = Signed::of(&patient, asked.catalogue());
+            let signatures = Signatures::of(&patient, asked.catalogue());
             let on = asked.question().as_of;
-            let schedule = Schedule::of(&patient, asked.catalogue(), &consents, on);
+            let schedule = Schedule::of(&patient, asked.catalogue(), &signatures, on);
             Ok(convert::schedule(asked.answered(), &patient, on, schedule))
         });
         Ok(Response::new(answer.await?))
@@ -199,8 +199,8 @@ impl FollowUpService for FollowUp {
             while let Some(name) = names.next()? {
                 let patient = Patient::of(&asked.dossier(&name)?, asked.question());
                 if patient.id == name {
-                    let consents = Signed::of(&patient, asked.catalogue());
-                    summary.add(&patient, asked.catalogue(), &consents, days, product);
+                    let signatures = Signatures::of(&patient, asked.catalogue());
+                    summary.add(&patient, asked.catalogue(), &signatures, days, product);
                 }
             }
             Ok(convert::summary(asked.answered(), from, summary))
@@ -245,9 +245,9 @@ fn open(
     if !request.site.is_empty() && request.site != site {
         return Vec::new();
     }
-    let consents = Signed::of(patient, catalogue);
-    let period = Period::of(patient, catalogue, &consents, on);
-    let open = obligations::open(patient, catalogue, &consents, &period, on);
+    let signatures = Signatures::of(patient, catalogue);
+    let period = Period::of(patient, catalogue, &signatures, on);
+    let open = obligations::open(patient, catalogue, &signatures, &period, on);
     let rows = open
         .into_iter()
         .map(|row| convert::obligation(patient, on, row));
@@ -270,8 +270,8 @@ fn not_enrolled(
     if !request.site.is_empty() && request.site != site {
         return Vec::new();
     }
-    let consents = Signed::of(patient, catalogue);
-    let mut period = Period::of(patient, catalogue, &consents, on);
+    let signatures = Signatures::of(patient, catalogue);
+    let mut period = Period::of(patient, catalogue, &signatures, on);
     period
         .courses
         .retain(|course| course.status == Standing::NotEnrolled);

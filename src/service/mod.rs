@@ -5,6 +5,7 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `consent_service` | who must be asked again, what was signed, what changes |
 //! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
 //! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
@@ -23,6 +24,7 @@
 mod actor;
 mod answers;
 pub(crate) mod call;
+mod consent_service;
 mod driven;
 pub mod error;
 mod follow_up_service;
@@ -35,6 +37,7 @@ mod verification;
 mod witnesses;
 
 pub(crate) use answers::Answers;
+pub(crate) use consent_service::Consent;
 pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
