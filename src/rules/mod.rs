@@ -14,6 +14,8 @@ macro_rules! pick {
         }
     };
 }
+#[cfg(feature = "server")]
+pub(crate) use pick;
 
 #[cfg(feature = "server")]
 pub mod ahead;
@@ -25,6 +27,8 @@ pub mod catalogue;
 pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
+#[cfg(feature = "server")]
+pub mod conformity;
 #[cfg(feature = "server")]
 pub mod consent;
 #[cfg(feature = "server")]
@@ -46,5 +50,7 @@ pub mod patient;
 pub mod question;
 #[cfg(feature = "server")]
 pub mod refusals;
+#[cfg(feature = "server")]
+pub mod template;
 #[cfg(feature = "server")]
 pub mod trace;

@@ -5,6 +5,8 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `consent_service` | who must be asked again, what was signed, what changes |
+//! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
 //! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
@@ -21,12 +23,13 @@
 //! loopback interface only.
 
 mod actor;
-#[allow(dead_code, reason = "the services that ask come next")]
 mod answers;
 pub(crate) mod call;
+mod consent_service;
 mod driven;
 pub mod error;
 mod flagging;
+mod follow_up_service;
 mod ledger_service;
 mod receipt;
 mod recording_service;
@@ -36,6 +39,8 @@ mod verification;
 mod witnesses;
 
 pub(crate) use answers::Answers;
+pub(crate) use consent_service::Consent;
+pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
 pub(crate) use trace_service::Trace;

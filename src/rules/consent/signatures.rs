@@ -10,7 +10,6 @@ use crate::{
     rules::{
         catalogue::{Catalogue, ConsentVersion},
         cohort::concerns,
-        follow_up::consents::Consents,
         patient::Patient,
         question::Seen,
     },
@@ -153,6 +152,12 @@ impl Signatures {
         of_family.max_by_key(|set| (set.ordinal, set.on))
     }
 
+    /// Whether the signature of this entry is valid (R-K3).
+    pub fn is_valid(&self, signature: Index) -> bool {
+        let mut all = self.all.iter();
+        all.any(|one| one.said.index == signature && one.faults.is_empty())
+    }
+
     /// The first refusal of this version by a day.
     pub fn declined(&self, key: &pb::ConsentVersionKey, by: NaiveDate) -> Option<&Decline> {
         let mut declines = self.declines.iter();
@@ -218,17 +223,6 @@ impl Signatures {
             }
         }
         self.sets.sort_by_key(|set| (set.on, set.ordinal));
-    }
-}
-
-impl Consents for Signatures {
-    fn given_on(&self, version: &pb::ConsentVersionKey, by: NaiveDate) -> Option<NaiveDate> {
-        self.valid(version, by).map(|set| set.on)
-    }
-
-    fn is_valid(&self, signature: Index) -> bool {
-        let mut all = self.all.iter();
-        all.any(|one| one.said.index == signature && one.faults.is_empty())
     }
 }
 
