@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ledger::{Ledger, ReadError},
     pb,
-    record::Violation,
+    record::{Violation, kind_rule},
     rules::{
         ahead::Ahead,
         catalogue::Catalogue,
@@ -107,6 +107,12 @@ impl Flagging {
         facts: &F,
         fact: &Fact,
     ) -> Result<Vec<Flag>, CallError> {
+        // Who acts and where is registered by the thousand. All that other records can say of it is that a GLN is
+        // registered otherwise as well, and the list of deviations says so: not each receipt, at the price of
+        // reading all the others.
+        if fact.kind().is_none_or(|kind| kind_rule(kind).housekeeping) {
+            return Ok(Vec::new());
+        }
         let recorded_on = match fact.record.site_tz.parse::<chrono_tz::Tz>() {
             Ok(zone) => fact.recorded_at.with_timezone(&zone).date_naive(),
             Err(_) => fact.recorded_at.date_naive(),

@@ -378,7 +378,7 @@ fn differs(administration: &pb::Administration, most_percent: &str) -> Option<bo
 
 /// Whether a number differs from another by more than so many per cent of it, exactly; nothing, if the
 /// numbers have too many digits for that.
-fn is_off_by_more(from: &str, number: &str, percent: &str) -> Option<bool> {
+pub(super) fn is_off_by_more(from: &str, number: &str, percent: &str) -> Option<bool> {
     let (from, from_places) = digits(from)?;
     let (number, number_places) = digits(number)?;
     let (percent, percent_places) = digits(percent)?;

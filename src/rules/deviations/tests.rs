@@ -292,3 +292,967 @@ fn the_odd_submissions_of_the_worked_history_are_flagged() {
         "signatory": "SIGNATORY_SELF"}, "patient": "P4", "site": "9521123001022"});
     check("2024-04-05", signed, "CONSENT_VERSION_NOT_EFFECTIVE");
 }
+
+/// A record told on top of a story raises a code, and one with a thing mended does not.
+fn check(
+    story: &dyn Fn() -> Story,
+    code: &str,
+    (at, bad): (&str, Value),
+    (then, good): (&str, Value),
+) {
+    for (at, kind, raises) in [(at, bad, true), (then, good, false)] {
+        let mut story = story();
+        let index = story.tell(at, "", kind.clone());
+        let codes = story.codes(index);
+        assert_eq!(codes.contains(code), raises, "{code} {kind} {codes:?}");
+    }
+}
+
+fn key(lot: &str) -> Value {
+    json!({"gtin": GTIN, "lot": lot})
+}
+
+fn given(patient: &str, lot: &str) -> Value {
+    json!({"patient": patient, "administration": {"lot": key(lot), "status": "ADMINISTRATION_STATUS_GIVEN"}})
+}
+
+fn lot(number: &str, more: &Value) -> Value {
+    let mut lot = json!({"gtin": GTIN, "lot": number, "role": "LOT_ROLE_DRUG_PRODUCT", "expiry": "2030-06-30",
+        "storageRange": {"min": {"value": "-196", "unit": "Cel"}, "max": {"value": "-130", "unit": "Cel"}}});
+    lot.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({"lotRegistered": lot})
+}
+
+fn disposed(number: &str, disposition: &str) -> Value {
+    json!({"lotDisposition": {"lot": key(number), "disposition": format!("DISPOSITION_{disposition}")}})
+}
+
+/// A patient who has consented, and a lot that was released.
+fn treated() -> Story {
+    let mut story = car_t();
+    story.tell(
+        "2026-01-01",
+        "X",
+        json!({"patientRegistered": {"identityCommitment": "AAAA"}}),
+    );
+    story.tell(
+        "2026-01-02",
+        "X",
+        json!({"consentSigned": {"signatory": "SIGNATORY_SELF",
+        "version": {"family": "ICF-LTFU-CAR19", "version": "2.0"}}}),
+    );
+    story.tell("2026-01-02", "", lot("L", &json!({})));
+    story.tell("2026-01-03", "", disposed("L", "RELEASED"));
+    story
+}
+
+const DAY: &str = "2026-01-10T09:00:00+08:00";
+
+#[test]
+fn a_lot_that_may_not_be_given_is_flagged_when_it_is() {
+    let with = |more: &'static [(&'static str, &'static str)]| {
+        move || {
+            let mut story = treated();
+            for (day, disposition) in more {
+                story.tell(day, "", disposed("L", disposition));
+            }
+            story
+        }
+    };
+    let ok = || (DAY, given("X", "L"));
+    check(&treated, "UNKNOWN_LOT", (DAY, given("X", "M")), ok());
+    check(
+        &treated,
+        "EXPIRED_LOT",
+        ("2030-07-01", given("X", "L")),
+        ("2030-06-30", given("X", "L")),
+    );
+    for (disposition, code) in [
+        ("QUARANTINED", "QUARANTINED_LOT"),
+        ("RECALLED", "RECALLED_LOT"),
+        ("REJECTED", "REJECTED_LOT"),
+        ("DESTROYED", "REJECTED_LOT"),
+        ("EXPIRED", "EXPIRED_LOT"),
+    ] {
+        let story = move || {
+            let mut story = treated();
+            story.tell("2026-01-10T09:00:01+08:00", "", disposed("L", disposition));
+            story
+        };
+        // A second before it was decided, it could be given.
+        check(
+            &story,
+            code,
+            ("2026-01-10T09:00:01+08:00", given("X", "L")),
+            ok(),
+        );
+    }
+    let released_again = with(&[("2026-01-04", "QUARANTINED"), ("2026-01-05", "RELEASED")]);
+    check(
+        &released_again,
+        "QUARANTINED_LOT",
+        ("2026-01-04", given("X", "L")),
+        ok(),
+    );
+    let out_of_specification = with(&[("2026-01-04", "RELEASED_OOS")]);
+    let mut justified = given("X", "L");
+    justified["administration"]["outOfSpecification"] = json!({"justification": "no other"});
+    check(
+        &out_of_specification,
+        "LOT_OOS_UNJUSTIFIED",
+        ok(),
+        (DAY, justified),
+    );
+    check(
+        &treated,
+        "LOT_NOT_RELEASED",
+        ("2026-01-02", given("X", "L")),
+        ("2026-01-03", given("X", "L")),
+    );
+}
+
+#[test]
+fn a_lot_that_descends_from_a_recalled_one_is_recalled() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-02", "", lot("ROOT", &json!({})));
+        story.tell(
+            "2026-01-02",
+            "",
+            json!({"transformation": {
+            "inputs": [{"lot": key("ROOT")}], "outputs": [{"lot": key("L")}]}}),
+        );
+        story.tell(
+            "2026-01-09",
+            "",
+            json!({"recallOpened": {"recallId": "R", "roots": [key("ROOT")]}}),
+        );
+        story
+    };
+    check(
+        &story,
+        "RECALLED_LOT",
+        ("2026-01-09", given("X", "L")),
+        ("2026-01-08", given("X", "L")),
+    );
+    let cleared = || {
+        let mut story = story();
+        story.tell("2026-01-10", "", disposed("L", "RELEASED"));
+        story
+    };
+    check(
+        &cleared,
+        "RECALLED_LOT",
+        ("2026-01-09", given("X", "L")),
+        ("2026-01-10", given("X", "L")),
+    );
+}
+
+#[test]
+fn a_flag_goes_when_the_missing_record_comes() {
+    let mut story = treated();
+    let index = story.tell(DAY, "", given("X", "M"));
+    assert!(story.codes(index).contains("UNKNOWN_LOT"));
+    let known_before = story.question("2026-02-01");
+    story.tell("2026-01-05", "", lot("M", &json!({})));
+    assert!(!story.codes(index).contains("UNKNOWN_LOT"));
+    assert!(story.codes(index).contains("LOT_NOT_RELEASED"));
+    story.tell("2026-01-05", "", disposed("M", "RELEASED"));
+    assert!(!story.codes(index).contains("LOT_NOT_RELEASED"));
+    let then = story.raised_to(&known_before);
+    let of_then = then.iter().filter(|one| one.raised_by.index == index);
+    assert!(
+        of_then
+            .into_iter()
+            .any(|one| one.rule.code == "UNKNOWN_LOT"),
+        "as known then"
+    );
+}
+
+#[test]
+fn a_product_of_another_patient_is_flagged() {
+    let own = json!({"intendedPatient": "X", "coi": "CHZ000126000001", "donorRelation": 1});
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-02", "", lot("OWN", &own));
+        story.tell(
+            "2026-01-02",
+            "",
+            lot(
+                "OTHER",
+                &json!({"intendedPatient": "P1", "coi": "CHZ000119000001"}),
+            ),
+        );
+        story
+    };
+    check(
+        &story,
+        "COI_MISMATCH_CRITICAL",
+        (DAY, given("X", "OTHER")),
+        (DAY, given("X", "OWN")),
+    );
+    let with_coi = |coi: &str| {
+        let mut given = given("X", "OWN");
+        given["administration"]["coi"] = json!(coi);
+        given
+    };
+    check(
+        &story,
+        "COI_MISMATCH_CRITICAL",
+        (DAY, with_coi("CHZ000126000002")),
+        (DAY, with_coi("CHZ000126000001")),
+    );
+    check(
+        &story,
+        "COI_VERIFICATION_MISSING",
+        (DAY, given("X", "OWN")),
+        (DAY, given("X", "L")),
+    );
+    let verified = |result: &str, step: &str| {
+        json!({"coiVerification": {"coi": "CHZ000126000001", "step": format!("COI_STEP_{step}"),
+            "lot": key("OWN"), "result": format!("COI_RESULT_{result}")}, "patient": "X",
+            "recordId": "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"})
+    };
+    let naming = || {
+        let mut given = given("X", "OWN");
+        given["administration"]["coiVerification"] = json!("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa");
+        given
+    };
+    for (result, step, code) in [
+        ("MATCH", "BEDSIDE", ""),
+        ("MISMATCH", "BEDSIDE", "COI_MISMATCH_CRITICAL"),
+        ("UNREADABLE", "BEDSIDE", "COI_VERIFICATION_UNFIT"),
+        ("MATCH", "THAW", "COI_VERIFICATION_UNFIT"),
+    ] {
+        let mut story = story();
+        story.tell("2026-01-09", "", verified(result, step));
+        let index = story.tell(DAY, "", naming());
+        let codes = story.codes(index);
+        for one in [
+            "COI_MISMATCH_CRITICAL",
+            "COI_VERIFICATION_UNFIT",
+            "DANGLING",
+        ] {
+            assert_eq!(codes.contains(one), one == code, "{result} {step} {one}");
+        }
+    }
+    let collected = |patient: &str| json!({"materialCollected": {"coi": "CHZ000126000001"}, "patient": patient});
+    check(
+        &story,
+        "COI_OF_TWO_PATIENTS",
+        (DAY, collected("P1")),
+        (DAY, collected("X")),
+    );
+}
+
+#[test]
+fn what_is_given_once_is_not_given_twice() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-04", "", lot("UNITS", &json!({})));
+        let mut first = given("P1", "UNITS");
+        first["administration"]["serials"] = json!(["1", "2"]);
+        story.tell("2026-01-05", "", first);
+        story
+    };
+    let units = |serials: &[&str]| {
+        let mut given = given("X", "UNITS");
+        given["administration"]["serials"] = json!(serials);
+        (DAY, given)
+    };
+    check(
+        &story,
+        "UNIT_GIVEN_TWICE",
+        units(&["3", "2"]),
+        units(&["3"]),
+    );
+    // P1 has had the single dose of the product.
+    check(
+        &story,
+        "SECOND_DOSE",
+        (DAY, given("P1", "L")),
+        (DAY, given("X", "L")),
+    );
+}
+
+#[test]
+fn what_went_into_a_lot_must_be_fit_for_it() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-04",
+            "",
+            lot("BAD", &json!({"coi": "CHZ000119000001"})),
+        );
+        story.tell("2026-01-04", "", disposed("BAD", "REJECTED"));
+        story
+    };
+    let made = |input: &str, coi: &str| {
+        (
+            DAY,
+            json!({"transformation": {"inputs": [{"lot": key(input)}], "outputs": [{"lot": key("OUT")}], "coi": coi}}),
+        )
+    };
+    check(&story, "UNKNOWN_INPUT", made("NONE", ""), made("L", ""));
+    check(&story, "INPUT_NOT_USABLE", made("BAD", ""), made("L", ""));
+    check(
+        &story,
+        "COI_OF_INPUT_DIFFERS",
+        made("BAD", "CHZ000126000001"),
+        made("BAD", "CHZ000119000001"),
+    );
+    check(
+        &story,
+        "UNKNOWN_LOT",
+        (DAY, disposed("NONE", "REJECTED")),
+        (DAY, disposed("L", "REJECTED")),
+    );
+    let after = || {
+        let mut story = story();
+        story.tell("2026-01-10", "", given("X", "L"));
+        story
+    };
+    let code = "DISPOSITION_AFTER_ADMINISTRATION";
+    check(
+        &after,
+        code,
+        ("2026-01-11", disposed("L", "REJECTED")),
+        ("2026-01-10", disposed("L", "REJECTED")),
+    );
+    let foreign = |gtin: &str| json!({"lotRegistered": {"gtin": gtin, "lot": "F"}});
+    check(
+        &story,
+        "UNKNOWN_PRODUCT",
+        (DAY, foreign("09521123450035")),
+        (DAY, foreign(GTIN)),
+    );
+}
+
+#[test]
+fn what_is_sent_arrives_as_it_was_sent() {
+    let sent = |lot: &str, amount: &str| {
+        json!({"shipment": {"sscc": "095211230000007017", "toGln": SITE, "items": [{"lot": key(lot),
+            "quantity": {"value": amount, "unit": "mL"}}]}})
+    };
+    let arrived = |sscc: &str, amount: &str| {
+        json!({"shipmentReceived": {"sscc": sscc, "toGln": SITE, "items": [{"lot": key("L"),
+            "quantity": {"value": amount, "unit": "mL"}}]}})
+    };
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-09", "", sent("L", "2.0"));
+        story
+    };
+    let good = || (DAY, arrived("095211230000007017", "2"));
+    check(
+        &story,
+        "RECEIPT_WITHOUT_SHIPMENT",
+        (DAY, arrived("095211230000009999", "2")),
+        good(),
+    );
+    check(
+        &story,
+        "RECEIPT_WITHOUT_SHIPMENT",
+        ("2026-01-08", arrived("", "2")),
+        ("2026-01-09", arrived("", "2")),
+    );
+    check(
+        &story,
+        "QUANTITY_MISMATCH",
+        (DAY, arrived("095211230000007017", "2.5")),
+        good(),
+    );
+    let mut logged = good();
+    logged.1["shipmentReceived"]["logger"] = json!({"max": {"value": "-131", "unit": "Cel"}});
+    let mut warm = logged.clone();
+    warm.1["shipmentReceived"]["logger"]["max"]["value"] = json!("-129.9");
+    check(&story, "LOGGER_MISSING", good(), logged.clone());
+    check(&story, "TEMPERATURE_OUT_OF_RANGE", warm, logged);
+    check(
+        &treated,
+        "LOT_NOT_RELEASED",
+        ("2026-01-02", sent("L", "2")),
+        ("2026-01-03", sent("L", "2")),
+    );
+
+    let mut story = story();
+    let shipment = Index::new(u64::try_from(story.book.facts().len()).unwrap() - 1);
+    let open = |story: &Story, as_of: &str| {
+        let raised = story.raised(as_of);
+        let mut of_it = raised.iter().filter(|one| one.raised_by.index == shipment);
+        of_it.any(|one| one.rule.code == "SHIPMENT_WITHOUT_RECEIPT")
+    };
+    assert!(!open(&story, "2026-01-09") && open(&story, "2026-01-10"));
+    story.tell(DAY, "", arrived("095211230000007017", "2"));
+    assert!(!open(&story, "2026-01-09") && !open(&story, "2026-01-10"));
+}
+
+#[test]
+fn patients_are_one_person_each_and_live() {
+    let story = || {
+        let mut story = treated();
+        let died = json!({"patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+        story.tell("2026-01-10", "X", died);
+        story
+    };
+    let visit =
+        || json!({"patient": "X", "followUpVisit": {"reached": true, "mode": "VISIT_MODE_PHONE"}});
+    check(
+        &story,
+        "AFTER_DEATH",
+        ("2026-01-11", visit()),
+        ("2026-01-10", visit()),
+    );
+    let died = || json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+    let visited = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "", visit());
+        story
+    };
+    check(
+        &visited,
+        "CONTRADICTS_STATUS",
+        ("2026-01-09", died()),
+        ("2026-01-10", died()),
+    );
+    let lost = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-09",
+            "X",
+            json!({"patientStatus": {"state": "PATIENT_STATE_LOST_TO_FOLLOW_UP"}}),
+        );
+        story
+    };
+    check(
+        &lost,
+        "AFTER_LOST_TO_FOLLOW_UP",
+        ("2026-01-10", visit()),
+        ("2026-01-09", visit()),
+    );
+    let twin = |commitment: &str| json!({"patient": "Y", "patientRegistered": {"identityCommitment": commitment}});
+    check(
+        &treated,
+        "POSSIBLE_DUPLICATE",
+        (DAY, twin("AAAA")),
+        (DAY, twin("BBBB")),
+    );
+    let of = |patient: &str| json!({"patient": patient, "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+    check(
+        &treated,
+        "UNKNOWN_PATIENT",
+        (DAY, of("NOBODY")),
+        (DAY, of("X")),
+    );
+    check(
+        &visited,
+        "SUSPECTED_DUPLICATE",
+        ("2026-01-10", visit()),
+        ("2026-01-11", visit()),
+    );
+
+    let mut story = treated();
+    let index = story.tell(DAY, "", twin("AAAA"));
+    assert!(story.codes(index).contains("POSSIBLE_DUPLICATE"));
+    story.tell(DAY, "X", json!({"patientMerged": {"mergedPatient": "Y"}}));
+    assert!(
+        !story.codes(index).contains("POSSIBLE_DUPLICATE"),
+        "a merge settles it"
+    );
+}
+
+#[test]
+fn what_was_withdrawn_from_is_no_longer_done() {
+    let withdrawn = |scope: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell(
+                "2026-01-09",
+                "X",
+                json!({"consentWithdrawn": {
+                "scopes": [format!("WITHDRAWAL_SCOPE_{scope}")]}}),
+            );
+            story
+        }
+    };
+    let sample = || json!({"patient": "X", "sampleCollected": {"sampleId": "S", "purposes": [1]}});
+    let visit = |mode: &str| json!({"patient": "X", "followUpVisit": {"reached": true, "mode": format!("VISIT_MODE_{mode}")}});
+    let code = "AFTER_WITHDRAWAL";
+    check(
+        &withdrawn("ALL_PROCEDURES"),
+        code,
+        ("2026-01-10", sample()),
+        ("2026-01-09", sample()),
+    );
+    check(
+        &withdrawn("INVASIVE_SAMPLING"),
+        code,
+        (DAY, sample()),
+        (DAY, visit("ON_SITE")),
+    );
+    check(
+        &withdrawn("ALL_PROCEDURES"),
+        code,
+        (DAY, visit("ON_SITE")),
+        (DAY, visit("PHONE")),
+    );
+    check(
+        &withdrawn("CONTACT"),
+        code,
+        (DAY, visit("PHONE")),
+        (DAY, visit("RECORD_REVIEW")),
+    );
+    let stored = || {
+        let mut story = withdrawn("SAMPLE_STORAGE")();
+        story.tell("2026-01-08", "", sample());
+        story
+    };
+    let event = |event: &str| json!({"sampleEvent": {"sampleId": "S", "event": format!("SAMPLE_EVENT_KIND_{event}")}});
+    let code = "PROCESSED_AFTER_WITHDRAWAL";
+    check(
+        &stored,
+        code,
+        ("2026-01-10", event("PROCESSED")),
+        ("2026-01-09", event("PROCESSED")),
+    );
+    check(
+        &stored,
+        code,
+        (DAY, event("PROCESSED")),
+        (DAY, event("DESTROYED")),
+    );
+}
+
+#[test]
+fn samples_and_results_are_of_samples_that_count() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"sampleCollected": {"sampleId": "S",
+            "volume": {"value": "5", "unit": "mL"}}}),
+        );
+        story
+    };
+    let divided = |sample: &str, used: &str| {
+        (
+            DAY,
+            json!({"sampleEvent": {"sampleId": sample, "event": "SAMPLE_EVENT_KIND_ALIQUOTED",
+            "aliquots": [{"sampleId": "S-1", "volume": {"value": "3", "unit": "mL"}}],
+            "volumeUsed": {"value": used, "unit": "mL"}}}),
+        )
+    };
+    check(
+        &story,
+        "UNKNOWN_SAMPLE",
+        divided("T", "1"),
+        divided("S", "1"),
+    );
+    check(
+        &story,
+        "VOLUME_EXCEEDED",
+        divided("S", "2.1"),
+        divided("S", "2"),
+    );
+    let result =
+        |method: &str| json!({"assayResult": {"sampleId": "S", "method": {"methodId": method}}});
+    let rejected = || {
+        let mut story = story();
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "event": "SAMPLE_EVENT_KIND_REJECTED"}}),
+        );
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"assayMethodVersion": {"methodId": "BARE", "version": "1"}}),
+        );
+        story.tell("2026-01-06", "", json!({"assayMethodVersion": {"methodId": "SOUND", "version": "1",
+            "lod": {"value": "1", "unit": "%"}, "sensitivityPercent": "9", "specificityPercent": "9",
+            "reproducibilityPercent": "9", "validationReport": {"sha256": "AAAA"}}}));
+        story
+    };
+    check(
+        &rejected,
+        "RESULT_ON_REJECTED_SAMPLE",
+        ("2026-01-06", result("SOUND")),
+        ("2026-01-05", result("SOUND")),
+    );
+    check(
+        &rejected,
+        "METHOD_UNVALIDATED",
+        (DAY, result("BARE")),
+        (DAY, result("SOUND")),
+    );
+    check(
+        &rejected,
+        "UNKNOWN_METHOD",
+        (DAY, result("NONE")),
+        (DAY, result("SOUND")),
+    );
+}
+
+#[test]
+fn the_envelope_names_who_and_where_is_registered() {
+    let with = |field: &str, value: &str| {
+        let mut status =
+            json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        status[field] = json!(value);
+        (DAY, status)
+    };
+    let good = || with("actorPerson", "s01-1");
+    check(
+        &treated,
+        "UNKNOWN_SITE",
+        with("site", "9521123009999"),
+        good(),
+    );
+    check(
+        &treated,
+        "UNKNOWN_ACTOR",
+        with("actorPerson", "nobody"),
+        good(),
+    );
+    check(
+        &treated,
+        "ROLE_NOT_HELD",
+        with("actorRole", "ACTOR_ROLE_QP"),
+        good(),
+    );
+    let linked = |id: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_ACTIVE"},
+            "links": [{"relation": "LINK_RELATION_CAUSE", "recordId": id}]}),
+        )
+    };
+    let known = car_t().id_of(|kind| matches!(kind, Kind::Administration(_)));
+    check(
+        &treated,
+        "DANGLING",
+        linked("ffffffff-ffff-4fff-8fff-ffffffffffff"),
+        linked(&known),
+    );
+}
+
+#[test]
+fn a_record_is_late_after_a_week_or_when_a_plan_says() {
+    let late = |story: &mut Story, recorded_at: &str| {
+        let status = json!({"patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        let index = story.tell_late("2026-01-10", recorded_at, "X", status);
+        story.codes(index).contains("LATE_RECORDING")
+    };
+    // The day is the site's: it begins eight hours before UTC's.
+    assert!(!late(&mut treated(), "2026-01-17T15:59:59Z"));
+    assert!(late(&mut treated(), "2026-01-17T16:00:00Z"));
+    let mut planned = treated();
+    planned.tell(
+        "2026-01-02",
+        "",
+        json!({"followUpPlanVersion": {"planId": "STRICT", "version": "1",
+        "ordinal": 1, "parameters": {"lateRecordingDays": 1}}}),
+    );
+    planned.tell(
+        "2026-01-02",
+        "",
+        json!({"planActivated": {"plan": {"planId": "STRICT", "version": "1"},
+        "site": SITE, "effectiveFrom": "2026-01-03"}}),
+    );
+    assert!(!late(&mut planned, "2026-01-11T12:00:00Z"));
+    assert!(late(&mut planned, "2026-01-12T12:00:00Z"));
+}
+
+#[test]
+fn a_dose_is_off_by_more_than_the_plan_allows_or_not() {
+    use super::lots::is_off_by_more;
+    for (from, number, percent, expected) in [
+        ("100", "110", "10", Some(false)),
+        ("100", "110.1", "10", Some(true)),
+        ("100", "89.9", "10", Some(true)),
+        ("0.3", "0.3", "0", Some(false)),
+        ("0.3", "0.30001", "0", Some(true)),
+        ("1", "1", "x", None),
+        ("99999999999999999999999999999999999999", "1", "1", None),
+    ] {
+        assert_eq!(
+            is_off_by_more(from, number, percent),
+            expected,
+            "{from} {number} {percent}"
+        );
+    }
+}
+
+#[test]
+fn consent_comes_before_what_is_done() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-01",
+            "Y",
+            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
+        );
+        story
+    };
+    let sample = |patient: &str| json!({"patient": patient, "sampleCollected": {"sampleId": "S", "purposes": [1]}});
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        (DAY, sample("Y")),
+        (DAY, sample("X")),
+    );
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        ("2026-01-01", sample("X")),
+        ("2026-01-02", sample("X")),
+    );
+    let signed = |patient: &str| {
+        json!({"patient": patient, "consentSigned": {"signatory": "SIGNATORY_SELF",
+            "version": {"family": "ICF-LTFU-CAR19", "version": "2.0"}}})
+    };
+    let treated_first = || {
+        let mut story = story();
+        story.tell("2026-01-05", "", given("Y", "L"));
+        story
+    };
+    check(
+        &treated_first,
+        "TREATED_BEFORE_CONSENT",
+        ("2026-01-06", signed("Y")),
+        ("2026-01-05", signed("Y")),
+    );
+    let mut discussed = signed("X");
+    discussed["consentSigned"]["discussedBy"] = json!("lab-1");
+    let mut by_investigator = discussed.clone();
+    by_investigator["consentSigned"]["discussedBy"] = json!("s01-1");
+    check(
+        &story,
+        "DISCUSSER_NOT_DELEGATED",
+        (DAY, discussed),
+        (DAY, by_investigator),
+    );
+}
+
+#[test]
+fn the_catalogue_fits_together() {
+    let document = |version: &str, ordinal: u32, hash: &str, of: &str| {
+        (
+            DAY,
+            json!({"consentDocumentVersion": {"family": "ICF-LTFU-CAR19", "version": version,
+            "ordinal": ordinal, "language": "en", "document": {"sha256": hash}, "translationOf": of}}),
+        )
+    };
+    check(
+        &treated,
+        "ORDINAL_GAP",
+        document("5", 6, "AAAA", ""),
+        document("4", 5, "AAAA", ""),
+    );
+    let ones = "ERERERERERERERERERERERERERERERERERERERERERE=";
+    check(
+        &treated,
+        "DOCUMENT_SEEN_BEFORE",
+        document("4", 5, ones, ""),
+        document("1.0", 1, ones, ""),
+    );
+    check(
+        &treated,
+        "TRANSLATION_WITHOUT_SOURCE",
+        document("3.0", 4, "AAAA", "9"),
+        document("3.0", 4, "AAAA", "3.0"),
+    );
+    let product = |id: &str| {
+        (
+            DAY,
+            json!({"productRegistered": {"productId": id, "version": 2, "gtins": [GTIN]}}),
+        )
+    };
+    check(
+        &treated,
+        "GTIN_ON_TWO_PRODUCTS",
+        product("OTHER"),
+        product("SYN-CAR19"),
+    );
+    let plan = |months: Option<u32>, communicated: bool| {
+        let text = |text: &str| {
+            if communicated {
+                text.to_owned()
+            } else {
+                String::new()
+            }
+        };
+        (
+            DAY,
+            json!({"followUpPlanVersion": {"planId": "LTFU-CAR19", "version": "3", "ordinal": 3,
+            "parameters": {"followUpMonths": months}, "justification": text("why"),
+            "communication": text("ffffffff-ffff-4fff-8fff-ffffffffffff")}}),
+        )
+    };
+    check(
+        &treated,
+        "LESS_MONITORING_UNCOMMUNICATED",
+        plan(Some(179), false),
+        plan(Some(179), true),
+    );
+    check(
+        &treated,
+        "LOOSER_THAN_GUIDELINE",
+        plan(Some(179), false),
+        plan(Some(180), false),
+    );
+    check(
+        &treated,
+        "COMMUNICATION_MISSING",
+        plan(Some(181), false),
+        plan(Some(180), false),
+    );
+    check(
+        &treated,
+        "COMMUNICATION_MISSING",
+        plan(Some(181), false),
+        plan(None, false),
+    );
+    let notice = |recall: &str| json!({"recallNotice": {"recallId": recall, "site": SITE}});
+    check(
+        &treated,
+        "UNKNOWN_RECALL",
+        (DAY, notice("NONE")),
+        (DAY, notice("RCL-2025-01")),
+    );
+    check(
+        &treated,
+        "NOTICE_LATE",
+        ("2025-08-14", notice("RCL-2025-01")),
+        ("2025-08-13", notice("RCL-2025-01")),
+    );
+    let decided = |signal: &str| (DAY, json!({"signalDecision": {"signalId": signal}}));
+    check(
+        &treated,
+        "UNKNOWN_SIGNAL",
+        decided("NONE"),
+        decided("SIG-1"),
+    );
+    let gln = |name: &str| {
+        (
+            DAY,
+            json!({"organisationRegistered": {"gln": SITE, "name": name, "timeZone": "Asia/Shanghai",
+            "roles": ["ORGANISATION_ROLE_HOSPITAL"], "country": "CN"}}),
+        )
+    };
+    check(&treated, "DUPLICATE_GLN", gln("Another"), gln("Site S01"));
+}
+
+#[test]
+fn a_signal_that_changes_the_risk_is_answered_in_time() {
+    let signal = |deadline: &str, changes: bool| {
+        (
+            DAY,
+            json!({"riskSignal": {"signalId": "S", "changesRisk": changes, "deadline": deadline,
+            "requiredActions": ["SIGNAL_ACTION_CONSENT"]}}),
+        )
+    };
+    let code = "SIGNAL_WITHOUT_ACTION";
+    check(
+        &treated,
+        code,
+        signal("2026-02-01", true),
+        signal("2026-02-01", false),
+    );
+    check(
+        &treated,
+        code,
+        signal("2099-12-30", true),
+        signal("2099-12-31", true),
+    );
+    check(&treated, code, signal("2026-02-01", true), signal("", true));
+    let answered = |day: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell(day, "", json!({"signalDecision": {"signalId": "S", "notNeeded": ["SIGNAL_ACTION_CONSENT"]}}));
+            story
+        }
+    };
+    let index_raises = |story: Story| {
+        let mut story = story;
+        let (at, kind) = signal("2026-02-01", true);
+        let index = story.tell(at, "", kind);
+        story.codes(index).contains(code)
+    };
+    assert!(!index_raises(answered("2026-02-01")()));
+    assert!(
+        index_raises(answered("2026-02-02")()),
+        "too late stays too late"
+    );
+}
+
+#[test]
+fn an_adverse_event_begins_after_the_product_was_given() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-05", "", given("X", "L"));
+        story
+    };
+    let event = || json!({"patient": "X", "adverseEvent": {"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"}});
+    check(
+        &story,
+        "ONSET_BEFORE_ADMINISTRATION",
+        ("2026-01-04", event()),
+        ("2026-01-05", event()),
+    );
+    let assessed = |case: &str| json!({"patient": "X", "causalityAssessment": {"caseId": case}});
+    let known = || {
+        let mut story = story();
+        story.tell("2026-01-06", "", event());
+        story
+    };
+    check(
+        &known,
+        "UNKNOWN_CASE",
+        (DAY, assessed("D")),
+        (DAY, assessed("C")),
+    );
+}
+
+#[test]
+fn an_enrolment_is_in_the_plan_that_is_in_force() {
+    let enrolled = |plan: &str, version: &str, end: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "followUpEnrolment": {"planId": plan, "planVersion": version, "claimedEndOn": end}}),
+        )
+    };
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-05", "", given("X", "L"));
+        story
+    };
+    check(
+        &story,
+        "UNKNOWN_PLAN",
+        enrolled("NONE", "", ""),
+        enrolled("LTFU-CAR19", "", ""),
+    );
+    check(
+        &story,
+        "UNKNOWN_PLAN",
+        enrolled("LTFU-CAR19", "9", ""),
+        enrolled("LTFU-CAR19", "2", ""),
+    );
+    check(
+        &story,
+        "PLAN_NOT_LATEST",
+        enrolled("LTFU-CAR19", "1", ""),
+        enrolled("LTFU-CAR19", "2", ""),
+    );
+    let wrong = enrolled("LTFU-CAR19", "2", "2041-01-06");
+    check(
+        &story,
+        "END_DATE_DIFFERS",
+        wrong,
+        enrolled("LTFU-CAR19", "2", "2041-01-05"),
+    );
+}
