@@ -31,10 +31,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The seam and its engines know bytes.
     ("store", &[]),
     ("clock", &[]),
-    // Invented records for measurements: it writes them, and knows no ledger.
-    ("population", &["pb", "record"]),
     // What a record is about is read from the record.
     ("views", &["pb", "record", "rules", "store", "tlog"]),
+    // Invented records for measurements: it writes them, and knows no ledger.
+    ("population", &["pb", "record"]),
     (
         "ledger",
         &[

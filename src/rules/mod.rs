@@ -18,6 +18,8 @@ macro_rules! pick {
 pub(crate) use pick;
 
 #[cfg(feature = "server")]
+pub mod ahead;
+#[cfg(feature = "server")]
 pub mod book;
 #[cfg(feature = "server")]
 pub mod catalogue;
@@ -29,6 +31,8 @@ pub mod cohort;
 pub mod conformity;
 #[cfg(feature = "server")]
 pub mod consent;
+#[cfg(feature = "server")]
+pub mod deviations;
 #[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(test)]
@@ -44,6 +48,8 @@ pub mod keys;
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
+#[cfg(feature = "server")]
+pub mod refusals;
 #[cfg(feature = "server")]
 pub mod template;
 #[cfg(feature = "server")]
