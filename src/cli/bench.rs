@@ -20,6 +20,7 @@ use crate::{
     population::{self, Programme, Recorded},
     record::format::parse_uuid,
     rules::keys::event_time,
+    views::Posts,
 };
 
 /// The origin of a ledger that is generated.
@@ -184,6 +185,7 @@ fn submission(recorded: &Recorded) -> anyhow::Result<Submission> {
         author: None,
         event_time: event_time(record),
         authority: None,
+        posts: Posts::of(record),
     })
 }
 

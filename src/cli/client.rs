@@ -12,8 +12,8 @@ use tonic::{
 
 use super::rejection::Rejection;
 use crate::pb::{
-    ledger_service_client::LedgerServiceClient, recording_service_client::RecordingServiceClient,
-    trace_service_client::TraceServiceClient,
+    follow_up_service_client::FollowUpServiceClient, ledger_service_client::LedgerServiceClient,
+    recording_service_client::RecordingServiceClient, trace_service_client::TraceServiceClient,
 };
 
 /// How long a connection may take.
@@ -105,6 +105,11 @@ pub(super) fn ledger(connection: Connection) -> LedgerServiceClient<Connection> 
 /// The service that says where things went.
 pub(super) fn trace(connection: Connection) -> TraceServiceClient<Connection> {
     TraceServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
+}
+
+/// The service that says what follow-up asks for.
+pub(super) fn follow_up(connection: Connection) -> FollowUpServiceClient<Connection> {
+    FollowUpServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
 }
 
 /// An error of a call, for the end of the command.

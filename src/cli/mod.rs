@@ -19,6 +19,8 @@ mod demo;
 #[cfg(feature = "server")]
 mod deviations;
 #[cfg(feature = "server")]
+mod due;
+#[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
 mod import;
@@ -40,6 +42,10 @@ mod record;
 mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
+#[cfg(feature = "server")]
+mod report;
+#[cfg(feature = "server")]
+mod schedule;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -85,15 +91,24 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
+    /// List what follow-up asks for and is not done yet.
+    #[cfg(feature = "server")]
+    Due(due::Arguments),
+    /// Show the whole follow-up of a patient.
+    #[cfg(feature = "server")]
+    Schedule(schedule::Arguments),
     /// Say where a lot went, or where what a patient received came from.
     #[cfg(feature = "server")]
     Trace(trace::Arguments),
     /// List what was recorded and should not have been so.
     #[cfg(feature = "server")]
     Deviations(deviations::Arguments),
-    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    /// Say how a product stands to each obligation of the guideline.
     #[cfg(feature = "server")]
-    PlanTemplate(plan_template::Arguments),
+    Report(report::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -164,11 +179,17 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Due(arguments) => due::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Schedule(arguments) => schedule::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Trace(arguments) => trace::run(&arguments),
             #[cfg(feature = "server")]
             Self::Deviations(arguments) => deviations::run(&arguments),
             #[cfg(feature = "server")]
-            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            Self::Report(arguments) => report::run(&arguments),
             #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]

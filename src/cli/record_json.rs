@@ -49,7 +49,8 @@ pub(super) fn message_to_json(name: &str, message: &[u8]) -> anyhow::Result<Stri
 
 /// A record in proto3 JSON, on one line.
 pub(super) fn to_json_line(record: &[u8]) -> anyhow::Result<String> {
-    let record = DynamicMessage::decode(descriptor()?, record).context("it is not a record")?;
+    let record = DynamicMessage::decode(descriptor("genetrail.v1.Record")?, record)
+        .context("it is not a record")?;
     serde_json::to_string(&record).context("it cannot be written as JSON")
 }
 

@@ -165,6 +165,7 @@ async fn health_is_told_for_the_server_and_for_each_service() {
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.TraceService",
+        "genetrail.v1.ConsentService",
         "genetrail.v1.FollowUpService",
         "genetrail.v1.ConsentService",
     ] {

@@ -213,7 +213,7 @@ pub const GUIDELINE: [Obligation; 53] = [
         id: "A-23",
         section: "2(3)1",
         asks: "If the risk changes, the consent is updated in time and subjects are informed.",
-        checked: "For each signal that changes the risk there is a consent version, or a decision that none is needed (R-AE2).",
+        checked: "For each signal that changes the risk there is a consent version, or a decision that none is needed (R-AE2); nobody is overdue to sign such a version, and nobody who withdrew is still to be told of it (R-K2, R-K6).",
         unit: "signals that change the risk",
         nothing: Nothing::NotArisen("no signal that changes the risk is on record"),
     },

@@ -27,7 +27,7 @@ use chrono::NaiveDate;
 use self::{guideline::GUIDELINE, tally::Tally};
 use super::{
     catalogue::{Catalogue, PlanVersion, Product},
-    follow_up::consents::Consents,
+    consent::signatures::Signatures,
     patient::Patient,
     template,
 };
@@ -159,14 +159,14 @@ impl<'a> Conformity<'a> {
     }
 
     /// Adds a patient, if the patient received the product. Whether that is so.
-    pub fn add(&mut self, patient: &Patient, consents: &dyn Consents) -> bool {
+    pub fn add(&mut self, patient: &Patient, signatures: &Signatures) -> bool {
         let product_id = self.product.product.product_id.as_str();
         let mut given = patient.given_of(self.catalogue, product_id);
         if !given.any(|(fact, _)| fact.on <= self.on) {
             return false;
         }
         self.patients += 1;
-        self.see_patient(patient, consents);
+        self.see_patient(patient, signatures);
         self.see_results(patient);
         true
     }

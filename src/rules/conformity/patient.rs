@@ -11,9 +11,13 @@ use crate::{
     },
     record::format::add_months,
     rules::{
+        catalogue::ConsentVersion,
         cohort::concerns,
+        consent::{
+            requirements::{Kind as Asked, List, State as Standing, requirements},
+            signatures::Signatures,
+        },
         follow_up::{
-            consents::Consents,
             obligations::{Obligation, State, What},
             period::{Course, Status},
             plan::Source,
@@ -33,14 +37,15 @@ use super::{
 };
 
 impl Conformity<'_> {
-    pub(super) fn see_patient(&mut self, patient: &Patient, consents: &dyn Consents) {
-        let schedule = Schedule::of(patient, self.catalogue, consents, self.on);
+    pub(super) fn see_patient(&mut self, patient: &Patient, signatures: &Signatures) {
+        let schedule = Schedule::of(patient, self.catalogue, signatures, self.on);
         let product_id = &self.product.product.product_id;
         let mut courses = schedule.period.courses.iter();
         let Some(course) = courses.find(|course| course.product_id == *product_id) else {
             return;
         };
-        self.enrolment(patient, course, consents);
+        self.enrolment(patient, course, signatures);
+        self.asked_again(patient, signatures, &schedule);
         self.period(patient, course);
         self.persistence_at_the_end(patient, course);
         self.latest_plan(patient, course, &schedule);
@@ -58,7 +63,7 @@ impl Conformity<'_> {
     }
 
     ///
-    fn enrolment(&mut self, patient: &Patient, course: &Course, consents: &dyn Consents) {
+    fn enrolment(&mut self, patient: &Patient, course: &Course, signatures: &Signatures) {
         let waived = matches!(course.status, Status::Waived | Status::NotRequired);
         if course.status != Status::Dead && !waived {
             self.tally(9).look();
@@ -69,9 +74,7 @@ impl Conformity<'_> {
                 .except(of(patient), reason, reasons(&course.why));
         }
         for (fact, enrolment) in patient.enrolments() {
-            let mut signed = patient.of_kind(pick!(ConsentSigned));
-            let consented =
-                signed.any(|(signed, _)| signed.on <= fact.on && consents.is_valid(signed.index));
+            let consented = signatures.sets.iter().any(|set| set.on <= fact.on);
             if !consented {
                 let reason = format!("enrolled on {} without a valid consent", fact.on);
                 self.tally(9).except(of(patient), reason, shown(fact));
@@ -81,6 +84,39 @@ impl Conformity<'_> {
                 let reason = "the enrolment names no covariate".to_owned();
                 self.tally(10).except(of(patient), reason, shown(fact));
             }
+        }
+    }
+
+    /// A-23, for the patient: who has not signed what a change of the risk asks for, or has not been told of it.
+    fn asked_again(&mut self, patient: &Patient, signatures: &Signatures, schedule: &Schedule) {
+        let product_id = self.product.product.product_id.clone();
+        let asked = requirements(patient, self.catalogue, signatures, &schedule.period);
+        for one in asked {
+            let document = self.catalogue.consent_version(&one.version);
+            let document = document.map(ConsentVersion::document);
+            let is_own = document.is_none_or(|document| {
+                document.product_ids.is_empty() || document.product_ids.contains(&product_id)
+            });
+            let is_change = matches!(one.kind, Asked::NewVersion | Asked::Cohort);
+            if !is_own || !is_change {
+                continue;
+            }
+            let version = &one.version.version;
+            let reason = match (one.list, one.state) {
+                (List::Needs, Standing::Overdue(days)) => {
+                    let unreachable = if one.is_unreachable {
+                        ", and cannot be reached"
+                    } else {
+                        ""
+                    };
+                    format!("version {version} is overdue by {days} days{unreachable}")
+                }
+                (List::Notify, _) => format!("has not been told of version {version}"),
+                (List::Needs, Standing::Due | Standing::NoDeadline)
+                | (List::Recontact | List::Declined, _) => continue,
+            };
+            self.tally(23)
+                .except(of(patient), reason, reasons(&one.why));
         }
     }
 

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
-
 use super::*;
 use crate::{
     record::format::parse_civil_date,
     rules::{
         book::Book,
+        consent::signatures::Signatures,
         dossier::Dossier,
+        example,
         fact::{Fact, Facts as _, Subject, event_day},
-        follow_up::consents::Signed,
         question::{Question, View},
     },
     tlog::{Index, TreeSize},
@@ -20,15 +18,11 @@ use crate::{
 
 /// The records of the worked history.
 fn car_t() -> Vec<pb::Record> {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let descriptor = pool.get_message_by_name("genetrail.v1.Record").unwrap();
-    let lines = include_str!("../../../examples/car-t.ndjson").lines();
-    let records = lines.map(|line| {
-        let mut json = serde_json::Deserializer::from_str(line);
-        let record = DynamicMessage::deserialize(descriptor.clone(), &mut json).unwrap();
-        pb::Record::decode(record.encode_to_vec().as_slice()).unwrap()
-    });
-    records.collect()
+    let book = example::car_t();
+    book.facts()
+        .iter()
+        .map(|fact| fact.record.clone())
+        .collect()
 }
 
 /// The report on a product, from these records, as of a day.
@@ -59,7 +53,7 @@ fn report(records: Vec<pb::Record>, product_id: &str, as_of: &str) -> Vec<Row> {
     for patient in patients {
         let Ok(dossier) = Dossier::of_patient(&book, &patient);
         let patient = Patient::of(&dossier, &question);
-        report.add(&patient, &Signed::of(&patient, &catalogue));
+        report.add(&patient, &Signatures::of(&patient, &catalogue));
     }
     report.rows()
 }
