@@ -713,14 +713,13 @@ async fn every_deviation_that_is_expected_of_the_history_is_listed() {
             break;
         }
     }
-    let of_code = |code: &str| rows.iter().filter(move |row| row.code == code);
     for expected in history["expected"]["deviations"].as_array().unwrap() {
         let code = expected["code"].as_str().unwrap();
         // The history is told in one go: when it was recorded is not what it says.
         if code == "LATE_RECORDING" {
             continue;
         }
-        let mut found = of_code(code);
+        let found: Vec<_> = rows.iter().filter(|row| row.code == code).collect();
         let is_this = |row: &&pb::Deviation| {
             let fields = expected.as_object().unwrap().iter();
             fields.into_iter().all(|(name, value)| match name.as_str() {
@@ -739,9 +738,8 @@ async fn every_deviation_that_is_expected_of_the_history_is_listed() {
             })
         };
         assert!(
-            found.any(|row| is_this(&row)),
-            "{expected} is not among {:?}",
-            of_code(code).collect::<Vec<_>>()
+            found.iter().any(is_this),
+            "{expected} is not among {found:?}"
         );
     }
     assert!(
