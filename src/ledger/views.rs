@@ -7,9 +7,10 @@ use super::{ReadError, reader};
 use crate::{
     pb,
     record::{entry::EntryView, format::parse_uuid},
+    rules::fact::Fact,
     store::Store,
     tlog::{Index, TreeSize},
-    views::{Corrected, FactIndex, Posts, RecordIds, Tally, ViewError},
+    views::{Earlier, FactIndex, Posts, RecordIds, Tally, ViewError},
 };
 
 /// The views that questions are answered from.
@@ -72,8 +73,8 @@ impl Views {
             self.ids.insert(&record_id, index);
         }
         if is_new(self.facts.watermark()) {
-            let target = |record_id: &_| self.before(store, record_id, index);
-            self.facts.insert(store, index, posts, target)?;
+            let earlier = Stored { views: self, store };
+            self.facts.insert(store, index, posts, &earlier)?;
         }
         Ok(())
     }
@@ -86,30 +87,8 @@ impl Views {
         posts: Posts,
         tally: &mut Tally,
     ) -> Result<(), ReadError> {
-        let target = |record_id: &_| self.before(store, record_id, index);
-        self.facts.expect(store, index, posts, target, tally)
-    }
-
-    /// The entry before `index` whose record has this id.
-    fn before(
-        &self,
-        store: &dyn Store,
-        record_id: &[u8; 16],
-        index: Index,
-    ) -> Result<Option<Corrected>, ReadError> {
-        for candidate in self.ids.candidates(store, record_id)? {
-            if index <= candidate {
-                continue;
-            }
-            let viewed = Viewed::read(candidate, &reader::entry(store, candidate)?)?;
-            if viewed.record_id == *record_id {
-                return Ok(Some(Corrected {
-                    index: candidate,
-                    posts: viewed.posts,
-                }));
-            }
-        }
-        Ok(None)
+        let earlier = Stored { views: self, store };
+        self.facts.expect(store, index, posts, &earlier, tally)
     }
 
     /// One step of upkeep: a few hundred keys.
@@ -122,5 +101,35 @@ impl Views {
     pub(super) fn close(&self, store: &dyn Store) -> Result<(), ViewError> {
         self.ids.close(store)?;
         self.facts.close(store)
+    }
+}
+
+/// The entries as they are stored.
+struct Stored<'a> {
+    views: &'a Views,
+    store: &'a dyn Store,
+}
+
+impl Earlier for Stored<'_> {
+    type Error = ReadError;
+
+    fn find(&self, record_id: &[u8; 16], end: Index) -> Result<Option<Index>, ReadError> {
+        for index in self.views.ids.candidates(self.store, record_id)? {
+            if end <= index {
+                continue;
+            }
+            let viewed = Viewed::read(index, &reader::entry(self.store, index)?)?;
+            if viewed.record_id == *record_id {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, index: Index) -> Result<Fact, ReadError> {
+        let entry = reader::entry(self.store, index)?;
+        Fact::read(&entry).map_err(|_| ReadError::EntryDamaged {
+            index: index.value(),
+        })
     }
 }

@@ -53,12 +53,11 @@ impl Book {
         };
         trail.push(Arc::clone(by));
         for subject in subjects_as_corrected(trail) {
-            if about.insert(subject.clone()) {
-                let of_subject = self.by_subject.entry(subject).or_default();
-                of_subject.extend(trail.iter().filter(|fact| fact.index != by.index).cloned());
-                of_subject.sort_by_key(|fact| fact.index);
-                of_subject.dedup_by_key(|fact| fact.index);
-            }
+            about.insert(subject.clone());
+            let of_subject = self.by_subject.entry(subject).or_default();
+            of_subject.extend(trail.iter().filter(|fact| fact.index != by.index).cloned());
+            of_subject.sort_by_key(|fact| fact.index);
+            of_subject.dedup_by_key(|fact| fact.index);
         }
         self.subjects_of.insert(first.to_owned(), about.clone());
     }

@@ -1,17 +1,26 @@
 //! Which entries are about what: the facts of a subject, the patients of a site, who signed which version
 //! of a consent. Says where to look; what the entries say, and what follows from it, is for others.
 //!
-//! A correction is about all that its target is about, and about it for good: a correction of a correction
-//! too. So each correction is posted under its target's groups, and these groups under the correction's
-//! index, where a later correction of it finds them.
+//! A correction is about all that its target is about, and a record and its corrections are also about what
+//! the record is about as corrected: a corrected lot number makes it one about that lot. So an entry may
+//! bring an earlier one to a group. What corrections have brought so far is posted under the entry that they
+//! correct in the end, where the next correction of it finds it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chrono::NaiveDate;
 
 use super::{ViewError, group, group::Signed, postings::Postings, tally::Tally};
 use crate::{
     pb::{self, PatientState, record::Kind},
     record::format::parse_uuid,
-    rules::fact::{Subject, corrected, subjects},
+    rules::{
+        fact::{Fact, Subject, corrected, subjects},
+        question::{Question, View, seen},
+    },
     store::Store,
     tlog::{Index, TreeSize},
 };
@@ -20,62 +29,72 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Posts {
     groups: BTreeSet<Vec<u8>>,
-    target: Option<Target>,
-}
-
-/// What a correction says of its target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    record_id: [u8; 16],
-    /// The sites that it puts in place of others.
-    sites: Vec<String>,
-}
-
-/// The target of a correction: its entry and what that is posted under by itself.
-#[derive(Debug)]
-pub struct Corrected {
-    /// Its entry.
-    pub index: Index,
-    /// What its record is posted under.
-    pub posts: Posts,
+    /// The record id of a correction's target.
+    target: Option<[u8; 16]>,
 }
 
 impl Posts {
-    /// What a record is posted under, but for what a correction takes from its target.
+    /// What a record is posted under by itself.
     pub fn of(record: &pb::Record) -> Self {
-        let mut groups: BTreeSet<Vec<u8>> =
-            subjects(record).iter().map(group::of_subject).collect();
-        let patient = record.patient.as_str();
-        let mut place = |site: &str| {
-            if !site.is_empty() && !patient.is_empty() {
-                groups.insert(group::of_place(site, patient));
-            }
-        };
-        let mut target = None;
-        match &record.kind {
-            Some(Kind::PatientRegistered(_) | Kind::Administration(_)) => place(&record.site),
-            Some(Kind::PatientStatus(status)) if status.state() == PatientState::Transferred => {
-                place(&status.transferred_to);
-            }
-            Some(Kind::ConsentSigned(signed)) => {
-                if let Some(key) = &signed.version {
-                    let (family, version) = (&key.family, &key.version);
-                    groups.insert(group::of_signature(family, &record.site, patient, version));
-                }
-            }
-            Some(Kind::Correction(correction)) => {
-                let moved = correction.changes.iter().filter(|change| {
-                    ["site", "patient_status.transferred_to"].contains(&change.path.as_str())
-                });
-                let sites = moved.map(|change| change.new.clone()).collect();
-                let record_id = corrected(record).and_then(|target| parse_uuid(target).ok());
-                target = record_id.map(|record_id| Target { record_id, sites });
-            }
-            _ => {}
+        let target = corrected(record).and_then(|target| parse_uuid(target).ok());
+        Self {
+            groups: groups_of(record),
+            target,
         }
-        Self { groups, target }
     }
 }
+
+fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
+    let mut groups: BTreeSet<Vec<u8>> = subjects(record).iter().map(group::of_subject).collect();
+    let patient = record.patient.as_str();
+    let mut place = |site: &str| {
+        if !site.is_empty() && !patient.is_empty() {
+            groups.insert(group::of_place(site, patient));
+        }
+    };
+    match &record.kind {
+        Some(Kind::PatientRegistered(_) | Kind::Administration(_)) => place(&record.site),
+        Some(Kind::PatientStatus(status)) if status.state() == PatientState::Transferred => {
+            place(&status.transferred_to);
+        }
+        Some(Kind::ConsentSigned(signed)) => {
+            if let Some(key) = &signed.version {
+                let (family, version) = (&key.family, &key.version);
+                groups.insert(group::of_signature(family, &record.site, patient, version));
+            }
+        }
+        _ => {}
+    }
+    groups
+}
+
+/// What records are about as they are corrected in the end.
+fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Vec<u8>> {
+    let whenever = Question {
+        as_of: NaiveDate::MAX,
+        known_at: TreeSize::new(u64::MAX),
+        view: View::AsCorrected,
+    };
+    let seen = seen(trail, &whenever);
+    seen.iter()
+        .flat_map(|seen| groups_of(&seen.record))
+        .collect()
+}
+
+/// The entries that a correction leads to.
+pub trait Earlier {
+    /// Why one could not be had.
+    type Error: From<ViewError>;
+
+    /// The entry whose record has this id, if it comes before `end`.
+    fn find(&self, record_id: &[u8; 16], end: Index) -> Result<Option<Index>, Self::Error>;
+
+    /// The fact of an entry: of the correction, or of one before it.
+    fn read(&self, index: Index) -> Result<Fact, Self::Error>;
+}
+
+/// Groups with the entries that are brought to them.
+type Brings = BTreeSet<(Vec<u8>, Index)>;
 
 /// The index of what entries are about. One thread inserts and keeps it up; any may ask.
 #[derive(Debug)]
@@ -96,58 +115,150 @@ impl FactIndex {
         self.0.watermark()
     }
 
-    /// Inserts what the next entry is about. `find` finds the target of a correction by its record id, among
-    /// the entries before this one; a target that is recorded later, or never, adds nothing.
+    /// Inserts what the next entry brings. A correction that was recorded before its target brings nothing to
+    /// it.
     ///
     /// # Errors
-    /// The store's, and those of `find`.
-    pub fn insert<E: From<ViewError>>(
+    /// The store's, and those of `earlier`.
+    pub fn insert<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
         posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-    ) -> Result<(), E> {
-        let groups = self.all_groups(store, index, posts, find)?;
-        self.0.insert(index, groups);
+        earlier: &E,
+    ) -> Result<(), E::Error> {
+        let brings = self.brings(store, index, posts, earlier)?;
+        self.0.insert(index, brings);
         Ok(())
     }
 
-    /// Every group of an entry, with those that a correction takes from its target.
-    fn all_groups<E: From<ViewError>>(
+    /// Adds to `tally` what [`FactIndex::insert`] would insert for an entry.
+    ///
+    /// # Errors
+    /// The store's, and those of `earlier`.
+    pub fn expect<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
         posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-    ) -> Result<BTreeSet<Vec<u8>>, E> {
-        let Posts { mut groups, target } = posts;
-        let Some(Target { record_id, sites }) = target else {
-            return Ok(groups);
-        };
-        let Some(corrected) = find(&record_id)? else {
-            return Ok(groups);
-        };
-        let mut of_target = corrected.posts.groups;
-        if corrected.posts.target.is_some() {
-            let start = group::corrections(corrected.index.value());
-            let (end, size) = (group::end_of(&start), TreeSize::new(index.value()));
-            let further = self.0.groups(store, &start, &end, size, usize::MAX)?;
-            let further = further.iter().filter_map(|group| group::of_target(group));
-            of_target.extend(further.map(<[u8]>::to_vec));
+        earlier: &E,
+        tally: &mut Tally,
+    ) -> Result<(), E::Error> {
+        for (mut posting, index) in self.brings(store, index, posts, earlier)? {
+            posting.extend_from_slice(&index.value().to_be_bytes());
+            tally.add(&posting);
         }
-        for of_target in &of_target {
-            groups.insert(group::of_correction(index.value(), of_target));
-            groups.insert(group::corrected(of_target));
-            if let Some(Subject::Patient(patient)) = group::subject(of_target) {
-                let places = sites.iter().map(|site| group::of_place(site, &patient));
-                groups.extend(places);
-            }
-        }
-        Ok(groups)
+        Ok(())
     }
 
-    /// The entries below `size` that are about a subject, in order.
+    fn brings<E: Earlier>(
+        &self,
+        store: &dyn Store,
+        index: Index,
+        posts: Posts,
+        earlier: &E,
+    ) -> Result<Brings, E::Error> {
+        let Posts { groups, target } = posts;
+        let first = match target {
+            Some(target) => self.first_of(store, index, &target, earlier)?,
+            None => None,
+        };
+        match first {
+            Some(first) => self.brings_to(store, index, &groups, first, earlier),
+            None => Ok(groups.into_iter().map(|group| (group, index)).collect()),
+        }
+    }
+
+    /// The entry that a correction of this target corrects in the end, if all on the way to it came before.
+    fn first_of<E: Earlier>(
+        &self,
+        store: &dyn Store,
+        index: Index,
+        target: &[u8; 16],
+        earlier: &E,
+    ) -> Result<Option<Index>, E::Error> {
+        let Some(target) = earlier.find(target, index)? else {
+            return Ok(None);
+        };
+        let record = earlier.read(target)?.record;
+        if corrected(&record).is_none() {
+            return Ok(Some(target));
+        }
+        let end = TreeSize::new(index.value());
+        let first = self.0.indexes(store, &group::first_of(target), end)?;
+        Ok(first.first().copied())
+    }
+
+    /// What a correction with groups of its own brings to itself, to the entry that it corrects in the end
+    /// and to that entry's other corrections.
+    fn brings_to<E: Earlier>(
+        &self,
+        store: &dyn Store,
+        index: Index,
+        own: &BTreeSet<Vec<u8>>,
+        first: Index,
+        earlier: &E,
+    ) -> Result<Brings, E::Error> {
+        let before = TreeSize::new(index.value());
+        let corrections = self
+            .0
+            .indexes(store, &group::corrections_of(first), before)?;
+        let mut trail: Vec<Index> = vec![first];
+        trail.extend(corrections);
+        let facts = trail.iter().chain([&index]);
+        let facts: Vec<Arc<Fact>> = facts
+            .map(|&index| Ok(Arc::new(earlier.read(index)?)))
+            .collect::<Result<_, E::Error>>()?;
+
+        let (to_first, to_corrections) = (
+            group::brought_to(first),
+            group::brought_to_corrections_of(first),
+        );
+        let mut of_all: BTreeSet<Vec<u8>> = facts
+            .first()
+            .map_or_else(BTreeSet::new, |fact| groups_of(&fact.record));
+        of_all.extend(self.brought(store, &to_first, before)?.into_keys());
+        let of_corrections = self.brought(store, &to_corrections, before)?;
+
+        let mut brings = Brings::new();
+        for group in groups_as_corrected(&facts) {
+            if of_all.contains(&group) {
+                continue;
+            }
+            // From the correction that brought it on, all corrections are there already.
+            let since = of_corrections.get(&group).copied().unwrap_or(index);
+            let missing = trail.iter().filter(|&&index| index < since);
+            brings.extend(missing.map(|&index| (group.clone(), index)));
+            brings.insert(([to_first.as_slice(), &group].concat(), index));
+            of_all.insert(group);
+        }
+        for group in own.iter().filter(|&group| !of_all.contains(group)) {
+            if !of_corrections.contains_key(group) {
+                brings.insert(([to_corrections.as_slice(), group].concat(), index));
+            }
+        }
+        let about = of_all.iter().chain(of_corrections.keys()).chain(own);
+        brings.extend(about.map(|about| (group::corrected(about), index)));
+        brings.insert((group::corrections_of(first), index));
+        brings.insert((group::first_of(index), first));
+        Ok(brings)
+    }
+
+    /// The groups that were brought to an entry, or to its corrections, and by which correction.
+    fn brought(
+        &self,
+        store: &dyn Store,
+        start: &[u8],
+        before: TreeSize,
+    ) -> Result<BTreeMap<Vec<u8>, Index>, ViewError> {
+        let end = group::end_of(start);
+        let brought = self.0.groups(store, start, &end, before, usize::MAX)?;
+        let plain = |(of, index): (Vec<u8>, Index)| Some((group::brought(&of)?.to_vec(), index));
+        Ok(brought.into_iter().filter_map(plain).collect())
+    }
+
+    /// The entries below `size` that are about a subject, in order; some perhaps only by a correction that
+    /// is not below.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
@@ -177,7 +288,7 @@ impl FactIndex {
         let groups = self.0.groups(store, &start, end, size, limit)?;
         Ok(groups
             .iter()
-            .filter_map(|one| group::subject(one))
+            .filter_map(|(one, _)| group::subject(one))
             .collect())
     }
 
@@ -202,7 +313,10 @@ impl FactIndex {
         };
         let end = group::end_of(&of_site);
         let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        Ok(groups.iter().filter_map(|one| group::placed(one)).collect())
+        Ok(groups
+            .iter()
+            .filter_map(|(one, _)| group::placed(one))
+            .collect())
     }
 
     /// Which versions of a consent family the patients after one have signed at a site, by entries below
@@ -226,33 +340,17 @@ impl FactIndex {
         };
         let end = group::end_of(&at_site);
         let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        let mut signed: Vec<Signed> = groups.iter().filter_map(|one| group::signed(one)).collect();
-        if let (Some(group), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
+        let mut signed: Vec<Signed> = groups
+            .iter()
+            .filter_map(|(one, _)| group::signed(one))
+            .collect();
+        if let (Some((group, _)), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
             let of_patient = group::signatures_of(family, site, patient);
             let (rest, end) = (group::end_of(group), group::end_of(&of_patient));
             let rest = self.0.groups(store, &rest, &end, tree, usize::MAX)?;
-            signed.extend(rest.iter().filter_map(|one| group::signed(one)));
+            signed.extend(rest.iter().filter_map(|(one, _)| group::signed(one)));
         }
         Ok(signed)
-    }
-
-    /// Adds to `tally` what [`FactIndex::insert`] would insert for an entry.
-    ///
-    /// # Errors
-    /// The store's, and those of `find`.
-    pub fn expect<E: From<ViewError>>(
-        &self,
-        store: &dyn Store,
-        index: Index,
-        posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-        tally: &mut Tally,
-    ) -> Result<(), E> {
-        for mut posting in self.all_groups(store, index, posts, find)? {
-            posting.extend_from_slice(&index.value().to_be_bytes());
-            tally.add(&posting);
-        }
-        Ok(())
     }
 
     /// Adds every posting to `tally`.
@@ -308,15 +406,17 @@ mod tests {
         }
     }
 
-    fn correction(number: u64, target: u64, site: Option<&str>) -> pb::Record {
-        let change = |site: &str| pb::FieldChange {
-            path: "site".to_owned(),
-            new: site.to_owned(),
+    /// A correction that changes nothing, or what stands at a path.
+    fn correction(number: u64, target: u64, change: Option<(&str, &str)>) -> pb::Record {
+        let made = |(path, new): (&str, &str)| pb::FieldChange {
+            path: path.to_owned(),
+            new: new.to_owned(),
             ..pb::FieldChange::default()
         };
         let correction = pb::Correction {
             target: uuid(target),
-            changes: site.map(change).into_iter().collect(),
+            correction_kind: pb::CorrectionKind::IncorrectData.into(),
+            changes: change.map(made).into_iter().collect(),
             ..pb::Correction::default()
         };
         record(number, "", Kind::Correction(correction))
@@ -365,20 +465,10 @@ mod tests {
         fn insert(&self, at: usize) {
             let number = u64::try_from(at).unwrap();
             let posts = Posts::of(&self.records[at]);
-            let find = |id: &[u8; 16]| -> Result<_, ViewError> { Ok(self.find(id, at)) };
             let inserted = self
                 .index
-                .insert(&self.store, Index::new(number), posts, find);
+                .insert(&self.store, Index::new(number), posts, self);
             inserted.unwrap();
-        }
-
-        fn find(&self, id: &[u8; 16], before: usize) -> Option<Corrected> {
-            let mut records = self.records[..before].iter();
-            let at = records.position(|record| parse_uuid(&record.record_id).unwrap() == *id)?;
-            Some(Corrected {
-                index: Index::new(u64::try_from(at).unwrap()),
-                posts: Posts::of(&self.records[at]),
-            })
         }
 
         fn reopen(&mut self) {
@@ -417,14 +507,39 @@ mod tests {
             for at in 0..self.records.len() {
                 let number = Index::new(u64::try_from(at).unwrap());
                 let posts = Posts::of(&self.records[at]);
-                let find = |id: &[u8; 16]| -> Result<_, ViewError> { Ok(self.find(id, at)) };
                 let store = &self.store;
-                let done = self.index.expect(store, number, posts, find, &mut expected);
+                let done = self.index.expect(store, number, posts, self, &mut expected);
                 done.unwrap();
             }
             let mut have = Tally::new(size, 0..u64::MAX);
             self.index.tally(&self.store, &mut have).unwrap();
             (expected, have)
+        }
+    }
+
+    impl Earlier for Bench {
+        type Error = ViewError;
+
+        fn find(&self, id: &[u8; 16], end: Index) -> Result<Option<Index>, ViewError> {
+            let mut records = self.records.iter();
+            let at = records.position(|record| parse_uuid(&record.record_id).unwrap() == *id);
+            let index = at.map(|at| Index::new(u64::try_from(at).unwrap()));
+            Ok(index.filter(|&index| index < end))
+        }
+
+        fn read(&self, index: Index) -> Result<Fact, ViewError> {
+            let at = usize::try_from(index.value()).unwrap_or(usize::MAX);
+            Ok(fact(index.value(), self.records[at].clone()))
+        }
+    }
+
+    fn fact(number: u64, record: pb::Record) -> Fact {
+        Fact {
+            index: Index::new(number),
+            recorded_at: chrono::DateTime::UNIX_EPOCH,
+            actor: String::new(),
+            on: NaiveDate::MIN,
+            record,
         }
     }
 
@@ -456,6 +571,43 @@ mod tests {
     }
 
     #[test]
+    fn a_record_and_its_corrections_are_also_about_what_it_is_about_as_corrected() {
+        let sample = pb::SampleCollected {
+            sample_id: "S-1".to_owned(),
+            ..pb::SampleCollected::default()
+        };
+        let path = "sample_collected.sample_id";
+        let mut moved = correction(3, 0, Some(("patient", "P-2")));
+        moved.patient = "P-2".to_owned();
+        let mut book = Book::default();
+        let mut bench = Bench::new();
+        for record in [
+            record(0, "P-1", Kind::SampleCollected(sample)),
+            correction(1, 0, Some((path, "S-2"))),
+            correction(2, 1, None),
+            moved,
+            correction(4, 0, Some((path, "S-3"))),
+        ] {
+            let number = bench.size().value();
+            bench.push(record.clone());
+            book.insert(fact(number, record));
+        }
+        for subject in [
+            Subject::Patient("P-1".to_owned()),
+            Subject::Patient("P-2".to_owned()),
+            Subject::Sample("S-1".to_owned()),
+            Subject::Sample("S-2".to_owned()),
+            Subject::Sample("S-3".to_owned()),
+        ] {
+            let all = [0, 1, 2, 3, 4];
+            assert_eq!(bench.about(&subject, bench.size()), all, "{subject:?}");
+            let known = book.about(&subject).unwrap();
+            let known: Vec<u64> = known.iter().map(|fact| fact.index.value()).collect();
+            assert_eq!(known, all, "{subject:?} in the book");
+        }
+    }
+
+    #[test]
     fn a_patient_is_at_the_sites_that_registered_treated_or_took_over_and_where_corrected_to() {
         let status = |state: PatientState, to: &str| {
             Kind::PatientStatus(pb::PatientStatus {
@@ -471,14 +623,15 @@ mod tests {
             record(2, "P-3", registered()),
             record(3, "P-1", status(PatientState::Transferred, "site-1")),
             record(4, "P-3", status(PatientState::Active, "site-1")),
-            correction(5, 2, Some("site-0")),
-            correction(6, 5, Some("site-9")),
+            correction(5, 2, Some(("site", "site-0"))),
+            correction(6, 5, None),
         ]);
         assert_eq!(bench.patients_at("site-0"), ["P-1", "P-3"]);
         assert_eq!(bench.patients_at("site-1"), ["P-1", "P-2"]);
         assert_eq!(bench.patients_at("site-2"), ["P-3"]);
-        assert_eq!(bench.patients_at("site-9"), ["P-3"]);
         assert_eq!(bench.patients_at("site-"), [""; 0]);
+        let patient = Subject::Patient("P-3".to_owned());
+        assert_eq!(bench.about(&patient, bench.size()), [2, 4, 5, 6]);
         let (store, size) = (&bench.store, bench.size());
         let after = |after| {
             bench
@@ -528,7 +681,7 @@ mod tests {
         assert_eq!(expected.differs(&have), None);
         // The entry is told, but not posted.
         bench.records.push(record(40, "P-1", registered()));
-        bench.index.0.insert(Index::new(40), []);
+        bench.index.0.insert(Index::new(40), Brings::new());
         let (expected, have) = bench.tallies();
         assert!(expected.differs(&have).is_some());
         assert_eq!(expected.differs_at(&have), Some(Index::new(40)));
@@ -554,12 +707,20 @@ mod tests {
             ),
             2 => signature(number, &patient, &format!("v{}", other % 4)),
             3 => record(number, "", Kind::RiskSignal(pb::RiskSignal::default())),
-            // Also of records that do not exist yet, or of itself.
-            _ => correction(
-                number,
-                number.saturating_sub(other) + 2,
-                (who < 2).then_some("site-7"),
-            ),
+            _ => {
+                // Also of records that there are not.
+                let target = number.checked_sub(other + 1).unwrap_or(9_999);
+                let new = format!("{patient}{}", other % 2);
+                let paths = ["patient", "sample_collected.sample_id", "site", "no.such"];
+                let path = paths.get(usize::from(who)).copied();
+                let corrected = correction(number, target, path.map(|path| (path, new.as_str())));
+                // Whose correction it is may be said as well.
+                let patient = if other % 3 == 0 { new } else { String::new() };
+                pb::Record {
+                    patient,
+                    ..corrected
+                }
+            }
         }
     }
 
@@ -569,7 +730,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn facts_are_those_of_the_book_and_of_a_rebuild_whatever_happens_in_between(
@@ -580,13 +741,7 @@ mod tests {
             for (number, (choices, then)) in (0..).zip(history) {
                 let record = made(choices, number);
                 bench.push(record.clone());
-                book.insert(Fact {
-                    index: Index::new(number),
-                    recorded_at: chrono::DateTime::UNIX_EPOCH,
-                    actor: String::new(),
-                    on: chrono::NaiveDate::MIN,
-                    record,
-                });
+                book.insert(fact(number, record));
                 match then {
                     0..4 => bench.index.keep_up(&bench.store).unwrap(),
                     4 => bench.index.close(&bench.store).unwrap(),

@@ -6,14 +6,20 @@
 //! | `20` | site, patient | may put the patient at the site |
 //! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
 //! | `21` | family, site, patient, `01`, version | are signatures of the version |
-//! | `30` | index (8) of a correction, a group | is that correction; its target is about the group |
+//! | `30` | index (8) of an entry | correct it, also through other corrections |
+//! | `31` | index (8) of a correction | is the entry that it corrects in the end |
+//! | `32` | index (8) of an entry, a group | brought the group to the entry's corrections |
+//! | `33` | index (8) of an entry, a group | brought the group to the entry, as corrected |
 //!
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
 
 use sha2::{Digest as _, Sha256};
 
 use super::postings::GROUP_BYTES_MAX;
-use crate::rules::fact::{LotId, Material, Subject};
+use crate::{
+    rules::fact::{LotId, Material, Subject},
+    tlog::Index,
+};
 
 const CATALOGUE: u8 = 0x01;
 const PATIENT: u8 = 0x02;
@@ -28,7 +34,10 @@ const CONSIGNMENT: u8 = 0x0a;
 const IDENTITY: u8 = 0x0b;
 const PLACED: u8 = 0x20;
 const SIGNED: u8 = 0x21;
-const CORRECTED: u8 = 0x30;
+const CORRECTIONS: u8 = 0x30;
+const FIRST: u8 = 0x31;
+const OF_CORRECTIONS: u8 = 0x32;
+const AS_CORRECTED: u8 = 0x33;
 
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
@@ -36,11 +45,11 @@ const DONATION_MATERIAL: u8 = 0x02;
 const CORRECTION_OF_SIGNATURE: u8 = 0x00;
 const SIGNATURE: u8 = 0x01;
 
-/// The groups of a correction's target are behind the correction's index.
-const CORRECTED_BYTES: usize = 9;
+/// A group that corrections brought is behind the index of the entry that they correct.
+const BROUGHT_BYTES: usize = 9;
 
 /// Longer than what any checked record names: a family (64), a site (13), a patient (64) and a version (32).
-const PLAIN_BYTES_MAX: usize = GROUP_BYTES_MAX - CORRECTED_BYTES;
+const PLAIN_BYTES_MAX: usize = GROUP_BYTES_MAX - BROUGHT_BYTES;
 
 /// A group longer than that is cut there, and its hash takes the place of the rest.
 const CUT_BYTES: usize = PLAIN_BYTES_MAX - 32;
@@ -220,19 +229,33 @@ pub(super) fn corrected(group: &[u8]) -> Vec<u8> {
     signature().unwrap_or_else(|| group.to_vec())
 }
 
-/// What the target of a correction is about, by the correction's index.
-pub(super) fn of_correction(index: u64, group: &[u8]) -> Vec<u8> {
-    [corrections(index).as_slice(), group].concat()
+/// The corrections of an entry.
+pub(super) fn corrections_of(index: Index) -> Vec<u8> {
+    numbered(CORRECTIONS, index)
 }
 
-/// What the groups of a correction's target begin with.
-pub(super) fn corrections(index: u64) -> Vec<u8> {
-    [&[CORRECTED], index.to_be_bytes().as_slice()].concat()
+/// The entry that a correction corrects in the end.
+pub(super) fn first_of(correction: Index) -> Vec<u8> {
+    numbered(FIRST, correction)
 }
 
-/// What the target is about.
-pub(super) fn of_target(group: &[u8]) -> Option<&[u8]> {
-    group.get(CORRECTED_BYTES..)
+/// What corrections brought to each other, but not to the entry itself: groups begin so.
+pub(super) fn brought_to_corrections_of(index: Index) -> Vec<u8> {
+    numbered(OF_CORRECTIONS, index)
+}
+
+/// What corrections brought to the entry: groups begin so.
+pub(super) fn brought_to(index: Index) -> Vec<u8> {
+    numbered(AS_CORRECTED, index)
+}
+
+/// What was brought.
+pub(super) fn brought(group: &[u8]) -> Option<&[u8]> {
+    group.get(BROUGHT_BYTES..)
+}
+
+fn numbered(kind: u8, index: Index) -> Vec<u8> {
+    [&[kind], index.value().to_be_bytes().as_slice()].concat()
 }
 
 /// What comes behind everything that begins so.
@@ -351,8 +374,9 @@ mod tests {
         let longest = "p".repeat(PLAIN_BYTES_MAX - 3);
         let whole = of_subject(&Subject::Patient(longest.clone()));
         assert_eq!(subject(&whole), Some(Subject::Patient(longest)));
-        let longest = of_correction(u64::MAX, &whole);
+        let longest = [brought_to(Index::new(u64::MAX)), whole.clone()].concat();
         assert_eq!(longest.len(), GROUP_BYTES_MAX);
+        assert_eq!(brought(&longest), Some(whole.as_slice()));
     }
 
     #[test]
