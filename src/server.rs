@@ -33,12 +33,14 @@ use crate::{
     metrics::{self as counted, CallMetrics, SERVED},
     note::{SignatureType, VerifierKey},
     pb::{
+        consent_service_server::ConsentServiceServer,
+        follow_up_service_server::FollowUpServiceServer,
         ledger_service_server::LedgerServiceServer,
         recording_service_server::RecordingServiceServer, trace_service_server::TraceServiceServer,
     },
     service::{
-        self, Answers, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX, Recording, Trace,
-        WITNESSES_MAX, Witnesses,
+        self, Answers, Consent, FollowUp, LEDGER_BYTES_MAX, LedgerReads, RECORDING_BYTES_MAX,
+        Recording, Trace, WITNESSES_MAX, Witnesses,
         call::{Calls, Phase, reached},
     },
 };
@@ -222,7 +224,8 @@ pub async fn start(
     let recording = Recording::new(Arc::clone(&ledger), clock, phases.clone());
     let reads = LedgerReads::new(Arc::clone(&ledger), Arc::new(witnesses));
 
-    let (services, health) = services(recording, reads, Trace::new(answers))?;
+    let consent = Consent::new(answers.clone(), phases.clone());
+    let (services, health) = services(recording, reads, answers, consent)?;
     set_health(&health, ServingStatus::Serving).await;
     let end = reached(phases, Phase::Draining);
     let serving = Transport::builder()
@@ -304,7 +307,8 @@ impl Listener {
 fn services(
     recording: Recording,
     reads: LedgerReads,
-    trace: Trace,
+    answers: Answers,
+    consent: Consent,
 ) -> Result<(Routes, HealthReporter), ServeError> {
     let recording = RecordingServiceServer::new(recording);
     let reads = LedgerServiceServer::new(reads);
@@ -319,7 +323,9 @@ fn services(
         .build_v1()?;
     let services = Routes::new(recording.max_decoding_message_size(RECORDING_BYTES_MAX))
         .add_service(reads.max_decoding_message_size(LEDGER_BYTES_MAX))
-        .add_service(TraceServiceServer::new(trace))
+        .add_service(TraceServiceServer::new(Trace::new(answers.clone())))
+        .add_service(FollowUpServiceServer::new(FollowUp::new(answers)))
+        .add_service(ConsentServiceServer::new(consent))
         .add_service(health)
         .add_service(reflection);
     Ok((services, reporter))
@@ -340,6 +346,8 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.TraceService",
+        "genetrail.v1.ConsentService",
+        "genetrail.v1.FollowUpService",
     ] {
         health.set_service_status(service, status).await;
     }

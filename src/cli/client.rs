@@ -12,7 +12,8 @@ use tonic::{
 
 use super::rejection::Rejection;
 use crate::pb::{
-    ledger_service_client::LedgerServiceClient, recording_service_client::RecordingServiceClient,
+    follow_up_service_client::FollowUpServiceClient, ledger_service_client::LedgerServiceClient,
+    recording_service_client::RecordingServiceClient, trace_service_client::TraceServiceClient,
 };
 
 /// How long a connection may take.
@@ -20,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest answer is a receipt: an entry of 65,535 bytes, its proof and a checkpoint of 1 MB at most.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// A page of 1,000 rows, each with the entries that it stands on: 256 of them, of 50 bytes, are 13 MB.
+const PAGE_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Server {
@@ -96,6 +100,16 @@ pub(super) fn recording(connection: Connection) -> RecordingServiceClient<Connec
 /// The service that shows the log.
 pub(super) fn ledger(connection: Connection) -> LedgerServiceClient<Connection> {
     LedgerServiceClient::new(connection).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The service that says where things went.
+pub(super) fn trace(connection: Connection) -> TraceServiceClient<Connection> {
+    TraceServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
+}
+
+/// The service that says what follow-up asks for.
+pub(super) fn follow_up(connection: Connection) -> FollowUpServiceClient<Connection> {
+    FollowUpServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
 }
 
 /// An error of a call, for the end of the command.

@@ -11,9 +11,13 @@ mod receipt;
 mod verify;
 
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod demo;
+#[cfg(feature = "server")]
+mod deviations;
 #[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
@@ -27,13 +31,21 @@ mod local;
 #[cfg(feature = "server")]
 mod maintain;
 #[cfg(feature = "server")]
+mod plan_template;
+#[cfg(feature = "server")]
+mod query;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
 #[cfg(feature = "server")]
+mod report;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod trace;
 
 use std::{
     fmt,
@@ -75,6 +87,18 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
+    /// Say where a lot went, or where what a patient received came from.
+    #[cfg(feature = "server")]
+    Trace(trace::Arguments),
+    /// List what was recorded and should not have been so.
+    #[cfg(feature = "server")]
+    Deviations(deviations::Arguments),
+    /// Say how a product stands to each obligation of the guideline.
+    #[cfg(feature = "server")]
+    Report(report::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -87,6 +111,10 @@ enum Command {
     /// Check a ledger's data directory: the log, both copies, the views.
     #[cfg(feature = "server")]
     Fsck(maintain::FsckArguments),
+    /// Make what measurements need.
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Drop a ledger's views and make them again from entry 0.
     #[cfg(feature = "server")]
     RebuildViews(maintain::RebuildViewsArguments),
@@ -141,6 +169,14 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Trace(arguments) => trace::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Deviations(arguments) => deviations::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Report(arguments) => report::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]
             Self::Checkpoint(arguments) => inspect::checkpoint(&arguments),
@@ -148,6 +184,8 @@ impl Command {
             Self::Prove(arguments) => inspect::prove(&arguments),
             #[cfg(feature = "server")]
             Self::Fsck(arguments) => maintain::fsck(&arguments),
+            #[cfg(feature = "server")]
+            Self::Bench(command) => bench::run(&command),
             #[cfg(feature = "server")]
             Self::RebuildViews(arguments) => maintain::rebuild_views(&arguments),
         }

@@ -1,4 +1,4 @@
-//! Records as proto3 JSON, both ways. Whether a record is a faithful one is for the ledger to say.
+//! Records as proto3 JSON, both ways, and answers one way. Whether a record is a faithful one is for the ledger to say.
 
 use std::sync::OnceLock;
 
@@ -37,8 +37,21 @@ pub(super) fn parse_or_name(json: &str) -> anyhow::Result<(EncodedRecord, bool)>
 
 /// A record in proto3 JSON, on several lines.
 pub(super) fn to_json(record: &[u8]) -> anyhow::Result<String> {
-    let record = DynamicMessage::decode(descriptor()?, record).context("it is not a record")?;
-    serde_json::to_string_pretty(&record).context("it cannot be written as JSON")
+    message_to_json("genetrail.v1.Record", record)
+}
+
+/// A message of this name in proto3 JSON, on several lines.
+pub(super) fn message_to_json(name: &str, message: &[u8]) -> anyhow::Result<String> {
+    let message = DynamicMessage::decode(descriptor(name)?, message)
+        .with_context(|| format!("it is not a {name}"))?;
+    serde_json::to_string_pretty(&message).context("it cannot be written as JSON")
+}
+
+/// A record in proto3 JSON, on one line.
+pub(super) fn to_json_line(record: &[u8]) -> anyhow::Result<String> {
+    let record = DynamicMessage::decode(descriptor("genetrail.v1.Record")?, record)
+        .context("it is not a record")?;
+    serde_json::to_string(&record).context("it cannot be written as JSON")
 }
 
 /// A random UUID (RFC 9562, version 4).
@@ -52,7 +65,7 @@ pub(super) fn new_record_id() -> anyhow::Result<String> {
 
 fn read(json: &str) -> anyhow::Result<DynamicMessage> {
     let mut json = serde_json::Deserializer::from_str(json);
-    let record = DynamicMessage::deserialize(descriptor()?, &mut json);
+    let record = DynamicMessage::deserialize(descriptor("genetrail.v1.Record")?, &mut json);
     let record = record.context("not a Record in proto3 JSON")?;
     json.end().context("something follows the record")?;
     Ok(record)
@@ -69,16 +82,13 @@ fn encode(record: &DynamicMessage) -> EncodedRecord {
     }
 }
 
-fn descriptor() -> anyhow::Result<MessageDescriptor> {
-    static RECORD: OnceLock<Option<MessageDescriptor>> = OnceLock::new();
-    let load = || {
-        let pool = DescriptorPool::decode(pb::DESCRIPTORS).ok()?;
-        pool.get_message_by_name("genetrail.v1.Record")
-    };
-    RECORD
-        .get_or_init(load)
-        .clone()
-        .context("this program was built without the records' names")
+fn descriptor(name: &str) -> anyhow::Result<MessageDescriptor> {
+    static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| DescriptorPool::decode(pb::DESCRIPTORS).ok());
+    let message = pool
+        .as_ref()
+        .and_then(|pool| pool.get_message_by_name(name));
+    message.with_context(|| format!("this program was built without the fields of {name}"))
 }
 
 #[cfg(test)]

@@ -14,7 +14,11 @@ macro_rules! pick {
         }
     };
 }
+#[cfg(feature = "server")]
+pub(crate) use pick;
 
+#[cfg(feature = "server")]
+pub mod ahead;
 #[cfg(feature = "server")]
 pub mod book;
 #[cfg(feature = "server")]
@@ -24,7 +28,11 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod conformity;
+#[cfg(feature = "server")]
 pub mod consent;
+#[cfg(feature = "server")]
+pub mod deviations;
 #[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(test)]
@@ -40,5 +48,9 @@ pub mod keys;
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
+#[cfg(feature = "server")]
+pub mod refusals;
+#[cfg(feature = "server")]
+pub mod template;
 #[cfg(feature = "server")]
 pub mod trace;

@@ -5,11 +5,14 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `consent_service` | who must be asked again, what was signed, what changes |
+//! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
 //! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
+//! | `flagging` | what a record is flagged with, and what it would be |
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
@@ -20,11 +23,13 @@
 //! loopback interface only.
 
 mod actor;
-#[allow(dead_code, reason = "the services that ask come next")]
 mod answers;
 pub(crate) mod call;
+mod consent_service;
 mod driven;
 pub mod error;
+mod flagging;
+mod follow_up_service;
 mod ledger_service;
 mod receipt;
 mod recording_service;
@@ -34,6 +39,8 @@ mod verification;
 mod witnesses;
 
 pub(crate) use answers::Answers;
+pub(crate) use consent_service::Consent;
+pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
 pub(crate) use recording_service::Recording;
 pub(crate) use trace_service::Trace;

@@ -19,7 +19,7 @@ use crate::{
         trace_service_server::TraceService,
     },
     record::{
-        self,
+        examine,
         format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
     },
     rules::{
@@ -176,9 +176,9 @@ impl TraceService for Trace {
             .as_ref()
             .map(|key| lot_id("lot", key))
             .transpose()?;
-        let at_site = request.site.clone();
-        if !at_site.is_empty() {
-            check_text("site", check_gln(&at_site), &at_site)?;
+        let place = request.site.clone();
+        if !place.is_empty() {
+            check_text("site", check_gln(&place), &place)?;
         }
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let (lots, next_page_token) = lots(asked, page, only.as_ref())?;
@@ -190,7 +190,7 @@ impl TraceService for Trace {
                 }
                 let of_lot = forward::stock_rows(&lot, &lot.stock()).into_iter();
                 let is_asked = |row: &forward::StockRow| {
-                    at_site.is_empty() || (row.place == at_site && row.held.is_positive())
+                    place.is_empty() || (row.place == place && row.held.is_positive())
                 };
                 rows.extend(of_lot.filter(is_asked));
             }
@@ -387,24 +387,21 @@ fn lots(
     };
     let registered = asked.subjects_after(&Subject::Lot(after.clone()), page.rows)?;
     let moved = asked.subjects_after(&Subject::Stock(after), page.rows)?;
-    let lot = |subject| match subject {
-        Subject::Lot(lot) | Subject::Stock(lot) => Some(lot),
-        Subject::Catalogue
-        | Subject::Patient(_)
-        | Subject::MadeOf(_)
-        | Subject::Donation(_)
-        | Subject::Coi(_)
-        | Subject::Sample(_)
-        | Subject::Case(_)
-        | Subject::Consignment(_)
-        | Subject::Identity(_) => None,
-    };
     // The subjects of one kind stand together: the first of another ends them.
-    let registered = registered.into_iter().map_while(|subject| match subject {
-        Subject::Lot(_) => lot(subject),
-        _ => None,
+    let registered = registered.into_iter().map_while(|subject| {
+        if let Subject::Lot(lot) = subject {
+            Some(lot)
+        } else {
+            None
+        }
     });
-    let moved = moved.into_iter().map_while(lot);
+    let moved = moved.into_iter().map_while(|subject| {
+        if let Subject::Stock(lot) = subject {
+            Some(lot)
+        } else {
+            None
+        }
+    });
     let mut lots: Vec<LotId> = registered.chain(moved).collect();
     lots.sort();
     lots.dedup();
@@ -490,7 +487,7 @@ fn deviations(
             && lot.is_none_or(|lot| of_lot.as_ref() == Some(lot))
             && (filters.site.is_empty() || filters.site == own.record.site);
         let raised = if is_asked {
-            let unverified = record::examine(&own.record, own.recorded_at).unverified;
+            let unverified = examine(&own.record, own.recorded_at).unverified;
             flags::flags(&own.record, unverified, own.recorded_at)
         } else {
             Vec::new()

@@ -1,15 +1,11 @@
 //! Which entries are about what: the facts of a subject, the patients of a site, who signed which version
 //! of a consent. Says where to look; what the entries say, and what follows from it, is for others.
 //!
-//! A correction is about all that its target is about, and a record and its corrections are also about what
-//! the record is about as corrected: a corrected lot number makes it one about that lot. So an entry may
-//! bring an earlier one to a group. What corrections have brought so far is posted under the entry that they
-//! correct in the end, where the next correction of it finds it.
+//! A correction is about all that the record is about which it corrects in the end, and about what that
+//! record is about by it: a corrected lot number makes it one about that lot. No entry is posted for another:
+//! who finds a correction without its record asks for the trail, which is the record and its corrections.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::NaiveDate;
 
@@ -93,9 +89,6 @@ pub trait Earlier {
     fn read(&self, index: Index) -> Result<Fact, Self::Error>;
 }
 
-/// Groups with the entries that are brought to them.
-type Brings = BTreeSet<(Vec<u8>, Index)>;
-
 /// The index of what entries are about. One thread inserts and keeps it up; any may ask.
 #[derive(Debug)]
 pub struct FactIndex(Postings);
@@ -115,8 +108,8 @@ impl FactIndex {
         self.0.watermark()
     }
 
-    /// Inserts what the next entry brings. A correction that was recorded before its target brings nothing to
-    /// it.
+    /// Inserts what the next entry is about. A correction that was recorded before its target takes nothing
+    /// from it.
     ///
     /// # Errors
     /// The store's, and those of `earlier`.
@@ -127,8 +120,8 @@ impl FactIndex {
         posts: Posts,
         earlier: &E,
     ) -> Result<(), E::Error> {
-        let brings = self.brings(store, index, posts, earlier)?;
-        self.0.insert(index, brings);
+        let groups = self.all_groups(store, index, posts, earlier)?;
+        self.0.insert(index, groups);
         Ok(())
     }
 
@@ -144,121 +137,88 @@ impl FactIndex {
         earlier: &E,
         tally: &mut Tally,
     ) -> Result<(), E::Error> {
-        for (mut posting, index) in self.brings(store, index, posts, earlier)? {
+        for mut posting in self.all_groups(store, index, posts, earlier)? {
             posting.extend_from_slice(&index.value().to_be_bytes());
             tally.add(&posting);
         }
         Ok(())
     }
 
-    fn brings<E: Earlier>(
+    /// Every group of an entry: its own, and those of a correction by what it corrects.
+    fn all_groups<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
         posts: Posts,
         earlier: &E,
-    ) -> Result<Brings, E::Error> {
-        let Posts { groups, target } = posts;
-        let first = match target {
-            Some(target) => self.first_of(store, index, &target, earlier)?,
+    ) -> Result<BTreeSet<Vec<u8>>, E::Error> {
+        let Posts { mut groups, target } = posts;
+        let target = match target {
+            Some(target) => earlier.find(&target, index)?,
             None => None,
         };
-        match first {
-            Some(first) => self.brings_to(store, index, &groups, first, earlier),
-            None => Ok(groups.into_iter().map(|group| (group, index)).collect()),
-        }
-    }
-
-    /// The entry that a correction of this target corrects in the end, if all on the way to it came before.
-    fn first_of<E: Earlier>(
-        &self,
-        store: &dyn Store,
-        index: Index,
-        target: &[u8; 16],
-        earlier: &E,
-    ) -> Result<Option<Index>, E::Error> {
-        let Some(target) = earlier.find(target, index)? else {
-            return Ok(None);
+        let Some(target) = target else {
+            return Ok(groups);
         };
-        let record = earlier.read(target)?.record;
-        if corrected(&record).is_none() {
-            return Ok(Some(target));
-        }
-        let end = TreeSize::new(index.value());
-        let first = self.0.indexes(store, &group::first_of(target), end)?;
-        Ok(first.first().copied())
-    }
-
-    /// What a correction with groups of its own brings to itself, to the entry that it corrects in the end
-    /// and to that entry's other corrections.
-    fn brings_to<E: Earlier>(
-        &self,
-        store: &dyn Store,
-        index: Index,
-        own: &BTreeSet<Vec<u8>>,
-        first: Index,
-        earlier: &E,
-    ) -> Result<Brings, E::Error> {
         let before = TreeSize::new(index.value());
-        let corrections = self
-            .0
-            .indexes(store, &group::corrections_of(first), before)?;
-        let mut trail: Vec<Index> = vec![first];
-        trail.extend(corrections);
+        let is_correction = corrected(&earlier.read(target)?.record).is_some();
+        let trail = if is_correction {
+            self.trail(store, target, before)?
+        } else {
+            self.trail_of(store, target, before)?
+        };
+        let Some(&first) = trail.first() else {
+            return Ok(groups);
+        };
         let facts = trail.iter().chain([&index]);
         let facts: Vec<Arc<Fact>> = facts
             .map(|&index| Ok(Arc::new(earlier.read(index)?)))
             .collect::<Result<_, E::Error>>()?;
 
-        let (to_first, to_corrections) = (
-            group::brought_to(first),
-            group::brought_to_corrections_of(first),
-        );
-        let mut of_all: BTreeSet<Vec<u8>> = facts
-            .first()
-            .map_or_else(BTreeSet::new, |fact| groups_of(&fact.record));
-        of_all.extend(self.brought(store, &to_first, before)?.into_keys());
-        let of_corrections = self.brought(store, &to_corrections, before)?;
-
-        let mut brings = Brings::new();
-        for group in groups_as_corrected(&facts) {
-            if of_all.contains(&group) {
-                continue;
-            }
-            // From the correction that brought it on, all corrections are there already.
-            let since = of_corrections.get(&group).copied().unwrap_or(index);
-            let missing = trail.iter().filter(|&&index| index < since);
-            brings.extend(missing.map(|&index| (group.clone(), index)));
-            brings.insert(([to_first.as_slice(), &group].concat(), index));
-            of_all.insert(group);
-        }
-        for group in own.iter().filter(|&group| !of_all.contains(group)) {
-            if !of_corrections.contains_key(group) {
-                brings.insert(([to_corrections.as_slice(), group].concat(), index));
-            }
-        }
-        let about = of_all.iter().chain(of_corrections.keys()).chain(own);
-        brings.extend(about.map(|about| (group::corrected(about), index)));
-        brings.insert((group::corrections_of(first), index));
-        brings.insert((group::first_of(index), first));
-        Ok(brings)
+        let of_first = facts.first().map(|fact| groups_of(&fact.record));
+        let of_first = of_first.unwrap_or_default();
+        let by_correction = groups_as_corrected(&facts);
+        groups.extend(by_correction.difference(&of_first).cloned());
+        groups.extend(of_first.iter().map(|group| group::corrected(group)));
+        groups.insert(group::corrections_of(first));
+        groups.insert(group::first_of(index, first));
+        Ok(groups)
     }
 
-    /// The groups that were brought to an entry, or to its corrections, and by which correction.
-    fn brought(
+    /// The entry that a correction corrects in the end, and that entry's corrections below `size`, in order.
+    /// Empty if it was not there yet when the correction was recorded.
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a run is.
+    pub fn trail(
         &self,
         store: &dyn Store,
-        start: &[u8],
-        before: TreeSize,
-    ) -> Result<BTreeMap<Vec<u8>, Index>, ViewError> {
-        let end = group::end_of(start);
-        let brought = self.0.groups(store, start, &end, before, usize::MAX)?;
-        let plain = |(of, index): (Vec<u8>, Index)| Some((group::brought(&of)?.to_vec(), index));
-        Ok(brought.into_iter().filter_map(plain).collect())
+        correction: Index,
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let start = group::firsts_of(correction);
+        let end = group::end_of(&start);
+        let firsts = self.0.groups(store, &start, &end, size, 1)?;
+        match firsts.first().and_then(|group| group::first(group)) {
+            Some(first) => self.trail_of(store, first, size),
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// The entries below `size` that are about a subject, in order; some perhaps only by a correction that
-    /// is not below.
+    fn trail_of(
+        &self,
+        store: &dyn Store,
+        first: Index,
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let group = group::corrections_of(first);
+        let mut trail = vec![first];
+        trail.extend(self.0.indexes(store, &group, size)?);
+        Ok(trail)
+    }
+
+    /// The entries below `size` that are about a subject, in order; of a record that became so by corrections,
+    /// only the corrections.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
@@ -288,7 +248,7 @@ impl FactIndex {
         let groups = self.0.groups(store, &start, end, size, limit)?;
         Ok(groups
             .iter()
-            .filter_map(|(one, _)| group::subject(one))
+            .filter_map(|one| group::subject(one))
             .collect())
     }
 
@@ -313,10 +273,7 @@ impl FactIndex {
         };
         let end = group::end_of(&of_site);
         let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        Ok(groups
-            .iter()
-            .filter_map(|(one, _)| group::placed(one))
-            .collect())
+        Ok(groups.iter().filter_map(|one| group::placed(one)).collect())
     }
 
     /// Which versions of a consent family the patients after one have signed at a site, by entries below
@@ -340,15 +297,12 @@ impl FactIndex {
         };
         let end = group::end_of(&at_site);
         let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        let mut signed: Vec<Signed> = groups
-            .iter()
-            .filter_map(|(one, _)| group::signed(one))
-            .collect();
-        if let (Some((group, _)), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
+        let mut signed: Vec<Signed> = groups.iter().filter_map(|one| group::signed(one)).collect();
+        if let (Some(group), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
             let of_patient = group::signatures_of(family, site, patient);
             let (rest, end) = (group::end_of(group), group::end_of(&of_patient));
             let rest = self.0.groups(store, &rest, &end, tree, usize::MAX)?;
-            signed.extend(rest.iter().filter_map(|(one, _)| group::signed(one)));
+            signed.extend(rest.iter().filter_map(|one| group::signed(one)));
         }
         Ok(signed)
     }
@@ -483,7 +437,11 @@ mod tests {
         }
 
         fn about(&self, subject: &Subject, size: TreeSize) -> Vec<u64> {
-            let about = self.index.about(&self.store, subject, size).unwrap();
+            let mut about = BTreeSet::new();
+            for index in self.index.about(&self.store, subject, size).unwrap() {
+                about.insert(index);
+                about.extend(self.index.trail(&self.store, index, size).unwrap());
+            }
             about.into_iter().map(Index::value).collect()
         }
 
@@ -681,7 +639,7 @@ mod tests {
         assert_eq!(expected.differs(&have), None);
         // The entry is told, but not posted.
         bench.records.push(record(40, "P-1", registered()));
-        bench.index.0.insert(Index::new(40), Brings::new());
+        bench.index.0.insert(Index::new(40), []);
         let (expected, have) = bench.tallies();
         assert!(expected.differs(&have).is_some());
         assert_eq!(expected.differs_at(&have), Some(Index::new(40)));

@@ -7,9 +7,7 @@
 //! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
 //! | `21` | family, site, patient, `01`, version | are signatures of the version |
 //! | `30` | index (8) of an entry | correct it, also through other corrections |
-//! | `31` | index (8) of a correction | is the entry that it corrects in the end |
-//! | `32` | index (8) of an entry, a group | brought the group to the entry's corrections |
-//! | `33` | index (8) of an entry, a group | brought the group to the entry, as corrected |
+//! | `31` | index (8) of a correction, index (8) of an entry | is the correction, and corrects the entry in the end |
 //!
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
 
@@ -36,8 +34,6 @@ const PLACED: u8 = 0x20;
 const SIGNED: u8 = 0x21;
 const CORRECTIONS: u8 = 0x30;
 const FIRST: u8 = 0x31;
-const OF_CORRECTIONS: u8 = 0x32;
-const AS_CORRECTED: u8 = 0x33;
 
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
@@ -45,14 +41,9 @@ const DONATION_MATERIAL: u8 = 0x02;
 const CORRECTION_OF_SIGNATURE: u8 = 0x00;
 const SIGNATURE: u8 = 0x01;
 
-/// A group that corrections brought is behind the index of the entry that they correct.
-const BROUGHT_BYTES: usize = 9;
-
-/// Longer than what any checked record names: a family (64), a site (13), a patient (64) and a version (32).
-const PLAIN_BYTES_MAX: usize = GROUP_BYTES_MAX - BROUGHT_BYTES;
-
-/// A group longer than that is cut there, and its hash takes the place of the rest.
-const CUT_BYTES: usize = PLAIN_BYTES_MAX - 32;
+/// A group that is too long is cut there, and its hash takes the place of the rest. What a checked record
+/// names is shorter: a family (64), a site (13), a patient (64) and a version (32) at most.
+const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
 
 /// That a patient signed a version of a consent family at a site, or that a signature was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +88,7 @@ impl Bytes {
     }
 
     fn done(mut self) -> Vec<u8> {
-        if PLAIN_BYTES_MAX < self.0.len() {
+        if GROUP_BYTES_MAX < self.0.len() {
             let hash: [u8; 32] = Sha256::digest(&self.0).into();
             self.0.truncate(CUT_BYTES);
             self.0.extend_from_slice(&hash);
@@ -234,24 +225,22 @@ pub(super) fn corrections_of(index: Index) -> Vec<u8> {
     numbered(CORRECTIONS, index)
 }
 
-/// The entry that a correction corrects in the end.
-pub(super) fn first_of(correction: Index) -> Vec<u8> {
+/// That a correction corrects an entry in the end.
+pub(super) fn first_of(correction: Index, first: Index) -> Vec<u8> {
+    let mut group = firsts_of(correction);
+    group.extend_from_slice(&first.value().to_be_bytes());
+    group
+}
+
+/// What the group of an entry that a correction corrects in the end begins with.
+pub(super) fn firsts_of(correction: Index) -> Vec<u8> {
     numbered(FIRST, correction)
 }
 
-/// What corrections brought to each other, but not to the entry itself: groups begin so.
-pub(super) fn brought_to_corrections_of(index: Index) -> Vec<u8> {
-    numbered(OF_CORRECTIONS, index)
-}
-
-/// What corrections brought to the entry: groups begin so.
-pub(super) fn brought_to(index: Index) -> Vec<u8> {
-    numbered(AS_CORRECTED, index)
-}
-
-/// What was brought.
-pub(super) fn brought(group: &[u8]) -> Option<&[u8]> {
-    group.get(BROUGHT_BYTES..)
+/// The entry that is corrected in the end.
+pub(super) fn first(group: &[u8]) -> Option<Index> {
+    let (_, first) = group.split_last_chunk()?;
+    Some(Index::new(u64::from_be_bytes(*first)))
 }
 
 fn numbered(kind: u8, index: Index) -> Vec<u8> {
@@ -369,14 +358,11 @@ mod tests {
             of_subject(&Subject::Patient(patient))
         });
         assert_ne!(one, other);
-        assert_eq!(one.len(), PLAIN_BYTES_MAX);
+        assert_eq!(one.len(), GROUP_BYTES_MAX);
         assert_eq!(subject(&one), None);
-        let longest = "p".repeat(PLAIN_BYTES_MAX - 3);
+        let longest = "p".repeat(GROUP_BYTES_MAX - 3);
         let whole = of_subject(&Subject::Patient(longest.clone()));
         assert_eq!(subject(&whole), Some(Subject::Patient(longest)));
-        let longest = [brought_to(Index::new(u64::MAX)), whole.clone()].concat();
-        assert_eq!(longest.len(), GROUP_BYTES_MAX);
-        assert_eq!(brought(&longest), Some(whole.as_slice()));
     }
 
     #[test]
@@ -401,6 +387,14 @@ mod tests {
         for cut in 0..signature.len() {
             assert_eq!(signed(&signature[..cut]), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_is_corrected_in_the_end_comes_back() {
+        let [correction, entry] = [258, 7].map(Index::new);
+        let group = first_of(correction, entry);
+        assert!(group.starts_with(&firsts_of(correction)));
+        assert_eq!(first(&group), Some(entry));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An ordered set of postings that only grows: which entries belong to what.
 //!
 //! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
-//! an entry (8 bytes). Each is inserted once, with the entry that brings it or a later one. The newest are in memory; the others lie in sorted runs of
+//! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
 //! packed blocks, addressed by their first posting, four small runs merged into a larger one in steps
 //! between commits. A step is as large as what was inserted asks for: every posting pays for eight to be
 //! merged, and passes through fewer levels than that. A run has a [`Filter`] of its groups, read when it is
@@ -65,7 +65,7 @@ struct State {
     /// How many postings that is.
     recent_count: usize,
     runs: Vec<Arc<Run>>,
-    /// What entries below bring is in the runs.
+    /// The postings of entries below are in the runs.
     watermark: u64,
     /// One past the last entry that was inserted.
     end: u64,
@@ -159,18 +159,15 @@ impl Postings {
         TreeSize::new(self.read().watermark)
     }
 
-    /// Inserts what the next entry brings: groups, each with the entry that is now of it, which may be an
-    /// earlier one.
-    pub(super) fn insert(&self, next: Index, brings: impl IntoIterator<Item = (Vec<u8>, Index)>) {
+    /// Inserts the postings of the next entry, one for each group.
+    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Vec<u8>>) {
         let mut state = self.write();
-        for (group, index) in brings {
-            let indexes = state.recent.entry(group).or_default();
-            let at = indexes.partition_point(|&before| before < index.value());
-            indexes.insert(at, index.value());
+        for group in groups {
+            state.recent.entry(group).or_default().push(index.value());
             state.recent_count += 1;
             state.unpaid += 1;
         }
-        state.end = next.value() + 1;
+        state.end = index.value() + 1;
     }
 
     /// The entries of a group below `end`, in order.
@@ -205,7 +202,7 @@ impl Postings {
     }
 
     /// The groups from `start` up to, and without, `end` that have an entry below `size`: the first `limit`
-    /// of them, in order, each with its first entry.
+    /// of them, in order.
     pub(super) fn groups(
         &self,
         store: &dyn Store,
@@ -213,7 +210,7 @@ impl Postings {
         end: &[u8],
         size: TreeSize,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Index)>, ViewError> {
+    ) -> Result<Vec<Vec<u8>>, ViewError> {
         let mut found = Vec::new();
         let mut start = start.to_vec();
         while found.len() < limit {
@@ -682,11 +679,10 @@ fn postings_of(recent: &Recent, mut take: impl FnMut(&[u8])) {
     }
 }
 
-fn known(groups: Vec<(Vec<u8>, u64)>, size: TreeSize) -> impl Iterator<Item = (Vec<u8>, Index)> {
-    let known = groups
-        .into_iter()
-        .filter(move |(_, first)| *first < size.value());
-    known.map(|(group, first)| (group, Index::new(first)))
+fn known(groups: Vec<(Vec<u8>, u64)>, size: TreeSize) -> impl Iterator<Item = Vec<u8>> {
+    let known = groups.into_iter();
+    let known = known.filter(move |(_, first)| *first < size.value());
+    known.map(|(group, _)| group)
 }
 
 fn posting(group: &[u8], index: u64) -> Vec<u8> {
@@ -858,11 +854,6 @@ mod tests {
         [often, seldom].map(String::into_bytes).to_vec()
     }
 
-    fn brings(index: u64) -> impl Iterator<Item = (Vec<u8>, Index)> {
-        let of = Index::new(index);
-        groups(index).into_iter().map(move |group| (group, of))
-    }
-
     /// The set and what it should hold.
     struct Bench {
         store: MemoryStore,
@@ -884,7 +875,7 @@ mod tests {
 
         fn insert(&mut self, entries: u64) {
             for index in self.next..self.next + entries {
-                self.postings.insert(Index::new(index), brings(index));
+                self.postings.insert(Index::new(index), groups(index));
                 for group in groups(index) {
                     self.model.entry(group).or_default().push(index);
                 }
@@ -901,7 +892,7 @@ mod tests {
             self.store = store;
             self.postings = Postings::with_recent(&self.store, RECENT).unwrap();
             for index in self.postings.watermark().value()..self.next {
-                self.postings.insert(Index::new(index), brings(index));
+                self.postings.insert(Index::new(index), groups(index));
             }
         }
 
@@ -1072,11 +1063,7 @@ mod tests {
                     if page.is_empty() {
                         break;
                     }
-                    let groups = page.into_iter().map(|(group, index)| {
-                        assert_eq!(index.value(), first(&group));
-                        group
-                    });
-                    found.extend(groups);
+                    found.extend(page);
                 }
                 assert_eq!(found, expected, "pages of {limit} below {size}");
             }
@@ -1085,8 +1072,7 @@ mod tests {
             .postings
             .groups(&bench.store, b"a2", b"a5", ALL, 9)
             .unwrap();
-        let expected = [2_u64, 3, 4].map(|n| (format!("a{n}").into_bytes(), Index::new(n)));
-        assert_eq!(some, expected);
+        assert_eq!(some, [b"a2", b"a3", b"a4"]);
     }
 
     #[test]

@@ -350,6 +350,109 @@ fn an_export_is_verified_and_a_changed_one_refused() {
     check(&["verify", &from_data, "--key", &key], FINE);
 }
 
+/// Asks a ledger that holds the CAR-T history, in each of the three forms: what is wanted stands in the tables,
+/// in the CSV, and the JSON has the field.
+fn check_question(url: &str, question: &[&str], wanted: &[&str], field: &str) {
+    let to = ["--server", url, "--actor", "administrator"];
+    let table = check(&[question, &to].concat(), FINE);
+    let csv = check(&[question, &to, &["--csv"]].concat(), FINE);
+    for wanted in wanted {
+        assert!(table.contains(wanted), "{wanted} is not in\n{table}");
+        assert!(csv.contains(wanted), "{wanted} is not in\n{csv}");
+    }
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.starts_with("list,") && columns > 1, "{csv}");
+    let json = check(&[question, &to, &["--json"]].concat(), FINE);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["answered"]["asOf"].is_string(), "{json}");
+    assert!(!json[field].as_array().unwrap().is_empty(), "{json}");
+    assert_eq!(json["nextPageToken"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_questions_are_answered_as_tables_csv_and_json() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let url = server.url();
+    let history = ledger.write("history.ndjson", HISTORY);
+    let to = ["--server", &url, "--actor", "administrator"];
+    check(&[&["import", &history], to.as_slice()].concat(), FINE);
+
+    let recall_day = ["--as-of", "2025-08-14"];
+    let of_lot = ["trace", "lot", "LV-B", "--gtin", "09521123450028"];
+    let reached = [
+        "DP-006B",
+        "P2",
+        "DECEASED",
+        "LOST_TO_FOLLOW_UP",
+        "DP-007",
+        "QUARANTINED",
+    ];
+    check_question(
+        &url,
+        &[of_lot.as_slice(), &recall_day].concat(),
+        &reached,
+        "administrations",
+    );
+    let of_recall = ["trace", "recall", "RCL-2025-01"];
+    check_question(
+        &url,
+        &[of_recall.as_slice(), &recall_day].concat(),
+        &reached,
+        "materials",
+    );
+    let made_from = ["DP-006B", "LV-B", "Z000122000006", "DONATION", "DP-006A"];
+    check_question(&url, &["trace", "patient", "P6"], &made_from, "ancestors");
+    check_question(
+        &url,
+        &["trace", "sample", "SMP-054"],
+        &["P6", "DP-006B", "assay_result"],
+        "tubes",
+    );
+    let of_coi = ["trace", "coi", "CHZ000122000006"];
+    check_question(
+        &url,
+        &of_coi,
+        &["MISMATCH", "DP-006B", "administration"],
+        "links",
+    );
+    let from = ["trace", "donation", "Z000122000006"];
+    check_question(&url, &from, &["DP-006A", "DP-006B", "P6"], "materials");
+    let mismatch = ["deviations", "--code", "COI_VERIFICATION_MISMATCH"];
+    check_question(&url, &mismatch, &["CRITICAL", "DP-006B"], "rows");
+
+    let known = |known_at: &str| {
+        let deviations = [
+            "deviations",
+            "--severity",
+            "critical",
+            "--known-at",
+            known_at,
+        ];
+        check(&[deviations.as_slice(), &to].concat(), FINE)
+    };
+    assert!(known("16").contains("known from the first 16 entries, as corrected"));
+    assert!(known("16").contains("deviations: none"));
+    assert!(known("2000-01-01T00:00:00Z").contains("the first 0 entries"));
+
+    for (wrong, code) in [
+        (["trace", "patient", "P99", "--as-recorded"], NO),
+        (["trace", "patient", "P6", "--known-at=noon"], NO),
+        (["trace", "patient", "P6", "--as-of=2025-02-30"], NO),
+        (["trace", "patient", "P6", "--known-at=9999"], NO),
+        (
+            ["deviations", "--severity", "awful", "--json"],
+            COULD_NOT_TELL,
+        ),
+        (
+            ["deviations", "--csv", "--json", "--as-recorded"],
+            COULD_NOT_TELL,
+        ),
+    ] {
+        check(&[wrong.as_slice(), &to].concat(), code);
+    }
+}
+
 #[test]
 fn an_import_that_is_interrupted_is_finished_by_repeating_it() {
     let ledger = Ledger::create();

@@ -10,11 +10,9 @@ use crate::{
     rules::{
         catalogue::{Catalogue, ConsentVersion},
         cohort::concerns,
-        follow_up::consents::Consents,
         patient::Patient,
         question::Seen,
     },
-    tlog::Index,
 };
 
 /// What is wrong with a signature.
@@ -218,17 +216,6 @@ impl Signatures {
             }
         }
         self.sets.sort_by_key(|set| (set.on, set.ordinal));
-    }
-}
-
-impl Consents for Signatures {
-    fn given_on(&self, version: &pb::ConsentVersionKey, by: NaiveDate) -> Option<NaiveDate> {
-        self.valid(version, by).map(|set| set.on)
-    }
-
-    fn is_valid(&self, signature: Index) -> bool {
-        let mut all = self.all.iter();
-        all.any(|one| one.said.index == signature && one.faults.is_empty())
     }
 }
 

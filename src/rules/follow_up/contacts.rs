@@ -7,7 +7,6 @@ use super::{
     Why,
     obligations::{Followed, Obligation, What},
     slots::{Held, Slots},
-    visits,
 };
 use crate::{
     pb::{SlotKind, record::Kind},
@@ -37,7 +36,7 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Slots<'a> {
 }
 
 fn yearly(followed: &Followed<'_>) -> Option<Obligation> {
-    let until = visits::intensive_until(followed)?;
+    let until = followed.course.intensive_until()?;
     if followed.on <= until {
         return None;
     }

@@ -2,7 +2,6 @@
 //! what is open, and what a period came to. Pure; days come in as arguments. What a row means to a patient, a
 //! site or a regulator is theirs to say.
 
-pub mod consents;
 mod contacts;
 pub mod obligations;
 pub mod period;

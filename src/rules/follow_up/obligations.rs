@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 
 use super::{
-    Why,
-    consents::Consents,
-    contacts,
+    Why, contacts,
     period::{Course, Period, decisions_of},
     samples,
     specimens::Specimens,
@@ -21,7 +19,9 @@ use crate::{
         WithdrawalScope,
     },
     record::format::parse_civil_date,
-    rules::{catalogue::Catalogue, patient::Patient, question::Seen},
+    rules::{
+        catalogue::Catalogue, consent::signatures::Signatures, patient::Patient, question::Seen,
+    },
 };
 
 /// What is owed. A patient has at most one open row of each.
@@ -92,7 +92,7 @@ pub struct Obligation {
 pub(super) struct Followed<'a> {
     pub(super) patient: &'a Patient,
     pub(super) catalogue: &'a Catalogue,
-    pub(super) consents: &'a dyn Consents,
+    pub(super) signatures: &'a Signatures,
     pub(super) course: &'a Course,
     pub(super) specimens: &'a Specimens<'a>,
     pub(super) on: NaiveDate,
@@ -102,7 +102,7 @@ pub(super) struct Followed<'a> {
 pub fn open(
     patient: &Patient,
     catalogue: &Catalogue,
-    consents: &dyn Consents,
+    signatures: &Signatures,
     period: &Period,
     on: NaiveDate,
 ) -> Vec<Obligation> {
@@ -112,7 +112,7 @@ pub fn open(
         let followed = Followed {
             patient,
             catalogue,
-            consents,
+            signatures,
             course,
             specimens: &specimens,
             on,
@@ -275,7 +275,7 @@ impl Followed<'_> {
         version: &crate::rules::catalogue::PlanVersion,
     ) -> Option<pb::ConsentVersionKey> {
         let consent = super::period::linked_consent(self.catalogue, version)?;
-        let given = self.consents.given_on(&consent, self.on);
+        let given = self.signatures.valid(&consent, self.on);
         given.is_none().then_some(consent)
     }
 }

@@ -7,8 +7,7 @@ use chrono::{Days, NaiveDate};
 
 use super::{
     Why,
-    consents::Consents,
-    plan::{self, Parameter, Plan, Source},
+    plan::{self, Parameter, Parameters, Plan, Source},
     specimens::Specimens,
 };
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     rules::{
         catalogue::{Activation, Catalogue, PlanVersion, Product},
         cohort::concerns,
+        consent::signatures::{Set, Signatures},
         patient::Patient,
         question::Seen,
     },
@@ -64,6 +64,8 @@ pub struct Period {
 pub struct Course {
     /// The product.
     pub product_id: String,
+    /// The day on which it was first given.
+    pub first: NaiveDate,
     /// The day that everything is reckoned from.
     pub anchor: NaiveDate,
     /// The day from which the patient has been followed: of the last enrolment that began a follow-up.
@@ -132,7 +134,7 @@ impl Period {
     pub fn of(
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &dyn Consents,
+        signatures: &Signatures,
         on: NaiveDate,
     ) -> Self {
         let mut products: Vec<&Product> = Vec::new();
@@ -146,7 +148,7 @@ impl Period {
         }
         let courses: Vec<Course> = products
             .into_iter()
-            .filter_map(|product| Course::of(patient, catalogue, consents, product, on))
+            .filter_map(|product| Course::of(patient, catalogue, signatures, product, on))
             .collect();
         // The strictest wins: who is followed for one product is followed.
         let status = courses.iter().map(|course| course.status).max();
@@ -175,7 +177,7 @@ impl Course {
     fn of(
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &dyn Consents,
+        signatures: &Signatures,
         product: &Product,
         on: NaiveDate,
     ) -> Option<Self> {
@@ -186,7 +188,9 @@ impl Course {
         let first = given.first()?.on;
         let versions = plan::followed(patient, catalogue, product_id, on).unwrap_or_default();
         let changes: Vec<Change<'_>> = (0..versions.len())
-            .filter_map(|at| Change::of((patient, catalogue, consents), versions, at, (first, on)))
+            .filter_map(|at| {
+                Change::of((patient, catalogue, signatures), versions, at, (first, on))
+            })
             .collect();
 
         let mut turns: Vec<(NaiveDate, Turn<'_>)> = Vec::new();
@@ -210,6 +214,15 @@ impl Course {
             walk.take(day, turn);
         }
         Some(walk.course(on))
+    }
+
+    /// The last day of the intensive period.
+    pub fn intensive_until(&self) -> Option<NaiveDate> {
+        let months = match &self.plan {
+            Some(plan) => plan.parameters.intensive_months.value,
+            None => Parameters::default().intensive_months.value,
+        };
+        add_months(self.anchor, months)
     }
 
     /// The amendments for which the patient is to be recontacted: the old end has held (R-A2, R-A3).
@@ -366,7 +379,7 @@ struct Change<'a> {
     effective: NaiveDate,
     /// From when the site has it in force.
     in_force: NaiveDate,
-    signed: Option<NaiveDate>,
+    signed: Option<&'a Set>,
     deadline: Option<NaiveDate>,
     declined: Option<NaiveDate>,
 }
@@ -374,7 +387,7 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     /// What a version of the plan means for a patient; none where the patient's site does not have it.
     fn of(
-        (patient, catalogue, consents): (&Patient, &'a Catalogue, &dyn Consents),
+        (patient, catalogue, signatures): (&Patient, &'a Catalogue, &'a Signatures),
         versions: &'a [PlanVersion],
         at: usize,
         (first, on): (NaiveDate, NaiveDate),
@@ -401,7 +414,7 @@ impl<'a> Change<'a> {
         let deadline = consent_version
             .zip(explained)
             .and_then(|(version, from)| deadline(version.document(), from, patient));
-        let signed = consent.as_ref().and_then(|key| consents.given_on(key, on));
+        let signed = consent.as_ref().and_then(|key| signatures.valid(key, on));
         let declined = consent.as_ref().and_then(|key| declined(patient, key, on));
         Some(Self {
             version,
@@ -421,7 +434,7 @@ impl<'a> Change<'a> {
 
     /// From when it holds for the patient: in force, and consented to.
     fn holds(&self) -> Option<NaiveDate> {
-        Some(self.signed?.max(self.in_force).max(self.effective))
+        Some(self.signed?.on.max(self.in_force).max(self.effective))
     }
 
     /// Whether its signature may still be waited for.
@@ -445,7 +458,7 @@ impl Pending<'_> {
     fn keeps_open(&self, day: NaiveDate) -> bool {
         let change = self.change;
         // Signed in time, and waiting for the plan to be in force.
-        let signed = change.signed.filter(|signed| change.is_awaited(*signed));
+        let signed = change.signed.filter(|set| change.is_awaited(set.on));
         let waits = signed.and(change.holds()).is_some_and(|holds| day <= holds);
         self.was_open
             && self.is_longer
@@ -700,10 +713,8 @@ impl<'a> Walk<'a> {
         self.pending
             .retain(|one| one.given.is_some() || ordinal < one.change.ordinal());
         self.why.merge(&Why::by("R-A1").on(&change.version.said));
-        for (fact, signed) in self.patient.of_kind(pick!(ConsentSigned)) {
-            if Some(fact.on) == change.signed && signed.version == change.consent {
-                self.why.add(fact);
-            }
+        for said in change.signed.iter().flat_map(|set| &set.said) {
+            self.why.add(said);
         }
     }
 
@@ -816,6 +827,7 @@ impl<'a> Walk<'a> {
             state: one.state(completed, on),
         });
         Course {
+            first: self.first,
             anchor: self.anchor(),
             begun: self.begun.unwrap_or(self.first),
             plan: Plan::in_force(self.patient, self.catalogue, &product_id, on),

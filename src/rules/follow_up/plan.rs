@@ -105,6 +105,39 @@ impl Default for Parameters {
 }
 
 impl Parameters {
+    /// The numbers by name, as the fields of `PlanParameters` are called; not the length of the follow-up, which
+    /// is a patient's own.
+    pub fn numbers(&self) -> Vec<(&'static str, &Parameter<u32>)> {
+        let mut numbers = vec![
+            ("intensive_months", &self.intensive_months),
+            ("visit_window_days", &self.visit_window_days),
+            ("contact_interval_months", &self.contact_interval_months),
+            (
+                "sample_interval_months_first_years",
+                &self.sample_interval_months_first_years,
+            ),
+            ("sample_first_years_months", &self.sample_first_years_months),
+            (
+                "sample_interval_months_after",
+                &self.sample_interval_months_after,
+            ),
+            ("clone_retest_months", &self.clone_retest_months),
+            (
+                "intensified_interval_months",
+                &self.intensified_interval_months,
+            ),
+            ("undetectable_results", &self.undetectable_results),
+            ("rcl_test_days", &self.rcl_test_days),
+        ];
+        let may = [
+            ("visit_interval_months", &self.visit_interval_months),
+            ("signal_action_days", &self.signal_action_days),
+        ];
+        let said = may.into_iter();
+        numbers.extend(said.filter_map(|(name, number)| Some((name, number.as_ref()?))));
+        numbers
+    }
+
     /// What a version says takes the place of what was said before.
     fn take(&mut self, version: &PlanVersion) {
         let Some(said) = &version.plan.parameters else {

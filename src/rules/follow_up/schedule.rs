@@ -5,7 +5,6 @@
 use chrono::NaiveDate;
 
 use super::{
-    consents::Consents,
     contacts, obligations,
     obligations::{Followed, Obligation, What},
     period::{Course, Period},
@@ -16,7 +15,10 @@ use super::{
 };
 use crate::{
     pb::{ConsentVersionKey, VisitBlockKind},
-    rules::{catalogue::Catalogue, fact::Fact, patient::Patient, question::Seen},
+    rules::{
+        catalogue::Catalogue, consent::signatures::Signatures, fact::Fact, patient::Patient,
+        question::Seen,
+    },
     tlog::Index,
 };
 
@@ -97,13 +99,13 @@ impl Schedule {
     pub fn of(
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &dyn Consents,
+        signatures: &Signatures,
         on: NaiveDate,
     ) -> Self {
-        let period = Period::of(patient, catalogue, consents, on);
+        let period = Period::of(patient, catalogue, signatures, on);
         let specimens = Specimens::of(patient);
         let mut schedule = Self {
-            open: obligations::open(patient, catalogue, consents, &period, on),
+            open: obligations::open(patient, catalogue, signatures, &period, on),
             period,
             planned: Vec::new(),
             taken: Vec::new(),
@@ -115,7 +117,7 @@ impl Schedule {
             let followed = Followed {
                 patient,
                 catalogue,
-                consents,
+                signatures,
                 course,
                 specimens: &specimens,
                 on,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
-    consents::Signed,
     obligations::{self, Obligation},
     period::Period,
+    schedule::Schedule,
 };
 use crate::{
     pb::{self, record::Kind},
@@ -16,6 +16,7 @@ use crate::{
     rules::{
         book::Book,
         catalogue::Catalogue,
+        consent::signatures::Signatures,
         dossier::Dossier,
         fact::{Fact, Facts as _, Subject, event_day},
         patient::Patient,
@@ -161,7 +162,7 @@ impl Story {
         }
     }
 
-    /// A patient who is registered, consents to version 1, is treated and enrolled on one day.
+    /// A patient who is registered, signatures to version 1, is treated and enrolled on one day.
     pub(super) fn patient(&mut self, patient: &str, on: &str) {
         self.tell(
             on,
@@ -289,9 +290,15 @@ impl Story {
 
     pub(super) fn open_as(&self, patient: &str, question: &Question) -> Vec<Obligation> {
         let (patient, catalogue) = self.asked_as(patient, question);
-        let consents = Signed::of(&patient, &catalogue);
-        let period = Period::of(&patient, &catalogue, &consents, question.as_of);
-        obligations::open(&patient, &catalogue, &consents, &period, question.as_of)
+        let signatures = Signatures::of(&patient, &catalogue);
+        let period = Period::of(&patient, &catalogue, &signatures, question.as_of);
+        obligations::open(&patient, &catalogue, &signatures, &period, question.as_of)
+    }
+
+    pub(super) fn schedule(&self, patient: &str, as_of: &str) -> Schedule {
+        let (patient, catalogue) = self.asked(patient, as_of);
+        let signatures = Signatures::of(&patient, &catalogue);
+        Schedule::of(&patient, &catalogue, &signatures, day(as_of))
     }
 
     pub(super) fn period(&self, patient: &str, as_of: &str) -> Period {
@@ -299,7 +306,7 @@ impl Story {
         Period::of(
             &patient,
             &catalogue,
-            &Signed::of(&patient, &catalogue),
+            &Signatures::of(&patient, &catalogue),
             day(as_of),
         )
     }

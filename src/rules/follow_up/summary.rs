@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use super::{
-    consents::Consents, contacts::is_contact, period::Period, schedule::Schedule, slots::SlotState,
+    contacts::is_contact, period::Period, schedule::Schedule, slots::SlotState,
     specimens::Specimens,
 };
 use crate::{
     pb::{Finding, SamplePurpose, WithdrawalScope, record::Kind},
     rules::{
         catalogue::Catalogue,
+        consent::signatures::Signatures,
         fact::{Fact, civil_day},
         patient::Patient,
         question::Seen,
@@ -118,7 +119,7 @@ impl Summary {
         &mut self,
         patient: &Patient,
         catalogue: &Catalogue,
-        consents: &dyn Consents,
+        signatures: &Signatures,
         days: Days,
         product_id: Option<&str>,
     ) {
@@ -126,13 +127,13 @@ impl Summary {
         if product_id.is_some_and(|product| !is_of(product)) {
             return;
         }
-        let period = Period::of(patient, catalogue, consents, days.to);
+        let period = Period::of(patient, catalogue, signatures, days.to);
         self.standing(patient, &period, days);
         self.facts(patient, days);
         self.samples(patient, days);
         self.adverse_events(patient, days);
-        self.signatures(patient, catalogue, consents, days);
-        let schedule = Schedule::of(patient, catalogue, consents, days.to);
+        self.signatures(patient, signatures, days);
+        let schedule = Schedule::of(patient, catalogue, signatures, days.to);
         for planned in schedule.planned {
             if planned.what == super::obligations::What::Visit
                 && planned.state == SlotState::Missed
@@ -274,29 +275,18 @@ impl Summary {
         }
     }
 
-    fn signatures(
-        &mut self,
-        patient: &Patient,
-        catalogue: &Catalogue,
-        consents: &dyn Consents,
-        days: Days,
-    ) {
-        let mut signed: BTreeMap<&str, u32> = BTreeMap::new();
-        for (fact, signature) in patient.of_kind(pick!(ConsentSigned)) {
-            let Some(key) = &signature.version else {
-                continue;
-            };
-            if !consents.is_valid(fact.index) {
-                if days.hold(fact.on) {
-                    self.count(Figure::InvalidSignatures, patient, Some(fact));
-                }
-                continue;
-            }
-            let version = catalogue.consent_version(key);
-            let ordinal = version.map_or(0, |version| version.ordinal);
-            let before = signed.insert(&key.family, ordinal);
-            if before.is_some_and(|before| before < ordinal) && days.hold(fact.on) {
-                self.count(Figure::Reconsents, patient, Some(fact));
+    fn signatures(&mut self, patient: &Patient, signatures: &Signatures, days: Days) {
+        let faulty = signatures.all.iter().filter(|one| !one.faults.is_empty());
+        for signature in faulty.filter(|one| days.hold(one.on)) {
+            self.count(Figure::InvalidSignatures, patient, Some(&signature.said));
+        }
+        let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
+        for set in &signatures.sets {
+            let before = newest.insert(&set.version.family, set.ordinal);
+            let is_later = before.is_some_and(|before| before < set.ordinal);
+            if is_later && days.hold(set.on) {
+                let last = set.said.last().map(|said| &**said);
+                self.count(Figure::Reconsents, patient, last);
             }
         }
     }
@@ -315,10 +305,7 @@ mod tests {
     use crate::{
         pb,
         rules::{
-            follow_up::{
-                consents::Signed,
-                story::{Story, car_t, day},
-            },
+            follow_up::story::{Story, car_t, day},
             question::Question,
         },
     };
@@ -331,8 +318,8 @@ mod tests {
                 ..story.question("2020-01-01")
             };
             let (patient, catalogue) = story.asked_as(patient, &question);
-            let consents = Signed::of(&patient, &catalogue);
-            summary.add(&patient, &catalogue, &consents, days, product);
+            let signatures = Signatures::of(&patient, &catalogue);
+            summary.add(&patient, &catalogue, &signatures, days, product);
         }
         summary
     }

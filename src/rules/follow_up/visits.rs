@@ -1,8 +1,6 @@
 //! Visits: the slots of the plan, or one visit every so many months of the intensive period, and the visits that
 //! were held for them (R-V1); and whether a visit has the content that the guideline asks for (R-V3).
 
-use chrono::NaiveDate;
-
 use super::{
     obligations::{Followed, Obligation, What},
     slots::{Held, Slot, Slots},
@@ -77,16 +75,6 @@ fn by_interval<'a>(followed: &Followed<'a>) -> Slots<'a> {
     Slots::sorted(followed, slots.collect())
 }
 
-/// The last day of the intensive period.
-pub(super) fn intensive_until(followed: &Followed<'_>) -> Option<NaiveDate> {
-    let months = followed
-        .course
-        .plan
-        .as_ref()
-        .map_or(60, |plan| plan.parameters.intensive_months.value);
-    add_months(followed.course.anchor, months)
-}
-
 /// The content blocks that a visit of the intensive period lacks (R-V3); none is asked of a later visit, unless it
 /// is the last one of the period, held late.
 pub(super) fn missing_blocks(
@@ -95,7 +83,7 @@ pub(super) fn missing_blocks(
     fact: &Seen,
     visit: &pb::FollowUpVisit,
 ) -> Vec<Block> {
-    let Some(until) = intensive_until(followed) else {
+    let Some(until) = followed.course.intensive_until() else {
         return Vec::new();
     };
     let for_slot = slots.0.iter().find(|slot| slot.met_by == Some(fact));

@@ -286,13 +286,13 @@ fn samples<F: Facts>(
     let mut samples = Vec::new();
     for (collected, sample) in patient.of_kind(pick!(SampleCollected)) {
         let happened = about(facts, question, &Subject::Sample(sample.sample_id.clone()))?;
-        let events = happened.iter().filter_map(|fact| match fact.kind() {
+        let mut events = happened.iter().rev().filter_map(|fact| match fact.kind() {
             Some(Kind::SampleEvent(event)) if event.sample_id == sample.sample_id => {
                 Some((fact, event.event()))
             }
             _ => None,
         });
-        let last = events.last();
+        let last = events.next();
         let facts = std::iter::once(collected).chain(last.map(|(fact, _)| fact));
         samples.push(TracedSample {
             sample_id: sample.sample_id.clone(),

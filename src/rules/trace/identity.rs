@@ -65,7 +65,7 @@ pub fn chain_of_identity<F: Facts>(
         return Ok(None);
     }
     let own: BTreeSet<LotId> = named.iter().flat_map(own_lots).collect();
-    let given = named.iter().flat_map(given_lots);
+    let given = named.iter().filter_map(given_lots);
     let lots: BTreeSet<LotId> = own.iter().cloned().chain(given).collect();
     let mut all: BTreeMap<(NaiveDate, Index), Seen> = BTreeMap::new();
     let mut add = |fact: Seen| all.insert((fact.on, fact.index), fact);
@@ -90,10 +90,10 @@ pub fn chain_of_identity<F: Facts>(
     for fact in all.values() {
         let mut link = link(fact, coi, &lots);
         link.patient = people.whose(fact)?;
-        if let Some(Kind::LotRegistered(lot)) = fact.kind() {
-            if !lot.intended_patient.is_empty() {
-                link.patient = people.known_as(&lot.intended_patient)?;
-            }
+        if let Some(Kind::LotRegistered(lot)) = fact.kind()
+            && !lot.intended_patient.is_empty()
+        {
+            link.patient = people.known_as(&lot.intended_patient)?;
         }
         if !link.patient.is_empty() {
             patients.insert(link.patient.clone());

@@ -82,13 +82,17 @@ impl Lot {
 
     /// The newest decision about the whole of it.
     pub fn decided(&self) -> Option<(&Seen, Disposition)> {
-        let decisions = self.facts.iter().filter_map(|fact| match fact.kind() {
-            Some(Kind::LotDisposition(decision)) if decision.serials.is_empty() => {
-                Some((fact, decision.disposition()))
-            }
-            _ => None,
-        });
-        decisions.last()
+        let mut decisions = self
+            .facts
+            .iter()
+            .rev()
+            .filter_map(|fact| match fact.kind() {
+                Some(Kind::LotDisposition(decision)) if decision.serials.is_empty() => {
+                    Some((fact, decision.disposition()))
+                }
+                _ => None,
+            });
+        decisions.next()
     }
 
     /// How much of it is where.

@@ -216,13 +216,13 @@ impl Recall {
                 }
             }
         }
-        if let Some(fact) = &self.closed {
-            if let Some(Kind::RecallClosed(end)) = fact.kind() {
-                let counts = end.stock.iter();
-                rows.extend(
-                    counts.filter_map(|count| counted(&lot.id, count, "", Source::Closed, fact)),
-                );
-            }
+        if let Some(fact) = &self.closed
+            && let Some(Kind::RecallClosed(end)) = fact.kind()
+        {
+            let counts = end.stock.iter();
+            rows.extend(
+                counts.filter_map(|count| counted(&lot.id, count, "", Source::Closed, fact)),
+            );
         }
         rows
     }

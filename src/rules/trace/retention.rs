@@ -1,7 +1,7 @@
 //! Until when the records of a lot are kept: the latest over its legal bases, each with its trigger and its years
 //! (R-L2). No record shortens it but a signed decision, and the log knows no kind of record for that: nothing does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use chrono::NaiveDate;
 
@@ -188,9 +188,10 @@ impl Family {
         for day in days {
             let mut open = vec![day.of.clone()];
             while let Some(id) = open.pop() {
-                if !latest.contains_key(&id) {
-                    open.extend(self.made_from.get(&id).into_iter().flatten().cloned());
-                    latest.insert(id, day.clone());
+                if let Entry::Vacant(new) = latest.entry(id) {
+                    let made_from = self.made_from.get(new.key());
+                    open.extend(made_from.into_iter().flatten().cloned());
+                    new.insert(day.clone());
                 }
             }
         }

@@ -182,9 +182,10 @@ fn happening(fact: &Seen) -> Option<Happening> {
     Some(Happening {
         on: fact.on,
         kind: kind_name(kind),
-        event: match kind {
-            Kind::SampleEvent(event) => event.event(),
-            _ => SampleEventKind::Unspecified,
+        event: if let Kind::SampleEvent(event) = kind {
+            event.event()
+        } else {
+            SampleEventKind::Unspecified
         },
         site: fact.record.site.clone(),
         why: why("R-L1", [fact], ""),

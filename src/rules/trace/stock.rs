@@ -250,12 +250,12 @@ impl Stock {
                     self.destroyed_at(site, amount);
                 }
             }
-            Some(Kind::Administration(given)) => {
-                if given.status() != AdministrationStatus::NotDone {
-                    let amount = counting.amount(given.dose_actual.as_ref(), &given.serials, self);
-                    let amount = self.counted(amount, site);
-                    self.used_at(site, amount);
-                }
+            Some(Kind::Administration(given))
+                if given.status() != AdministrationStatus::NotDone =>
+            {
+                let amount = counting.amount(given.dose_actual.as_ref(), &given.serials, self);
+                let amount = self.counted(amount, site);
+                self.used_at(site, amount);
             }
             Some(Kind::Transformation(step)) => {
                 for amount in counting.of(&step.inputs, self) {

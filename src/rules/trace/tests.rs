@@ -13,7 +13,7 @@ use super::{
     lot::Lot,
     patient::trace_patient,
     people::Standing,
-    recall::{Source, recall},
+    recall::{Reconciliation, Source, recall},
     retention::retention,
     sample::trace_sample,
 };
@@ -1034,8 +1034,8 @@ fn a_lot_expires_after_its_last_good_day() {
     }
 }
 
-#[test]
-fn a_recall_counts_what_the_sites_count() {
+/// A recall of ten vials: five were shipped to a site, and one was given at another of which nobody knew.
+fn recalled() -> Log {
     let mut log = Log::default();
     log.lot("2020-01-01", "A", "10", "{vial}", "2021-01-01");
     log.ship("2020-02-01", SITE, "A", "5");
@@ -1054,7 +1054,12 @@ fn a_recall_counts_what_the_sites_count() {
         ..pb::RecallNotice::default()
     };
     log.add("2020-03-02", MAKER, "", Kind::RecallNotice(notice));
-    let answer = |held: &str, unit: &str| pb::RecallAcknowledged {
+    log
+}
+
+/// A site's answer: of five vials one and a half were used, and so many are held.
+fn answer(held: &str, unit: &str) -> Kind {
+    Kind::RecallAcknowledged(pb::RecallAcknowledged {
         recall_id: "R1".to_owned(),
         stock: vec![pb::StockCount {
             lot: Some(key("A")),
@@ -1065,58 +1070,69 @@ fn a_recall_counts_what_the_sites_count() {
         }],
         patient_action: "called".to_owned(),
         ..pb::RecallAcknowledged::default()
-    };
-    log.add(
-        "2020-03-03",
-        SITE,
-        "",
-        Kind::RecallAcknowledged(answer("3", "{vial}")),
-    );
-    log.add(
-        "2020-03-04",
-        SITE,
-        "",
-        Kind::RecallAcknowledged(answer("3.5", "{vial}")),
-    );
-    log.add(
-        "2020-03-05",
-        SITE,
-        "",
-        Kind::RecallAcknowledged(answer("3.5", "mL")),
-    );
+    })
+}
 
-    let at = |on_day: &str| {
-        let question = on(on_day);
-        let Ok(found) = recall(&log.0, &question, "R1");
-        let Ok(reached) = walk(
-            &log.0,
-            &question,
-            [Material::Lot(lot("A"))],
-            Way::Descendants,
-        );
-        let Ok(concerned) = super::recall::concerned(&log.0, &question, &reached);
-        let Ok(lot) = Lot::of(&log.0, &question, &lot("A"));
-        let found = found.unwrap();
-        (found.sites(&concerned), found.reconciliations(&lot))
-    };
+fn reconciliations(log: &Log, on_day: &str) -> Vec<Reconciliation> {
+    let question = on(on_day);
+    let Ok(found) = recall(&log.0, &question, "R1");
+    let Ok(lot) = Lot::of(&log.0, &question, &lot("A"));
+    found.unwrap().reconciliations(&lot)
+}
+
+#[test]
+fn the_newest_count_of_a_site_is_what_counts() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    log.add("2020-03-04", SITE, "", answer("3.5", "{vial}"));
+    log.add("2020-03-05", SITE, "", answer("3.5", "mL"));
     let counted = |on_day: &str| {
-        let rows = at(on_day).1.into_iter();
-        let rows: Vec<_> = rows
-            .filter(|row| row.source == Source::Acknowledged)
-            .collect();
-        assert!(rows.len() <= 1, "only the newest count of a site counts");
-        rows.first().map(|row| row.unaccounted)
+        let rows = reconciliations(&log, on_day).into_iter();
+        let rows = rows.filter(|row| row.source == Source::Acknowledged);
+        rows.map(|row| row.unaccounted).collect::<Vec<_>>()
     };
-    assert_eq!(counted("2020-03-02"), None);
-    assert_eq!(counted("2020-03-03"), Some(Some(decimal("0.5"))));
-    assert_eq!(counted("2020-03-04"), Some(Some(Decimal::ZERO)));
-    assert_eq!(
-        counted("2020-03-05"),
-        Some(None),
-        "vials and mL make no sum"
-    );
+    assert_eq!(counted("2020-03-02"), []);
+    assert_eq!(counted("2020-03-03"), [Some(decimal("0.5"))]);
+    assert_eq!(counted("2020-03-04"), [Some(Decimal::ZERO)]);
+    assert_eq!(counted("2020-03-05"), [None], "vials and mL make no sum");
 
-    let (sites, rows) = at("2020-03-03");
+    let end = pb::RecallClosed {
+        recall_id: "R1".to_owned(),
+        stock: vec![pb::StockCount {
+            lot: Some(key("A")),
+            shipped: Some(amount("6", "{vial}")),
+            ..pb::StockCount::default()
+        }],
+        ..pb::RecallClosed::default()
+    };
+    log.add("2020-03-06", MAKER, "", Kind::RecallClosed(end));
+    let rows = reconciliations(&log, "2020-03-06");
+    let last = rows.last().unwrap();
+    assert_eq!(
+        (last.source, last.unaccounted),
+        (Source::Closed, Some(decimal("6")))
+    );
+    assert!(
+        reconciliations(&log, "2020-03-05")
+            .iter()
+            .all(|row| row.source != Source::Closed)
+    );
+}
+
+#[test]
+fn a_site_is_concerned_though_nobody_told_it() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    let question = on("2020-03-03");
+    let Ok(found) = recall(&log.0, &question, "R1");
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    let Ok(concerned) = super::recall::concerned(&log.0, &question, &reached);
+    let sites = found.unwrap().sites(&concerned);
     let sites = sites.iter().map(|site| {
         let told = (site.notified_on, site.acknowledged_on);
         (
@@ -1135,11 +1151,12 @@ fn a_recall_counts_what_the_sites_count() {
             (OTHER_SITE, (None, None), "", true)
         ]
     );
-    let derived: Vec<_> = rows
-        .iter()
-        .filter(|row| row.source == Source::Derived)
-        .collect();
-    let shipped: Vec<_> = derived
+}
+
+#[test]
+fn the_records_account_for_a_lot_in_all_and_at_each_site() {
+    let rows = reconciliations(&recalled(), "2020-03-03");
+    let shipped: Vec<_> = rows
         .iter()
         .map(|row| (row.site.as_str(), row.account.shipped))
         .collect();
@@ -1150,6 +1167,10 @@ fn a_recall_counts_what_the_sites_count() {
             (SITE, decimal("5")),
             (OTHER_SITE, decimal("1"))
         ]
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row.source == Source::Derived && row.why.basis == ["R-L3"])
     );
 }
 

@@ -24,9 +24,7 @@ use super::{
 
 /// All records of a history, in the order of `seq`, after the registrations.
 pub(crate) fn convert(history: &Value) -> Result<Vec<pb::Record>> {
-    let events = history["events"]
-        .as_array()
-        .context("a history has events")?;
+    let events = in_order(history)?;
     let mut converter = Converter::new(history)?;
     let first = events.first().context("a history has at least one event")?;
     let mut records = converter.registrations(&Happening::of(&mut Fields::of(first)?)?);
@@ -34,6 +32,14 @@ pub(crate) fn convert(history: &Value) -> Result<Vec<pb::Record>> {
         records.extend(converter.event(event)?);
     }
     Ok(records)
+}
+
+/// The events of a history in the order of `seq`.
+pub(crate) fn in_order(history: &Value) -> Result<Vec<&Value>> {
+    let events = history["events"].as_array();
+    let mut events: Vec<&Value> = events.context("a history has events")?.iter().collect();
+    events.sort_by_key(|event| event["seq"].as_u64());
+    Ok(events)
 }
 
 /// What is known of a history while its events are converted.
@@ -290,6 +296,8 @@ impl<'h> Converter<'h> {
             "Death" => self.death(fields).map(one),
             "LostToFollowUp" => self.lost(fields).map(one),
             "Found" => self.found(fields).map(one),
+            // An event of our own histories: the format has none for it.
+            "Transfer" => self.transfer(fields).map(one),
             "ConsentVersion" => self.consent_version(at, fields),
             "ConsentSigned" => self.consent_signed(at, fields).map(one),
             "ConsentDeclined" => self.consent_declined(fields).map(one),

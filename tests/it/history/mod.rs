@@ -1,11 +1,15 @@
 //! Histories: what happened to a product and its patients over years, told tersely in JSON, with the answers
 //! that are expected. Here they become records.
 
+mod answers;
+mod compare;
 pub(crate) mod convert;
 mod fields;
 mod follow_up;
+mod malformed;
 mod parties;
 mod people;
+mod play;
 mod safety;
 mod supply;
 
@@ -19,7 +23,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 
-use self::convert::{Converter, convert};
+use self::convert::convert;
 
 /// A history of `tests/histories`.
 fn history(name: &str) -> Value {
@@ -77,10 +81,12 @@ fn the_car_t_example_is_the_history_converted() {
 }
 
 #[test]
-fn every_record_of_the_car_t_history_is_in_order() {
-    for record in convert(&history("car-t.json")).unwrap() {
-        let now = record.client_time.parse().unwrap();
-        assert_eq!(record::check(&record, now), [], "{}", record.record_id);
+fn every_record_of_a_history_is_in_order() {
+    for name in ["car-t.json", "aav.json", "lv.json"] {
+        for record in convert(&history(name)).unwrap() {
+            let now = record.client_time.parse().unwrap();
+            assert_eq!(record::check(&record, now), [], "{}", record.record_id);
+        }
     }
 }
 
@@ -187,34 +193,15 @@ fn a_history_with_a_word_that_nobody_knows_is_refused() {
 #[test]
 fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
     let history = history("car-t.json");
-    let events = history["events"].as_array().unwrap();
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
     let mut refused = Vec::new();
-    for malformed in history["malformed"].as_array().unwrap() {
+    for (number, item) in malformed::items(&history) {
         // That a record does not exist, only the ledger knows.
-        if malformed["expect"] != "REFUSE" || malformed["target_seq"] == 999_999 {
-            continue;
+        if item["expect"] == "REFUSE" && item["target_seq"] != 999_999 {
+            let record = malformed::record(&history, number, item, now).unwrap();
+            let violations = record::check(&record, now);
+            refused.extend(violations.iter().map(|violation| violation.field.clone()));
         }
-        // What a malformed event does not tell is as in the first event of its kind, or else of all.
-        let template = events
-            .iter()
-            .find(|event| event["kind"] == malformed["kind"]);
-        let mut event = template.unwrap_or(&events[0]).as_object().unwrap().clone();
-        if template.is_none() {
-            event.retain(|name, _| ["seq", "event_date", "recorded_at"].contains(&name.as_str()));
-        }
-        event.remove("event_time");
-        event.insert("seq".to_owned(), json!(1000));
-        event.append(&mut malformed.as_object().unwrap().clone());
-        event.retain(|name, _| name != "why" && name != "expect");
-
-        let event = Value::Object(event);
-        let record = Converter::new(&history)
-            .unwrap()
-            .event(&event)
-            .unwrap()
-            .remove(0);
-        let violations = record::check(&record, record.client_time.parse().unwrap());
-        refused.extend(violations.iter().map(|violation| violation.field.clone()));
     }
     assert_eq!(
         refused,
@@ -229,4 +216,18 @@ fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
             "reason",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_history_is_played_at_its_own_times() {
+    let history = history("car-t.json");
+    let played = play::play(&history).await.unwrap();
+    let records = convert(&history).unwrap().len();
+    let request = played.ask(pb::GetEntryRequest {
+        key: Some(pb::get_entry_request::Key::Index(records as u64)),
+    });
+    let last = played.server.ledger().get_entry(request).await.unwrap();
+    let entry = pb::Entry::decode(last.into_inner().entry.as_slice()).unwrap();
+    let recorded = entry.recorded_at.unwrap();
+    assert_eq!(recorded.to_string(), "2025-11-10T10:00:00Z");
 }

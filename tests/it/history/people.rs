@@ -91,6 +91,19 @@ impl<'h> Converter<'h> {
         )
     }
 
+    pub(crate) fn transfer(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let to = Party::by_code(fields.text("to")?)?;
+        let status = pb::PatientStatus {
+            state: pb::PatientState::Transferred.into(),
+            transferred_to: to.gln.to_owned(),
+            ..Default::default()
+        };
+        let patient = fields.text("patient")?;
+        let draft = self.patient_status(fields, status);
+        self.sites.insert(patient, to);
+        draft
+    }
+
     pub(crate) fn consent_version(
         &mut self,
         at: &Happening<'h>,

@@ -68,8 +68,13 @@ impl TestServer {
 
     /// The same, with other settings.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_at(noon(), change).await
+    }
+
+    /// The same, at another time.
+    pub(crate) async fn start_at(now: DateTime<Utc>, change: impl FnOnce(&mut Settings)) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let vkey = create_ledger(&home.path().join("ledger"));
+        let vkey = create_ledger(&home.path().join("ledger"), now);
         let mut settings = Settings {
             listen: "127.0.0.1:0".parse().unwrap(),
             metrics: None,
@@ -77,7 +82,7 @@ impl TestServer {
             ..Settings::default()
         };
         change(&mut settings);
-        let clock = Arc::new(SettableClock::new(noon()));
+        let clock = Arc::new(SettableClock::new(now));
         let (running, channel) = serve(home.path().join("ledger"), &clock, &settings).await;
         Self {
             clock,
@@ -131,11 +136,20 @@ impl TestServer {
 
     /// Records one record as the administrator.
     pub(crate) async fn record(&self, record: pb::Record) -> Result<Receipt, Status> {
+        self.record_as(ADMINISTRATOR, record).await
+    }
+
+    /// Records one record as this actor.
+    pub(crate) async fn record_as(
+        &self,
+        actor: &str,
+        record: pb::Record,
+    ) -> Result<Receipt, Status> {
         let request = RecordRequest {
             submission: Some(plain(record)),
             validate_only: false,
         };
-        let response = self.recording().record(as_actor(request)).await?;
+        let response = self.recording().record(called_by(actor, request)).await?;
         Ok(response.into_inner().receipt.unwrap())
     }
 
@@ -175,7 +189,7 @@ fn open_ledger(dir: PathBuf, clock: &Arc<SettableClock>) -> Ledger {
         .ledger
 }
 
-fn create_ledger(dir: &std::path::Path) -> VerifierKey {
+fn create_ledger(dir: &std::path::Path, now: DateTime<Utc>) -> VerifierKey {
     let key = SigningKey::from_bytes(&[7; 32]);
     let origin = Origin::parse(ORIGIN).unwrap();
     let vkey = NoteSigner::new(origin.key_name().clone(), key.clone()).vkey();
@@ -186,6 +200,7 @@ fn create_ledger(dir: &std::path::Path) -> VerifierKey {
         administrator_key: Some(key_offer(&administrator_key())),
     };
     let genesis = pb::Record {
+        event_time: now.to_rfc3339(),
         kind: Some(Kind::Genesis(genesis)),
         ..envelope(u32::MAX)
     };
@@ -196,7 +211,7 @@ fn create_ledger(dir: &std::path::Path) -> VerifierKey {
         genesis,
         actor,
     };
-    Ledger::create(&Options::new(dir), new, noon(), entropy()).unwrap()
+    Ledger::create(&Options::new(dir), new, now, entropy()).unwrap()
 }
 
 /// A key that is valid in every test, offered with its proof of possession.
@@ -272,10 +287,15 @@ pub(crate) fn signed(record: &pb::Record, key: &SigningKey) -> pb::Submission {
 
 /// A request by the administrator.
 pub(crate) fn as_actor<T>(message: T) -> Request<T> {
+    called_by(ADMINISTRATOR, message)
+}
+
+/// A request by an actor.
+pub(crate) fn called_by<T>(actor: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request
         .metadata_mut()
-        .insert("genetrail-actor", ADMINISTRATOR.parse().unwrap());
+        .insert("genetrail-actor", actor.parse().unwrap());
     request
 }
 

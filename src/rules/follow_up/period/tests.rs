@@ -1,7 +1,7 @@
 //! The end of follow-up, rule by rule, with the day before and the day after.
 
 use super::*;
-use crate::rules::follow_up::consents::Signed;
+use crate::rules::consent::signatures::Signatures;
 use crate::rules::follow_up::story::{Story, car_t, day, known_at, months};
 
 #[track_caller]
@@ -413,8 +413,8 @@ fn the_car_t_history_ends_when_it_says() {
             ..story.question("2026-01-15")
         };
         let (patient, catalogue) = story.asked_as(patient, &question);
-        let consents = Signed::of(&patient, &catalogue);
-        let period = Period::of(&patient, &catalogue, &consents, question.as_of);
+        let signatures = Signatures::of(&patient, &catalogue);
+        let period = Period::of(&patient, &catalogue, &signatures, question.as_of);
         assert_eq!((period.end, period.status), (Some(day(end)), status));
     }
 }

@@ -1,0 +1,55 @@
+//! What is expected of a history when it is asked: every block of answers is asked of the services, put into
+//! the words of the history, and compared. A block or a field that nobody knows is a difference.
+
+mod deviations;
+mod trace;
+
+use anyhow::{Context as _, Result};
+use genetrail::pb;
+use serde_json::Value;
+
+use super::{compare::Differences, parties::Party, play::Played};
+
+impl Played<'_> {
+    /// Asks everything that is expected, and tells what was answered otherwise.
+    pub(crate) async fn ask_all(&self, found: &mut Differences) -> Result<()> {
+        let blocks = self.history["expected"].as_object();
+        for (name, expected) in blocks.context("a history expects answers")? {
+            self.ask_block(name, expected, found)
+                .await
+                .with_context(|| format!("asking for {name}"))?;
+        }
+        Ok(())
+    }
+
+    async fn ask_block(&self, name: &str, expected: &Value, found: &mut Differences) -> Result<()> {
+        match name {
+            "recall_trace" => self.recall_trace(expected, found).await,
+            "reverse_trace" => self.reverse_trace(expected, found).await,
+            "lot_trace" => self.lot_trace(expected, found).await,
+            "retention_eu_30y" => self.retention(expected, found).await,
+            "deviations" => self.deviations(expected, found).await,
+            other => {
+                found.tell(format!("no block of answers is called {other}"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The answers of a block: a list of them, or one.
+fn answers(expected: &Value) -> &[Value] {
+    match expected {
+        Value::Array(answers) => answers,
+        one => std::slice::from_ref(one),
+    }
+}
+
+/// The code of a site by its GLN.
+fn site_code(gln: &str) -> &str {
+    Party::by_gln(gln).map_or(gln, |party| party.code)
+}
+
+fn lot_name(lot: Option<&pb::LotKey>) -> &str {
+    lot.map_or("", |lot| &lot.lot)
+}
