@@ -19,6 +19,8 @@ mod demo;
 #[cfg(feature = "server")]
 mod deviations;
 #[cfg(feature = "server")]
+mod due;
+#[cfg(feature = "server")]
 mod export;
 #[cfg(feature = "server")]
 mod import;
@@ -42,6 +44,8 @@ mod record_json;
 mod rejection;
 #[cfg(feature = "server")]
 mod report;
+#[cfg(feature = "server")]
+mod schedule;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -90,6 +94,12 @@ enum Command {
     /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
     #[cfg(feature = "server")]
     PlanTemplate(plan_template::Arguments),
+    /// List what follow-up asks for and is not done yet.
+    #[cfg(feature = "server")]
+    Due(due::Arguments),
+    /// Show the whole follow-up of a patient.
+    #[cfg(feature = "server")]
+    Schedule(schedule::Arguments),
     /// Say where a lot went, or where what a patient received came from.
     #[cfg(feature = "server")]
     Trace(trace::Arguments),
@@ -170,6 +180,10 @@ impl Command {
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
             Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Due(arguments) => due::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Schedule(arguments) => schedule::run(&arguments),
             #[cfg(feature = "server")]
             Self::Trace(arguments) => trace::run(&arguments),
             #[cfg(feature = "server")]

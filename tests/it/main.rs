@@ -5,6 +5,7 @@
 
 mod cli;
 mod consent_service;
+mod follow_up_service;
 mod history;
 mod hostile;
 mod interop;

@@ -7,6 +7,7 @@ use crate::{
     record::format::parse_civil_date,
     rules::{
         book::Book,
+        consent::signatures::Signatures,
         dossier::Dossier,
         example,
         fact::{Fact, Facts as _, Subject, event_day},

@@ -57,8 +57,9 @@ pub(crate) struct Converter<'h> {
     pub(crate) sites: BTreeMap<&'h str, &'static Party>,
     /// The consent versions so far, by family and in their order.
     pub(crate) consent_versions: BTreeMap<&'h str, Vec<KnownConsentVersion<'h>>>,
-    /// How many versions a plan has so far.
+    /// How many versions a plan has so far, and the records of each.
     pub(crate) plan_versions: BTreeMap<&'h str, u32>,
+    pub(crate) plans: BTreeMap<(&'h str, &'h str), String>,
     /// The latest record of a kind: of consent by patient, of a match at the bedside by lot, of a regulator's
     /// communication by plan and version.
     pub(crate) consents: BTreeMap<&'h str, String>,
@@ -164,6 +165,7 @@ impl<'h> Converter<'h> {
             sites: BTreeMap::new(),
             consent_versions: BTreeMap::new(),
             plan_versions: BTreeMap::new(),
+            plans: BTreeMap::new(),
             consents: BTreeMap::new(),
             matches: BTreeMap::new(),
             communications: BTreeMap::new(),

@@ -21,6 +21,8 @@ impl<'h> Converter<'h> {
         let ordinal = self.plan_versions.entry(plan).or_default();
         *ordinal += 1;
         let ordinal = *ordinal;
+        self.plans
+            .insert((plan, version), self.record_id(at.seq, 0));
         let linked = match fields.maybe_text("linked_consent")? {
             Some(linked) => {
                 let family = self.families.get(linked);

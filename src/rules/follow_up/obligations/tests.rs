@@ -831,7 +831,7 @@ fn the_car_t_history_has_the_late_samples_that_it_expects() {
     for patient in PATIENTS {
         for taken in story.schedule(patient, "2026-01-15").taken {
             if 0 < taken.days_late {
-                late.push((patient, taken.due, taken.taken, taken.days_late));
+                late.push((patient, taken.due, taken.on, taken.days_late));
             }
         }
     }

@@ -2,6 +2,7 @@
 //! the words of the history, and compared. A block or a field that nobody knows is a difference.
 
 mod deviations;
+mod follow_up;
 mod trace;
 
 use anyhow::{Context as _, Result};
@@ -24,15 +25,28 @@ impl Played<'_> {
 
     async fn ask_block(&self, name: &str, expected: &Value, found: &mut Differences) -> Result<()> {
         match name {
+            "sampling" => self.sampling(expected, found).await,
+            "rcl_tasks" => self.rcl_tasks(expected, found).await,
+            "contact_after_year5" => self.contacts(expected, found).await,
+            "ltfu_end" => self.ends(expected, found).await,
+            "ltfu_status" => self.statuses(expected, found).await,
+            "year5_end" => self.year_5_ends(expected, found).await,
+            "treated_not_enrolled" => self.treated_not_enrolled(expected, found).await,
+            "followup_gaps" => self.gaps(expected, found).await,
+            "plan_amendment_check" => self.plan_amendment(expected, found).await,
+            "dsur" => self.period(expected, found).await,
             "recall_trace" => self.recall_trace(expected, found).await,
             "reverse_trace" => self.reverse_trace(expected, found).await,
             "lot_trace" => self.lot_trace(expected, found).await,
             "retention_eu_30y" => self.retention(expected, found).await,
             "deviations" => self.deviations(expected, found).await,
-            other => {
-                found.tell(format!("no block of answers is called {other}"));
-                Ok(())
-            }
+            other => match other.strip_prefix("visits_") {
+                Some(patient) => self.visits(patient, expected, found).await,
+                None => {
+                    found.tell(format!("no block of answers is called {other}"));
+                    Ok(())
+                }
+            },
         }
     }
 }
@@ -52,4 +66,10 @@ fn site_code(gln: &str) -> &str {
 
 fn lot_name(lot: Option<&pb::LotKey>) -> &str {
     lot.map_or("", |lot| &lot.lot)
+}
+
+/// The word of an enum's value, without the enum's own name.
+fn word<E: Default>(value: E, name: fn(&E) -> &'static str) -> &'static str {
+    let prefix = name(&E::default()).trim_end_matches("UNSPECIFIED");
+    name(&value).trim_start_matches(prefix)
 }

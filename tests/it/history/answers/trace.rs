@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 
 use super::{
     super::{compare::Differences, fields::Fields, play::Played},
-    answers, lot_name, site_code,
+    answers, lot_name, site_code, word,
 };
 
 /// So small that a trace of a few lots has several pages.
@@ -100,7 +100,7 @@ impl Played<'_> {
                 json!({
                     "lot": lot_name(row.lot.as_ref()),
                     "location_gln": row.location_gln,
-                    "status": disposition(row.state()),
+                    "status": word(row.state(), Disposition::as_str_name),
                 })
             })
             .collect();
@@ -219,20 +219,12 @@ struct RecallTrace {
 }
 
 fn administered(row: &pb::TracedAdministration) -> Value {
-    let standing = match row.patient_status() {
-        PatientStanding::Unspecified => "",
-        PatientStanding::Deceased => "DECEASED",
-        PatientStanding::LostToFollowUp => "LOST_TO_FOLLOW_UP",
-        PatientStanding::Withdrawn => "WITHDRAWN",
-        PatientStanding::Completed => "COMPLETED",
-        PatientStanding::Active => "ACTIVE",
-    };
     json!({
         "lot": lot_name(row.lot.as_ref()),
         "patient": row.patient,
         "site": site_code(&row.site),
         "date": row.administered_on,
-        "patient_status": standing,
+        "patient_status": word(row.patient_status(), PatientStanding::as_str_name),
     })
 }
 
@@ -243,8 +235,4 @@ fn material(traced: &pb::TracedMaterial) -> String {
         Some(Material::Din(din)) => format!("APH-{din}"),
         None => String::new(),
     }
-}
-
-fn disposition(state: Disposition) -> &'static str {
-    state.as_str_name().trim_start_matches("DISPOSITION_")
 }
