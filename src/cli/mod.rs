@@ -33,6 +33,8 @@ mod maintain;
 #[cfg(feature = "server")]
 mod query;
 #[cfg(feature = "server")]
+mod reconsent;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
@@ -85,6 +87,9 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// List who must sign a consent anew, who is only told, who is asked to return, and who declined.
+    #[cfg(feature = "server")]
+    Reconsent(reconsent::Arguments),
     /// List what follow-up asks for and is not done yet.
     #[cfg(feature = "server")]
     Due(due::Arguments),
@@ -162,6 +167,8 @@ impl Command {
             Self::Record(arguments) => record::run(&arguments),
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Reconsent(arguments) => reconsent::run(&arguments),
             #[cfg(feature = "server")]
             Self::Due(arguments) => due::run(&arguments),
             #[cfg(feature = "server")]
