@@ -8,6 +8,8 @@ pub mod ledger;
 #[cfg(feature = "server")]
 mod metrics;
 pub mod note;
+#[cfg(feature = "server")]
+pub mod population;
 pub mod record;
 pub mod rules;
 #[cfg(feature = "server")]

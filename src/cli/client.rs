@@ -113,7 +113,7 @@ pub(super) fn consent(connection: Connection) -> ConsentServiceClient<Connection
     ConsentServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
 }
 
-/// The service that says what is due.
+/// The service that says what follow-up asks for.
 pub(super) fn follow_up(connection: Connection) -> FollowUpServiceClient<Connection> {
     FollowUpServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
 }

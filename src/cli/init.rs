@@ -65,7 +65,7 @@ pub(super) fn parse_origin(origin: &str) -> anyhow::Result<Origin> {
 }
 
 /// Creates a ledger whose administrator has this key.
-fn create(
+pub(super) fn create(
     options: &Options,
     origin: Origin,
     administrator: &str,

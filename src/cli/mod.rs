@@ -11,6 +11,8 @@ mod receipt;
 mod verify;
 
 #[cfg(feature = "server")]
+mod bench;
+#[cfg(feature = "server")]
 mod client;
 #[cfg(feature = "server")]
 mod demo;
@@ -31,6 +33,8 @@ mod local;
 #[cfg(feature = "server")]
 mod maintain;
 #[cfg(feature = "server")]
+mod plan_template;
+#[cfg(feature = "server")]
 mod query;
 #[cfg(feature = "server")]
 mod reconsent;
@@ -40,6 +44,8 @@ mod record;
 mod record_json;
 #[cfg(feature = "server")]
 mod rejection;
+#[cfg(feature = "server")]
+mod report;
 #[cfg(feature = "server")]
 mod schedule;
 #[cfg(feature = "server")]
@@ -87,6 +93,9 @@ enum Command {
     /// Record a file of records, one in proto3 JSON on each line. Safe to interrupt and to repeat.
     #[cfg(feature = "server")]
     Import(import::Arguments),
+    /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
+    #[cfg(feature = "server")]
+    PlanTemplate(plan_template::Arguments),
     /// List who must sign a consent anew, who is only told, who is asked to return, and who declined.
     #[cfg(feature = "server")]
     Reconsent(reconsent::Arguments),
@@ -102,6 +111,9 @@ enum Command {
     /// List what was recorded and should not have been so.
     #[cfg(feature = "server")]
     Deviations(deviations::Arguments),
+    /// Say how a product stands to each obligation of the guideline.
+    #[cfg(feature = "server")]
+    Report(report::Arguments),
     /// Write the log as a directory that anybody can verify.
     #[cfg(feature = "server")]
     Export(export::Arguments),
@@ -114,6 +126,10 @@ enum Command {
     /// Check a ledger's data directory: the log, both copies, the views.
     #[cfg(feature = "server")]
     Fsck(maintain::FsckArguments),
+    /// Make what measurements need.
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Drop a ledger's views and make them again from entry 0.
     #[cfg(feature = "server")]
     RebuildViews(maintain::RebuildViewsArguments),
@@ -168,6 +184,8 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
+            Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Reconsent(arguments) => reconsent::run(&arguments),
             #[cfg(feature = "server")]
             Self::Due(arguments) => due::run(&arguments),
@@ -178,6 +196,8 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Deviations(arguments) => deviations::run(&arguments),
             #[cfg(feature = "server")]
+            Self::Report(arguments) => report::run(&arguments),
+            #[cfg(feature = "server")]
             Self::Export(arguments) => export::run(&arguments),
             #[cfg(feature = "server")]
             Self::Checkpoint(arguments) => inspect::checkpoint(&arguments),
@@ -185,6 +205,8 @@ impl Command {
             Self::Prove(arguments) => inspect::prove(&arguments),
             #[cfg(feature = "server")]
             Self::Fsck(arguments) => maintain::fsck(&arguments),
+            #[cfg(feature = "server")]
+            Self::Bench(command) => bench::run(&command),
             #[cfg(feature = "server")]
             Self::RebuildViews(arguments) => maintain::rebuild_views(&arguments),
         }

@@ -2,7 +2,7 @@
 //! reads each of their blocks once, and keeps those that were read lately, decoded.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 
 use super::{ReadError, Shared, reader};
 use crate::{
-    record::entry::EntryView,
-    rules::fact::{Fact, Facts, Subject},
+    record::{entry::EntryView, format::parse_uuid},
+    rules::fact::{Fact, Facts, Records, Subject, corrected},
     tlog::{Index, TreeSize},
     views::Signed,
 };
@@ -163,7 +163,6 @@ impl LedgerFacts {
         Ok(TreeSize::new(low))
     }
 
-    /// The facts at these indexes, which ascend.
     /// The facts from an index on, in the order of the log, at most so many.
     ///
     /// # Errors
@@ -177,6 +176,7 @@ impl LedgerFacts {
         self.facts_at(&indexes)
     }
 
+    /// The facts at these indexes, which ascend.
     fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
         let mut found = self.shared.kept.find(indexes);
         let both = indexes.iter().zip(&found);
@@ -200,6 +200,36 @@ impl LedgerFacts {
         Ok(found.into_iter().flatten().collect())
     }
 
+    /// The facts, and the records that became about the same by corrections among these, with all that corrects
+    /// them.
+    fn with_what_is_corrected(
+        &self,
+        mut facts: Vec<Arc<Fact>>,
+    ) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut found: BTreeMap<Index, Arc<Fact>> = BTreeMap::new();
+        for fact in &facts {
+            let target = corrected(&fact.record);
+            let is_missing = target.is_some_and(|target| !known.contains(target));
+            known.insert(fact.record.record_id.clone());
+            if !is_missing || found.contains_key(&fact.index) {
+                continue;
+            }
+            let first = views.first(store, Fact::clone(fact))?;
+            if first.index < fact.index {
+                let trail = views.trail(store, first, self.size)?;
+                known.extend(trail.iter().map(|fact| fact.record.record_id.clone()));
+                found.extend(trail.into_iter().map(|fact| (fact.index, fact)));
+            }
+        }
+        if !found.is_empty() {
+            found.extend(facts.drain(..).map(|fact| (fact.index, fact)));
+            facts = found.into_values().collect();
+        }
+        Ok(facts)
+    }
+
     /// What cannot be read stops the ledger, and makes the next start look at everything.
     fn or_suspect<T>(&self, outcome: Result<T, ReadError>) -> Result<T, ReadError> {
         outcome.inspect_err(|error| self.shared.suspect(error))
@@ -214,7 +244,31 @@ impl Facts for LedgerFacts {
         let indexes = views.facts.about(store, subject, self.size);
         let facts = indexes
             .map_err(ReadError::from)
-            .and_then(|indexes| self.facts_at(&indexes));
+            .and_then(|indexes| self.facts_at(&indexes))
+            .and_then(|facts| self.with_what_is_corrected(facts));
         self.or_suspect(facts)
+    }
+}
+
+impl Records for LedgerFacts {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, ReadError> {
+        let Ok(id) = parse_uuid(record_id) else {
+            return Ok(None);
+        };
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let candidates =
+            self.or_suspect(views.ids.candidates(store, &id).map_err(ReadError::from))?;
+        for index in candidates {
+            if self.size.value() <= index.value() {
+                continue;
+            }
+            let found = self.or_suspect(self.facts_at(&[index]))?;
+            let same =
+                |fact: &&Arc<Fact>| parse_uuid(&fact.record.record_id).is_ok_and(|own| own == id);
+            if let Some(fact) = found.iter().find(same) {
+                return Ok(Some(Arc::clone(fact)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -12,6 +12,7 @@
     reason = "which stored entry is damaged says more than what a parser found in its bytes"
 )]
 
+mod ahead;
 mod copies;
 pub mod export;
 mod facts;
@@ -52,6 +53,7 @@ pub use writer::Entropy;
 use crate::{
     note::VerifierKey,
     pb,
+    record::Violation,
     rules::keys::{AuthorKeyId, AuthorRefused, KeyRefused},
     store::{Direction, Store},
     tlog::{self, Hash, Index, TreeSize},
@@ -180,6 +182,14 @@ pub enum AppendError {
         #[source]
         cause: KeyRefused,
     },
+    /// A record that another record stands against.
+    #[error("submission {item} does not fit what is recorded")]
+    Refused {
+        /// Which of the submissions.
+        item: usize,
+        /// What is wrong with it, each as a path into the record.
+        violations: Vec<Violation>,
+    },
     /// The entry would be larger than an entry may be.
     #[error("the entry of submission {item} would have {bytes} bytes")]
     EntryTooLarge {
@@ -214,6 +224,7 @@ impl AppendError {
             | Self::AuthorRefused { .. }
             | Self::SignatureWrong { .. }
             | Self::KeyRefused { .. }
+            | Self::Refused { .. }
             | Self::EntryTooLarge { .. }
             | Self::Read(_)
             | Self::View(_) => Self::Stopped,

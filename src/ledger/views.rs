@@ -1,12 +1,18 @@
 //! The views of a ledger, kept in step with its entries: by the writer after each commit, and by opening for
 //! what lies beyond their watermarks. Knows how an entry is found; what is in a view is the view's business.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use prost::Message as _;
 
 use super::{ReadError, reader};
 use crate::{
     pb,
     record::{entry::EntryView, format::parse_uuid},
+    rules::{
+        fact::{Fact, Subject, corrected, subjects},
+        question::subjects_as_corrected,
+    },
     store::Store,
     tlog::{Index, TreeSize},
     views::{Corrected, FactIndex, Posts, RecordIds, Tally, ViewError},
@@ -39,6 +45,14 @@ impl Viewed {
             posts: Posts::of(&record),
         })
     }
+}
+
+/// The fact of a stored entry.
+fn fact(store: &dyn Store, index: Index) -> Result<Fact, ReadError> {
+    let damaged = |_| ReadError::EntryDamaged {
+        index: index.value(),
+    };
+    Fact::read(&reader::entry(store, index)?).map_err(damaged)
 }
 
 impl Views {
@@ -90,26 +104,106 @@ impl Views {
         self.facts.expect(store, index, posts, target, tally)
     }
 
-    /// The entry before `index` whose record has this id.
+    /// The target of a correction: the entry before `index` whose record has this id.
     fn before(
         &self,
         store: &dyn Store,
         record_id: &[u8; 16],
         index: Index,
     ) -> Result<Option<Corrected>, ReadError> {
+        let Some((target, posts)) = self.find(store, record_id, index)? else {
+            return Ok(None);
+        };
+        Ok(Some(Corrected {
+            index: target,
+            posts,
+            becomes: self.becomes(store, target, index)?,
+        }))
+    }
+
+    /// The entry before `index` whose record has this id.
+    fn find(
+        &self,
+        store: &dyn Store,
+        record_id: &[u8; 16],
+        index: Index,
+    ) -> Result<Option<(Index, Posts)>, ReadError> {
         for candidate in self.ids.candidates(store, record_id)? {
             if index <= candidate {
                 continue;
             }
             let viewed = Viewed::read(candidate, &reader::entry(store, candidate)?)?;
             if viewed.record_id == *record_id {
-                return Ok(Some(Corrected {
-                    index: candidate,
-                    posts: viewed.posts,
-                }));
+                return Ok(Some((candidate, viewed.posts)));
             }
         }
         Ok(None)
+    }
+
+    /// What the record behind a correction is about, by the correction and all before it.
+    fn becomes(
+        &self,
+        store: &dyn Store,
+        target: Index,
+        correction: Index,
+    ) -> Result<BTreeSet<Subject>, ReadError> {
+        let first = self.first(store, fact(store, target)?)?;
+        let mut trail = self.trail(store, first, TreeSize::new(correction.value()))?;
+        trail.push(Arc::new(fact(store, correction)?));
+        Ok(subjects_as_corrected(&trail))
+    }
+
+    /// The record that a correction is about in the end, also through other corrections; any other record is
+    /// its own.
+    pub(super) fn first(&self, store: &dyn Store, of: Fact) -> Result<Fact, ReadError> {
+        let mut first = of;
+        // A target has a lower index, so this ends.
+        while let Some(target) = corrected(&first.record) {
+            let Ok(record_id) = parse_uuid(target) else {
+                break;
+            };
+            match self.find(store, &record_id, first.index)? {
+                Some((index, _)) => first = fact(store, index)?,
+                None => break,
+            }
+        }
+        Ok(first)
+    }
+
+    /// A record and its corrections below `size`, and theirs, in the order of the log.
+    pub(super) fn trail(
+        &self,
+        store: &dyn Store,
+        first: Fact,
+        size: TreeSize,
+    ) -> Result<Vec<Arc<Fact>>, ReadError> {
+        // All are posted under each of its subjects: the fewest entries are read under the narrowest.
+        let mut narrowest: Option<Vec<Index>> = None;
+        for subject in subjects(&first.record) {
+            // What is said of the catalogue stays there, however corrected.
+            if subject == Subject::Catalogue {
+                continue;
+            }
+            let indexes = self.facts.about(store, &subject, size)?;
+            let fewest = narrowest.as_ref().map_or(usize::MAX, Vec::len);
+            if indexes.len() < fewest {
+                narrowest = Some(indexes);
+            }
+        }
+        let mut of_trail = BTreeSet::from([first.record.record_id.clone()]);
+        let after = first.index;
+        let mut trail = vec![Arc::new(first)];
+        for index in narrowest.unwrap_or_default() {
+            if index <= after {
+                continue;
+            }
+            let fact = fact(store, index)?;
+            if corrected(&fact.record).is_some_and(|target| of_trail.contains(target)) {
+                of_trail.insert(fact.record.record_id.clone());
+                trail.push(Arc::new(fact));
+            }
+        }
+        Ok(trail)
     }
 
     /// One step of upkeep: a few hundred keys.

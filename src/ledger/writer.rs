@@ -5,14 +5,18 @@
 //! failed nobody can tell what the disks hold, so the writer stops for good; opening the ledger again
 //! finds out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
-    Accepted, AppendError, Author, Closed, Shared, Submission,
+    Accepted, AppendError, Author, Closed, LedgerFacts, Shared, Submission,
+    ahead::{Ahead, Drafted, DraftedRecords},
     copies::{Copies, Group},
     layout,
     published::Published,
@@ -24,10 +28,14 @@ use crate::{
     clock::Clock,
     pb,
     record::{
-        entry::{AuthorView, ENTRY_BYTES_MAX, EntryView, RecordedAt},
+        entry::{AuthorView, ENTRY_BYTES_MAX, EntryView, RecordedAt, record_kind},
         format::parse_uuid,
     },
-    rules::keys::{KeyRegistry, is_record_signed},
+    rules::{
+        fact::{Fact, Subject, event_day},
+        keys::{KeyRegistry, is_record_signed},
+        refusals,
+    },
     store::Write,
     tlog::{Hash, Index, leaf_hash},
     views::{Posts, authority},
@@ -95,6 +103,10 @@ struct Draft {
     records: Vec<([u8; 16], Vec<u8>)>,
     /// What each record is about, by position.
     posts: Vec<Posts>,
+    /// What the next record is held against.
+    facts: Drafted,
+    /// The index of the first entry.
+    first: u64,
     positions: BTreeMap<[u8; 16], usize>,
     /// Indexes of entries that name actors or keys.
     authority: Vec<Index>,
@@ -164,7 +176,10 @@ impl Writer {
             answer_all(jobs, &refused);
             return Ok(());
         }
-        let mut draft = Draft::default();
+        let mut draft = Draft {
+            first: self.signer.size().value(),
+            ..Draft::default()
+        };
         let mut decided = Vec::with_capacity(jobs.len());
         for Job {
             submissions,
@@ -363,6 +378,7 @@ impl Writer {
                 return Err(AppendError::SignatureWrong { item });
             }
         }
+        let judged = self.judge(item, index, &actor, &record, now, draft)?;
         if let Some(authority) = authority {
             Arc::make_mut(keys)
                 .apply(index, now, &authority)
@@ -399,7 +415,52 @@ impl Writer {
         draft.leaves.push(leaf);
         draft.records.push((record_id, record));
         draft.posts.push(posts);
+        if let Some((fact, about)) = judged {
+            draft.facts.insert(fact, about);
+        }
         Ok(leaf)
+    }
+
+    /// Holds a record against those that are recorded or about to be. One that others are held against is
+    /// given back, with what it is about.
+    fn judge(
+        &self,
+        item: usize,
+        index: Index,
+        actor: &str,
+        record: &[u8],
+        now: DateTime<Utc>,
+        draft: &Draft,
+    ) -> Result<Option<(Fact, BTreeSet<Subject>)>, AppendError> {
+        if !record_kind(record).is_some_and(refusals::is_judged) {
+            return Ok(None);
+        }
+        // The record was decoded and checked before it was queued.
+        let Ok(record) = pb::Record::decode(record) else {
+            return Ok(None);
+        };
+        let ahead = Ahead {
+            published: LedgerFacts::new(Arc::clone(&self.shared)),
+            drafted: &draft.facts,
+            records: draft,
+            now,
+        };
+        let violations = ahead.refuse(&record)?;
+        if !violations.is_empty() {
+            return Err(AppendError::Refused { item, violations });
+        }
+        let about = ahead.subjects(&record)?;
+        let Some(on) = event_day(&record) else {
+            return Ok(None);
+        };
+        let fact = Fact {
+            index,
+            recorded_at: now,
+            actor: actor.to_owned(),
+            on,
+            record,
+        };
+        Ok(Some((fact, about)))
     }
 
     /// Signs and commits the draft, and publishes it. The commit point.
@@ -413,6 +474,8 @@ impl Writer {
             leaves,
             records,
             posts,
+            facts: _,
+            first: _,
             positions: _,
             authority,
         } = draft;
@@ -466,10 +529,19 @@ impl Draft {
         self.entries.truncate(mark);
         self.leaves.truncate(mark);
         self.posts.truncate(mark);
+        self.facts.cut_back(first_forgotten);
         self.authority.retain(|index| *index < first_forgotten);
         for (record_id, _) in self.records.drain(mark..) {
             self.positions.remove(&record_id);
         }
+    }
+}
+
+impl DraftedRecords for Draft {
+    fn drafted(&self, record_id: &[u8; 16]) -> Option<(Index, &[u8])> {
+        let position = *self.positions.get(record_id)?;
+        let (_, record) = self.records.get(position)?;
+        Some((index_at(self.first, position), record))
     }
 }
 

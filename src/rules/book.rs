@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    fact::{Fact, Facts, Subject, corrected, subjects},
+    fact::{Fact, Facts, Records, Subject, corrected, subjects},
     question::subjects_as_corrected,
 };
 
@@ -30,14 +30,16 @@ impl Book {
         let fact = Arc::new(fact);
         let id = fact.record.record_id.clone();
         let mut about = subjects(&fact.record);
-        self.corrected.insert(id.clone(), vec![Arc::clone(&fact)]);
-        if let Some(target) = corrected(&fact.record) {
+        // A target that is recorded later, or never, adds nothing.
+        let target = corrected(&fact.record);
+        if let Some(target) = target.filter(|target| self.corrected.contains_key(*target)) {
             let first = self.first_of.get(target).map_or(target, String::as_str);
             let first = first.to_owned();
             about.extend(self.subjects_of.get(&first).into_iter().flatten().cloned());
             self.correct(&first, &fact, &mut about);
             self.first_of.insert(id.clone(), first);
         }
+        self.corrected.insert(id.clone(), vec![Arc::clone(&fact)]);
         for subject in &about {
             let of_subject = self.by_subject.entry(subject.clone()).or_default();
             of_subject.push(Arc::clone(&fact));
@@ -83,5 +85,12 @@ impl Facts for Book {
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
         Ok(self.by_subject.get(subject).cloned().unwrap_or_default())
+    }
+}
+
+impl Records for Book {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Infallible> {
+        let of_record = self.corrected.get(record_id);
+        Ok(of_record.and_then(|facts| facts.first()).cloned())
     }
 }

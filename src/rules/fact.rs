@@ -158,10 +158,11 @@ pub fn subjects(record: &pb::Record) -> BTreeSet<Subject> {
     subjects.0
 }
 
-/// The record id that a correction is about.
+/// The record id that a correction or a second signature is about.
 pub fn corrected(record: &pb::Record) -> Option<&str> {
     match &record.kind {
         Some(Kind::Correction(correction)) => Some(&correction.target),
+        Some(Kind::Countersigned(signed)) => Some(&signed.target),
         _ => None,
     }
 }
@@ -343,4 +344,10 @@ pub trait Facts {
 
     /// All facts about a subject, in the order of the log; corrections of such facts among them.
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error>;
+}
+
+/// Where a fact is had by the id of its record.
+pub trait Records: Facts {
+    /// The fact whose record has this id; a correction does not change it.
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Self::Error>;
 }

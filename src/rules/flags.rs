@@ -7,6 +7,8 @@
 pub mod codes;
 mod kinds;
 
+pub(super) use self::kinds::guideline_months;
+
 #[cfg(test)]
 #[cfg(feature = "server")]
 mod tests;
@@ -31,6 +33,8 @@ pub struct FlagRule {
     pub severity: Severity,
     /// What it means and what to do, for people.
     pub text: &'static str,
+    /// The rules behind it, by number, where it has one.
+    pub basis: &'static [&'static str],
 }
 
 /// A rule that a record raised.
@@ -114,6 +118,7 @@ impl Raised {
             code,
             severity,
             text,
+            basis: _,
         } = rule;
         self.flags.push(Flag {
             code,

@@ -18,6 +18,8 @@ macro_rules! pick {
 pub(crate) use pick;
 
 #[cfg(feature = "server")]
+pub mod ahead;
+#[cfg(feature = "server")]
 pub mod book;
 #[cfg(feature = "server")]
 pub mod catalogue;
@@ -26,7 +28,11 @@ pub mod change;
 #[cfg(feature = "server")]
 pub mod cohort;
 #[cfg(feature = "server")]
+pub mod conformity;
+#[cfg(feature = "server")]
 pub mod consent;
+#[cfg(feature = "server")]
+pub mod deviations;
 #[cfg(feature = "server")]
 pub mod dossier;
 #[cfg(test)]
@@ -42,5 +48,9 @@ pub mod keys;
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;
+#[cfg(feature = "server")]
+pub mod refusals;
+#[cfg(feature = "server")]
+pub mod template;
 #[cfg(feature = "server")]
 pub mod trace;

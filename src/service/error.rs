@@ -4,7 +4,7 @@
 //! What a caller did wrong is told in full; what is wrong with us is told to the log, and the caller gets
 //! an id to quote. No value that may be personal data is repeated.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use prost::Message as _;
@@ -69,6 +69,7 @@ reasons! {
     BatchPartlyRecorded = "BATCH_PARTLY_RECORDED", AlreadyExists, "A part was recorded before.";
     AuthorKeyRefused = "AUTHOR_KEY_REFUSED", FailedPrecondition, "The author's key may not sign.";
     KeyRecordRefused = "KEY_RECORD_REFUSED", FailedPrecondition, "The key record does not fit.";
+    RecordRefused = "RECORD_REFUSED", FailedPrecondition, "Another record stands against it.";
     WitnessUnknown = "WITNESS_UNKNOWN", FailedPrecondition, "No known witness cosigned.";
     OtherHistory = "OTHER_HISTORY", FailedPrecondition, "The checkpoint is of another history.";
     TreeSizeAhead = "TREE_SIZE_AHEAD", OutOfRange, "Asked beyond the tree.";
@@ -93,6 +94,9 @@ pub(crate) enum CallError {
     /// Fields break rules; all of them at once.
     #[error("{} fields are not as they must be", .0.len())]
     Fields(Vec<Violation>),
+    /// Other records stand against a record; its fields by their path in the request.
+    #[error("{} fields do not fit what is recorded", .0.len())]
+    Refused(Vec<Violation>),
     /// The bytes are not the message.
     #[error("the bytes are not the message that the method takes")]
     MessageMalformed,
@@ -318,7 +322,8 @@ fn answer(error: CallError) -> Answer {
     let message = error.to_string();
     let new = |reason| Answer::new(reason, &message);
     match error {
-        CallError::Fields(violations) => fields(violations),
+        CallError::Fields(violations) => fields(Reason::FieldInvalid, violations),
+        CallError::Refused(violations) => refused(violations),
         CallError::MessageMalformed => new(Reason::MessageMalformed),
         CallError::MessageTooLarge => new(Reason::MessageTooLarge),
         CallError::ActorMissing => new(Reason::ActorMissing),
@@ -365,7 +370,7 @@ fn answer(error: CallError) -> Answer {
 }
 
 /// All violations, or as many as travel; how many there are is told in any case.
-fn fields(mut violations: Vec<Violation>) -> Answer {
+fn fields(reason: Reason, mut violations: Vec<Violation>) -> Answer {
     let total = violations.len();
     let mut bytes = 0_usize;
     violations.retain(|violation| {
@@ -384,9 +389,32 @@ fn fields(mut violations: Vec<Violation>) -> Answer {
         0 => first,
         more => format!("{first} (and {more} more)"),
     };
-    let mut answer = Answer::new(Reason::FieldInvalid, &message).with("violations", &total);
+    let mut answer = Answer::new(reason, &message).with("violations", &total);
     answer.violations = violations;
     answer
+}
+
+/// The fields that do not fit, and the first of them as the precondition that does not hold.
+fn refused(violations: Vec<Violation>) -> Answer {
+    let answer = fields(Reason::RecordRefused, violations);
+    match answer.violations.first() {
+        Some(first) => {
+            let (rule, field) = (first.rule, first.field.clone());
+            answer.unless(rule, &field)
+        }
+        None => answer,
+    }
+}
+
+/// Violations of a record, by their path in the request.
+pub(super) fn in_request(path: &impl fmt::Display, violations: &[Violation]) -> Vec<Violation> {
+    let of_record = violations.iter().cloned();
+    of_record
+        .map(|violation| {
+            let field = format!("{path}.record.{}", violation.field);
+            Violation { field, ..violation }
+        })
+        .collect()
 }
 
 fn append(error: &AppendError) -> Answer {
@@ -433,6 +461,10 @@ fn append(error: &AppendError) -> Answer {
                 .with("item", item)
                 .with("rule", rule)
                 .unless(rule, "record")
+        }
+        // Of a batch, the service has said which submission it is.
+        AppendError::Refused { item: _, violations } => {
+            refused(in_request(&"submission", violations))
         }
         AppendError::EntryTooLarge { item, bytes } => {
             new(Reason::EntryTooLarge).with("item", item).with("bytes", bytes)

@@ -1,18 +1,22 @@
 //! `FollowUpService`: parses what is asked, asks the rules, and puts their answers into messages.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Answers,
     answers::{Asked, Page, PageOf, wrong},
+    driven::Driven,
     error::CallError,
 };
 use crate::{
     pb::{
         self, GetScheduleRequest, GetScheduleResponse, ListObligationsRequest,
         ListObligationsResponse, ListOpenSignalsRequest, ListOpenSignalsResponse,
-        ListTreatedNotEnrolledRequest, ListTreatedNotEnrolledResponse, SummarizePeriodRequest,
-        SummarizePeriodResponse, follow_up_service_server::FollowUpService,
+        ListTreatedNotEnrolledRequest, ListTreatedNotEnrolledResponse, ReportConformityRequest,
+        ReportConformityResponse, SummarizePeriodRequest, SummarizePeriodResponse,
+        follow_up_service_server::FollowUpService,
     },
     record::{
         Violation,
@@ -34,7 +38,10 @@ use crate::{
     },
 };
 
+mod conformity;
 mod convert;
+
+use conformity::Reports;
 
 /// Patients that one page looks at, at most: filters that let little through make short pages.
 const PATIENTS_SCAN: usize = 5_000;
@@ -49,17 +56,44 @@ const PATIENTS_AHEAD: usize = 256;
 #[derive(Clone)]
 pub(crate) struct FollowUp {
     answers: Answers,
+    reports: Arc<Reports>,
 }
 
 impl FollowUp {
     /// The service over these answers.
     pub(crate) fn new(answers: Answers) -> Self {
-        Self { answers }
+        Self {
+            answers,
+            reports: Arc::default(),
+        }
     }
 }
 
 #[async_trait]
 impl FollowUpService for FollowUp {
+    type ReportConformityStream = Driven<Result<ReportConformityResponse, Status>>;
+
+    async fn report_conformity(
+        &self,
+        request: Request<ReportConformityRequest>,
+    ) -> Result<Response<Self::ReportConformityStream>, Status> {
+        let ReportConformityRequest {
+            question,
+            product_id,
+        } = request.into_inner();
+        if product_id.is_empty() {
+            return Err(wrong("product_id", "REQUIRED", "give the product").into());
+        }
+        demand([("product_id", &product_id, check_product)])?;
+        let (answers, reports) = (self.answers.clone(), Arc::clone(&self.reports));
+        let made = |sender| conformity::report(answers, question, product_id, reports, sender);
+        Ok(Response::new(Driven::new(
+            conformity::PROGRESS_AHEAD,
+            made,
+            |answers| answers,
+        )))
+    }
+
     async fn list_obligations(
         &self,
         request: Request<ListObligationsRequest>,

@@ -12,6 +12,7 @@
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
+//! | `flagging` | what a record is flagged with, and what it would be |
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
@@ -27,6 +28,7 @@ pub(crate) mod call;
 mod consent_service;
 mod driven;
 pub mod error;
+mod flagging;
 mod follow_up_service;
 mod ledger_service;
 mod receipt;

@@ -3,37 +3,30 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
-use super::{blocking, error::CallError, submission::CheckedRecord};
+use super::{blocking, error::CallError, flagging::Flagging, submission::CheckedRecord};
 use crate::{
     ledger::{Accepted, Ledger, ReadError},
     pb,
     record::entry::EntryView,
-    rules::{
-        flags::{Flag, flags},
-        keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
-    },
+    rules::keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
     tlog::leaf_hash,
 };
 
 /// The receipt of an entry that carries this record.
 pub(super) async fn receipt(
     ledger: &Arc<Ledger>,
+    flagging: &Flagging,
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
-    if !accepted.repeated {
-        // What proves a new entry is in memory.
-        return make(ledger, accepted, record);
-    }
-    let ledger = Arc::clone(ledger);
-    blocking(move || make(&ledger, accepted, record)).await
+    let (ledger, flagging) = (Arc::clone(ledger), flagging.clone());
+    blocking(move || make(&ledger, &flagging, accepted, record)).await
 }
 
-/// The receipt of an entry that carries this record. May read the store.
+/// The receipt of an entry that carries this record. Reads the store.
 pub(super) fn make(
     ledger: &Ledger,
+    flagging: &Flagging,
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
@@ -48,7 +41,8 @@ pub(super) fn make(
     };
     let view = EntryView::parse(&entry).map_err(damaged)?;
     let of_key = key_flags(published.keys(), &view, &record.record);
-    let mut flags = raised(record, view.recorded_at.to_utc());
+    let recorded_at = view.recorded_at.to_utc();
+    let mut flags = flagging.of_entry(index, recorded_at, view.actor, record)?;
     flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     Ok(pb::Receipt {
@@ -62,29 +56,11 @@ pub(super) fn make(
 }
 
 /// The receipt of a record that was only looked at: what would be flagged.
-pub(super) fn preview(record: CheckedRecord, now: DateTime<Utc>) -> pb::Receipt {
+pub(super) fn preview(flags: Vec<pb::Flag>) -> pb::Receipt {
     pb::Receipt {
-        flags: raised(record, now),
+        flags,
         ..pb::Receipt::default()
     }
-}
-
-/// The flags that the record raises by itself.
-fn raised(record: CheckedRecord, recorded_at: DateTime<Utc>) -> Vec<pb::Flag> {
-    let CheckedRecord { record, unverified } = record;
-    let flags = flags(&record, unverified, recorded_at).into_iter();
-    let flag = |Flag {
-                    code,
-                    severity,
-                    field,
-                    text,
-                }| pb::Flag {
-        code: code.to_owned(),
-        severity: severity.into(),
-        field,
-        text,
-    };
-    flags.map(flag).collect()
 }
 
 /// What the author's key is flagged with, as far as is known now.

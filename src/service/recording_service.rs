@@ -10,9 +10,10 @@ use super::{
     actor, blocking,
     call::{Phase, reached},
     driven::Driven,
-    error::{CallError, complete, item_status},
+    error::{CallError, complete, in_request, item_status},
+    flagging::Flagging,
     receipt,
-    submission::{Checked, CheckedRecord, Desk},
+    submission::{Checked, CheckedRecord, Desk, Path},
 };
 use crate::{
     clock::Clock,
@@ -38,6 +39,7 @@ pub(crate) struct Recording {
     clock: Arc<dyn Clock>,
     phase: watch::Receiver<Phase>,
     in_flight: Arc<Semaphore>,
+    flagging: Flagging,
 }
 
 impl Recording {
@@ -48,7 +50,9 @@ impl Recording {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_KIB_MAX));
+        let flagging = Flagging::new(Arc::clone(&ledger));
         Self {
+            flagging,
             ledger,
             clock,
             phase,
@@ -81,6 +85,17 @@ impl Recording {
         };
         desk.check_batch(submissions)
     }
+
+    /// The receipts of records that are only looked at.
+    async fn preview(
+        &self,
+        actor: &str,
+        records: Vec<(Path, CheckedRecord)>,
+    ) -> Result<Vec<pb::Receipt>, CallError> {
+        let (flagging, now, actor) = (self.flagging.clone(), self.clock.now(), actor.to_owned());
+        let previews = blocking(move || flagging.preview(records, &actor, now)).await?;
+        Ok(previews.into_iter().map(receipt::preview).collect())
+    }
 }
 
 #[async_trait]
@@ -97,14 +112,15 @@ impl RecordingService for Recording {
         } = request;
         let Checked { submission, record } = self.check(actor, submission)?;
         let receipt = if validate_only {
-            receipt::preview(record, self.clock.now())
+            let previews = self.preview(actor, vec![(Path::Alone, record)]).await?;
+            previews.into_iter().next().unwrap_or_default()
         } else {
             let accepted = self
                 .ledger
                 .append(vec![submission])
                 .await
                 .map_err(CallError::from)?;
-            receipt::receipt(&self.ledger, only(accepted)?, record).await?
+            receipt::receipt(&self.ledger, &self.flagging, only(accepted)?, record).await?
         };
         Ok(Response::new(RecordResponse {
             receipt: Some(receipt),
@@ -122,28 +138,23 @@ impl RecordingService for Recording {
             validate_only,
         } = request;
         let service = self.clone();
-        let batch = blocking(move || service.check_batch(&actor, submissions)).await?;
+        let by = actor.clone();
+        let batch = blocking(move || service.check_batch(&by, submissions)).await?;
         let receipts = if validate_only {
-            let now = self.clock.now();
             let records = batch.into_iter().map(|checked| checked.record);
-            records
-                .map(|record| receipt::preview(record, now))
-                .collect()
+            let paths = (0..).map(Path::Item);
+            self.preview(&actor, paths.zip(records).collect()).await?
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()
                 .map(|Checked { submission, record }| (submission, record))
                 .unzip();
-            let accepted = self
-                .ledger
-                .append(submissions)
-                .await
-                .map_err(CallError::from)?;
-            let ledger = Arc::clone(&self.ledger);
+            let accepted = self.ledger.append(submissions).await.map_err(of_batch)?;
+            let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
             let receipts = move || -> Result<_, CallError> {
                 let pairs = accepted.into_iter().zip(records);
                 pairs
-                    .map(|(accepted, record)| receipt::make(&ledger, accepted, record))
+                    .map(|(accepted, record)| receipt::make(&ledger, &flagging, accepted, record))
                     .collect()
             };
             blocking(receipts).await?
@@ -160,11 +171,13 @@ impl RecordingService for Recording {
         let (metadata, _, items) = request.into_parts();
         let actor = actor::of(&metadata)?.to_owned();
         let service = self.clone();
-        let ledger = Arc::clone(&self.ledger);
+        let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
         let answers = Driven::new(
             IN_FLIGHT_MAX,
             |waiting| service.take_in(actor, items, waiting),
-            |waiting| waiting.then(move |waiting| answer(Arc::clone(&ledger), waiting)),
+            |waiting| {
+                waiting.then(move |waiting| answer(Arc::clone(&ledger), flagging.clone(), waiting))
+            },
         );
         Ok(Response::new(answers))
     }
@@ -234,7 +247,11 @@ impl Recording {
 }
 
 /// The answer to one item.
-async fn answer(ledger: Arc<Ledger>, waiting: Waiting) -> Result<RecordStreamResponse, Status> {
+async fn answer(
+    ledger: Arc<Ledger>,
+    flagging: Flagging,
+    waiting: Waiting,
+) -> Result<RecordStreamResponse, Status> {
     let outcome = match waiting {
         Waiting::Cut(status) => return Err(status),
         Waiting::Refused(error) => Err(error),
@@ -245,7 +262,7 @@ async fn answer(ledger: Arc<Ledger>, waiting: Waiting) -> Result<RecordStreamRes
         } => {
             let accepted = answer.await.unwrap_or_else(|_| Err(ledger.closed()));
             match accepted.map_err(CallError::from).and_then(only) {
-                Ok(accepted) => receipt::receipt(&ledger, accepted, record).await,
+                Ok(accepted) => receipt::receipt(&ledger, &flagging, accepted, record).await,
                 Err(error) => Err(error),
             }
         }
@@ -257,6 +274,16 @@ async fn answer(ledger: Arc<Ledger>, waiting: Waiting) -> Result<RecordStreamRes
     Ok(RecordStreamResponse {
         outcome: Some(outcome),
     })
+}
+
+/// Why a batch was not recorded.
+fn of_batch(error: AppendError) -> CallError {
+    match error {
+        AppendError::Refused { item, violations } => {
+            CallError::Refused(in_request(&Path::Item(item), &violations))
+        }
+        error => error.into(),
+    }
 }
 
 /// The one that was asked for.

@@ -3,7 +3,9 @@
 //!
 //! A correction is about all that its target is about, and about it for good: a correction of a correction
 //! too. So each correction is posted under its target's groups, and these groups under the correction's
-//! index, where a later correction of it finds them.
+//! index, where a later correction of it finds them. It is posted as well under the subjects that the record has
+//! by it: another lot, another patient. The record itself is not, as no entry is posted twice: who finds a
+//! correction without its record goes and gets it.
 
 use std::collections::BTreeSet;
 
@@ -38,6 +40,8 @@ pub struct Corrected {
     pub index: Index,
     /// What its record is posted under.
     pub posts: Posts,
+    /// What the record that is corrected in the end is about by this correction and all before it.
+    pub becomes: BTreeSet<Subject>,
 }
 
 impl Posts {
@@ -128,6 +132,8 @@ impl FactIndex {
         let Some(corrected) = find(&record_id)? else {
             return Ok(groups);
         };
+        // Who asks about these subjects finds the correction, and by it the record.
+        groups.extend(corrected.becomes.iter().map(group::of_subject));
         let mut of_target = corrected.posts.groups;
         if corrected.posts.target.is_some() {
             let start = group::corrections(corrected.index.value());
@@ -378,6 +384,7 @@ mod tests {
             Some(Corrected {
                 index: Index::new(u64::try_from(at).unwrap()),
                 posts: Posts::of(&self.records[at]),
+                becomes: BTreeSet::new(),
             })
         }
 

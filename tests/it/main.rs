@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cli;
+mod consent_service;
+mod follow_up_service;
 mod history;
 mod hostile;
 mod interop;

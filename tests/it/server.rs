@@ -165,6 +165,7 @@ async fn health_is_told_for_the_server_and_for_each_service() {
         "genetrail.v1.RecordingService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.TraceService",
+        "genetrail.v1.ConsentService",
         "genetrail.v1.FollowUpService",
     ] {
         let request = HealthCheckRequest {
@@ -221,10 +222,11 @@ async fn reflection_knows_every_service_and_the_details_of_errors() {
         .collect();
     names.sort_unstable();
     let expected = [
+        "genetrail.v1.ConsentService",
+        "genetrail.v1.FollowUpService",
         "genetrail.v1.LedgerService",
         "genetrail.v1.RecordingService",
         "genetrail.v1.TraceService",
-        "genetrail.v1.FollowUpService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ];

@@ -591,6 +591,63 @@ async fn deviations_are_found_by_code_and_patient_and_page() {
     assert_eq!(paged, whole.rows);
 }
 
+/// A record by the sponsor's quality assurance.
+fn by_quality(number: u32, reason: &str, kind: Kind) -> pb::Record {
+    pb::Record {
+        kind: Some(kind),
+        reason: reason.to_owned(),
+        site: SITE.to_owned(),
+        site_tz: "Asia/Shanghai".to_owned(),
+        actor_person: "admin".to_owned(),
+        actor_role: pb::ActorRole::SponsorQa.into(),
+        signature_meaning: pb::SignatureMeaning::Authorship.into(),
+        source_kind: pb::SourceKind::Direct.into(),
+        ..super::support::record(number)
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_named_the_wrong_vector_is_found_by_the_right_one() {
+    let (server, mut traces, _) = told().await;
+    let before = traces
+        .trace_lot(trace("LV-B", "2025-08-14"))
+        .await
+        .unwrap()
+        .into_inner();
+    let step = &before.materials[1].why.as_ref().unwrap().evidence[0];
+    let correction = pb::Correction {
+        target: step.record_id.clone(),
+        correction_kind: pb::CorrectionKind::IncorrectData.into(),
+        changes: vec![pb::FieldChange {
+            path: "transformation.inputs[0].lot.lot".to_owned(),
+            old: "LV-B".to_owned(),
+            new: "LV-A".to_owned(),
+        }],
+        ..pb::Correction::default()
+    };
+    let correction = by_quality(1, "the label was misread", Kind::Correction(correction));
+    server.record(correction).await.unwrap();
+    let mut has_it = async |lot: &str, view: QuestionView| {
+        let mut request = trace(lot, "2025-08-14");
+        request.question.as_mut().unwrap().view = view.into();
+        let answer = traces.trace_lot(request).await.unwrap().into_inner();
+        let patients = answer
+            .administrations
+            .iter()
+            .map(|row| row.patient.as_str());
+        let lots: Vec<String> = answer.materials.iter().map(name).collect();
+        assert_eq!(
+            lots.contains(&"DP-002".to_owned()),
+            patients.clone().any(|patient| patient == "P2")
+        );
+        lots.contains(&"DP-002".to_owned())
+    };
+    assert!(has_it("LV-A", QuestionView::AsCorrected).await);
+    assert!(!has_it("LV-B", QuestionView::AsCorrected).await);
+    assert!(!has_it("LV-A", QuestionView::AsRecorded).await);
+    assert!(has_it("LV-B", QuestionView::AsRecorded).await);
+}
+
 #[tokio::test]
 async fn a_correction_shows_from_when_it_is_known() {
     let (server, mut traces, _) = told().await;
@@ -606,18 +663,11 @@ async fn a_correction_shows_from_when_it_is_known() {
         correction_kind: pb::CorrectionKind::DidNotOccur.into(),
         ..pb::Correction::default()
     };
-    let template = super::support::record(1);
-    let record = pb::Record {
-        kind: Some(Kind::Correction(correction)),
-        reason: "entered in the wrong batch record".to_owned(),
-        site: SITE.to_owned(),
-        site_tz: "Asia/Shanghai".to_owned(),
-        actor_person: "admin".to_owned(),
-        actor_role: pb::ActorRole::SponsorQa.into(),
-        signature_meaning: pb::SignatureMeaning::Authorship.into(),
-        source_kind: pb::SourceKind::Direct.into(),
-        ..template
-    };
+    let record = by_quality(
+        1,
+        "entered in the wrong batch record",
+        Kind::Correction(correction),
+    );
     server.record(record).await.unwrap();
 
     let lots = |answer: pb::TraceLotResponse| -> Vec<String> {

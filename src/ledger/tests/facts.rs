@@ -12,7 +12,7 @@ use crate::{
     record::format::parse_uuid,
     rules::{
         book::Book,
-        fact::{Fact, Facts as _, Subject},
+        fact::{Fact, Facts as _, LotId, Subject},
     },
     store::{SledOptions, SledStore, Store as _},
     tlog::{Index, TreeSize},
@@ -54,6 +54,43 @@ fn correction(number: u32, target: u32) -> Submission {
         ..pb::Correction::default()
     };
     submission(number, "", Kind::Correction(correction))
+}
+
+/// A correction that changes a field of its target.
+fn change(number: u32, target: u32, path: &str, new: &str) -> Submission {
+    let correction = pb::Correction {
+        target: uuid(target),
+        correction_kind: pb::CorrectionKind::IncorrectData.into(),
+        changes: vec![pb::FieldChange {
+            path: path.to_owned(),
+            new: new.to_owned(),
+            ..pb::FieldChange::default()
+        }],
+        ..pb::Correction::default()
+    };
+    submission(number, "", Kind::Correction(correction))
+}
+
+/// A correction that takes its target back.
+fn undone(number: u32, target: u32) -> Submission {
+    let correction = pb::Correction {
+        target: uuid(target),
+        correction_kind: pb::CorrectionKind::DidNotOccur.into(),
+        ..pb::Correction::default()
+    };
+    submission(number, "", Kind::Correction(correction))
+}
+
+fn given(number: u32, patient: &str, gtin: &str, lot: &str) -> Submission {
+    let administration = pb::Administration {
+        lot: Some(pb::LotKey {
+            gtin: gtin.to_owned(),
+            lot: lot.to_owned(),
+            ..pb::LotKey::default()
+        }),
+        ..pb::Administration::default()
+    };
+    submission(number, patient, Kind::Administration(administration))
 }
 
 /// Records a batch, all or nothing.
@@ -134,6 +171,64 @@ fn facts_are_those_of_the_entries_after_stops_and_rebuilds() {
     let checked = fsck(&bench.options(), clock, entropy(), &|_, _| {}).unwrap();
     let line = checked.lines.iter().find(|line| line.starts_with("views"));
     assert!(line.unwrap().contains("postings"), "{line:?}");
+}
+
+#[test]
+fn a_corrected_record_is_found_by_what_it_is_about_now() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    let stock = |gtin: &str, lot: &str| {
+        Subject::Stock(LotId {
+            gtin: gtin.to_owned(),
+            lot: lot.to_owned(),
+        })
+    };
+    record(&ledger, vec![given(1, "P-1", "G", "L")]);
+    record(
+        &ledger,
+        vec![
+            change(2, 1, "administration.lot.lot", "L2"),
+            change(3, 1, "administration.lot.gtin", "G2"),
+            change(4, 1, "patient", "P-2"),
+        ],
+    );
+    check(&ledger);
+    let found =
+        |ledger: &Ledger, subject: &Subject| indexes(&ledger.facts().about(subject).unwrap());
+    let before = ledger.facts();
+    for (gtin, lot) in [("G", "L"), ("G", "L2"), ("G2", "L2")] {
+        assert_eq!(
+            found(&ledger, &stock(gtin, lot)),
+            [1, 2, 3, 4],
+            "{gtin} {lot}"
+        );
+    }
+    assert_eq!(found(&ledger, &stock("G2", "L")), [0_u64; 0]);
+    assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4]);
+    let known = ledger.facts().at(TreeSize::new(3));
+    assert_eq!(indexes(&known.about(&stock("G", "L2")).unwrap()), [1, 2]);
+    assert_eq!(
+        indexes(&known.about(&stock("G2", "L2")).unwrap()),
+        [0_u64; 0]
+    );
+
+    // Without the first correction it is about a lot that nobody had named.
+    record(&ledger, vec![undone(5, 2), registered(6, "P-2")]);
+    check(&ledger);
+    assert_eq!(found(&ledger, &stock("G2", "L")), [1, 2, 3, 4, 5]);
+    assert_eq!(
+        indexes(&before.about(&stock("G2", "L")).unwrap()),
+        [0_u64; 0]
+    );
+    assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4, 5, 6]);
+    drop((before, known));
+    ledger.close();
+    Ledger::rebuild_views(&bench.options(), entropy()).unwrap();
+    let ledger = bench.open();
+    check(&ledger);
+    ledger.close();
+    let clock = Arc::clone(&bench.clock) as _;
+    fsck(&bench.options(), clock, entropy(), &|_, _| {}).unwrap();
 }
 
 #[test]

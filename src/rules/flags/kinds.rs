@@ -174,7 +174,7 @@ fn product_registered(product: &pb::ProductRegistered, raised: &mut Raised) {
 }
 
 /// How long the guideline follows the patients of a class (R-D3), in months; 0 where it names no number.
-const fn guideline_months(class: pb::ProductClass) -> u32 {
+pub(in crate::rules) const fn guideline_months(class: pb::ProductClass) -> u32 {
     match class {
         pb::ProductClass::Gammaretro
         | pb::ProductClass::Lenti
@@ -463,9 +463,6 @@ fn looser_than_guideline(plan: &pb::PlanParameters, raised: &mut Raised) {
 
 fn visit_held(visit: &pb::FollowUpVisit, raised: &mut Raised) {
     raised.when(visit.reached == Some(false), codes::NOT_REACHED, "reached");
-    let done: BTreeSet<i32> = visit.blocks.iter().map(|block| block.block).collect();
-    let incomplete = visit.reached != Some(false) && done.len() < CONTENT_BLOCKS;
-    raised.when(incomplete, codes::INCOMPLETE_VISIT, "blocks");
     for (item, block) in visit.blocks.iter().enumerate() {
         let not_done = block.status() == pb::BlockStatus::NotDone;
         raised.when(
@@ -476,9 +473,6 @@ fn visit_held(visit: &pb::FollowUpVisit, raised: &mut Raised) {
     }
     exposures(&visit.exposures, raised);
 }
-
-/// The guideline names six.
-const CONTENT_BLOCKS: usize = 6;
 
 fn exposures(exposures: &[pb::Exposure], raised: &mut Raised) {
     for (item, exposure) in exposures.iter().enumerate() {

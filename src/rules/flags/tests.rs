@@ -496,10 +496,8 @@ fn visits_and_samples_raise() {
     let visit = |spoils: &[(&'static str, Value)], expected: &[&str]| {
         raises("follow_up_visit", spoils, expected);
     };
-    visit(
-        &[("blocks", json!([{"block": 1, "status": 1}]))],
-        &["INCOMPLETE_VISIT follow_up_visit.blocks"],
-    );
+    // Whether a visit must have all of its blocks depends on when it was held.
+    visit(&[("blocks", json!([{"block": 1, "status": 1}]))], &[]);
     visit(
         &[("blocks/3/status", json!("BLOCK_STATUS_NOT_DONE"))],
         &["BLOCK_NOT_DONE follow_up_visit.blocks[3].status"],
@@ -696,8 +694,8 @@ fn the_list_in_the_docs_is_this_list() {
         Severity::Critical => "CRITICAL",
         Severity::Unspecified => panic!("a flag has a severity"),
     };
-    let rows: Vec<String> = codes::ALL
-        .iter()
+    let all = || codes::ALONE.iter().chain(codes::ACROSS);
+    let rows: Vec<String> = all()
         .map(|rule| {
             format!(
                 "| `{}` | {} | {} |",
@@ -713,6 +711,6 @@ fn the_list_in_the_docs_is_this_list() {
         .filter(|line| line.starts_with("| `"))
         .collect();
     assert_eq!(listed, rows);
-    let different: BTreeSet<&str> = codes::ALL.iter().map(|rule| rule.code).collect();
-    assert_eq!(different.len(), codes::ALL.len());
+    let different: BTreeSet<&str> = all().map(|rule| rule.code).collect();
+    assert_eq!(different.len(), all().count());
 }

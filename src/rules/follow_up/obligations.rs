@@ -211,12 +211,11 @@ impl Followed<'_> {
     pub(super) fn judged(&self, mut obligation: Obligation) -> Option<Obligation> {
         let withdrawn = |scope| self.patient.withdrawn(scope, self.on).is_some();
         let is_sampling = !obligation.purposes().is_empty();
-        let cancelled = match obligation.what {
-            What::Contact => withdrawn(WithdrawalScope::Contact),
-            _ => {
-                withdrawn(WithdrawalScope::AllProcedures)
-                    || is_sampling && withdrawn(WithdrawalScope::InvasiveSampling)
-            }
+        let cancelled = if obligation.what == What::Contact {
+            withdrawn(WithdrawalScope::Contact)
+        } else {
+            withdrawn(WithdrawalScope::AllProcedures)
+                || is_sampling && withdrawn(WithdrawalScope::InvasiveSampling)
         };
         if cancelled {
             return None;

@@ -39,7 +39,7 @@ pub struct Taken {
     /// When it was due.
     pub due: NaiveDate,
     /// When it was taken.
-    pub taken: NaiveDate,
+    pub on: NaiveDate,
     /// How many days after it was due.
     pub days_late: u64,
     /// Why it was due then; the collection is the last entry.
@@ -330,7 +330,7 @@ pub(super) fn taken(followed: &Followed<'_>) -> Vec<Taken> {
         Some(Taken {
             sample_id: sample.sample_id.clone(),
             due,
-            taken: fact.on,
+            on: fact.on,
             days_late: late.try_into().unwrap_or(0),
             why: was.why.on(fact),
         })

@@ -156,11 +156,11 @@ fn by_plan(
     };
     let plans = catalogue.plans.values();
     let days = plans.filter_map(|versions| {
-        let said = versions.iter().filter(|one| is_of(one)).filter_map(|one| {
+        let mut said = versions.iter().filter(|one| is_of(one)).filter_map(|one| {
             let parameters = one.plan.parameters.as_ref()?;
             parameters.signal_action_days
         });
-        said.last()
+        said.next_back()
     });
     from.checked_add_days(Days::new(u64::from(days.min()?)))
 }
@@ -195,10 +195,10 @@ mod tests {
         story
     }
 
-    fn trigger() -> Option<pb::Trigger> {
-        Some(pb::Trigger {
+    fn trigger() -> pb::Trigger {
+        pb::Trigger {
             cause: Some(Cause::SignalId("SIG".to_owned())),
-        })
+        }
     }
 
     fn decide(story: &mut Story, on: &str, decision: pb::SignalDecision) {
@@ -231,7 +231,7 @@ mod tests {
             Kind::ConsentDocumentVersion(pb::ConsentDocumentVersion {
                 family: "ICF".to_owned(),
                 version: "2".to_owned(),
-                trigger: trigger(),
+                trigger: Some(trigger()),
                 ..Default::default()
             }),
         );
@@ -240,7 +240,7 @@ mod tests {
             "2020-03-04",
             pb::FollowUpPlanVersion {
                 version: "2".to_owned(),
-                trigger: trigger(),
+                trigger: Some(trigger()),
                 ..Default::default()
             },
         );

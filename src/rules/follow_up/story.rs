@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{
     obligations::{self, Obligation},
     period::Period,
+    schedule::Schedule,
 };
 use crate::{
     pb::{self, record::Kind},
@@ -292,6 +293,12 @@ impl Story {
         let signatures = Signatures::of(&patient, &catalogue);
         let period = Period::of(&patient, &catalogue, &signatures, question.as_of);
         obligations::open(&patient, &catalogue, &signatures, &period, question.as_of)
+    }
+
+    pub(super) fn schedule(&self, patient: &str, as_of: &str) -> Schedule {
+        let (patient, catalogue) = self.asked(patient, as_of);
+        let signatures = Signatures::of(&patient, &catalogue);
+        Schedule::of(&patient, &catalogue, &signatures, day(as_of))
     }
 
     pub(super) fn period(&self, patient: &str, as_of: &str) -> Period {

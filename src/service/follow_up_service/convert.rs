@@ -231,7 +231,7 @@ fn sample_taken(taken: Taken) -> pb::SampleTaken {
     pb::SampleTaken {
         sample_id: taken.sample_id,
         due: taken.due.to_string(),
-        actual: taken.taken.to_string(),
+        actual: taken.on.to_string(),
         days_late: taken.days_late,
         why: Some(why(taken.why)),
     }

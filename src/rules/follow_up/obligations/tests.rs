@@ -112,3 +112,748 @@ fn the_car_t_history_has_the_contacts_due_that_it_expects() {
         assert_eq!(have, want.collect::<Vec<_>>(), "{answer}");
     }
 }
+
+/// The due day, state and days overdue of what is open; empty where nothing is.
+fn row(story: &Story, what: &What, as_of: &str) -> String {
+    let open = story.open("P1", as_of);
+    let Some(row) = open.iter().find(|row| row.what == *what) else {
+        return String::new();
+    };
+    let due = row.due.map(|due| due.to_string()).unwrap_or_default();
+    let basis: Vec<&str> = row.why.basis.iter().copied().collect();
+    let (state, late) = (row.state, row.days_overdue);
+    format!("{due} {state:?} {late} {}", basis.join(" "))
+}
+
+#[track_caller]
+fn check(story: &Story, what: &What, rows: &[(&str, &str)]) {
+    for (as_of, want) in rows {
+        assert_eq!(row(story, what, as_of), *want, "as of {as_of}");
+    }
+}
+
+const PERSISTENCE: What = What::Sample(SamplePurpose::Persistence);
+const FOR_PERSISTENCE: [SamplePurpose; 1] = [SamplePurpose::Persistence];
+
+/// A patient who was treated with a product of a class on 29 February 2016.
+fn treated(class: pb::ProductClass) -> Story {
+    let mut story = Story::of_product(&[class]);
+    story.plan("1", "2010-01-01", pb::PlanParameters::default());
+    story.patient("P1", "2016-02-29");
+    story
+}
+
+/// A patient who follows these slots; AAV, for 60 months.
+fn with_slots(slots: Vec<pb::PlannedSlot>, parameters: pb::PlanParameters) -> Story {
+    let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+    let plan = pb::FollowUpPlanVersion {
+        version: "1".to_owned(),
+        slots,
+        parameters: Some(parameters),
+        ..Default::default()
+    };
+    story.plan_version("2010-01-01", plan);
+    story.patient("P1", "2016-02-29");
+    story
+}
+
+fn withdrawn(story: &mut Story, scope: WithdrawalScope, on: &str) {
+    let withdrawn = pb::ConsentWithdrawn {
+        scopes: vec![scope.into()],
+        ..Default::default()
+    };
+    story.tell(on, "P1", pb::record::Kind::ConsentWithdrawn(withdrawn));
+}
+
+/// R-S1: reckoned from the administration, then from the last sample, and by when that one was taken.
+#[test]
+fn persistence_samples_are_half_yearly_for_five_years_and_yearly_from_then_on() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-02-28", ""),
+            ("2016-02-29", "2016-08-29 Due 0 R-S1"),
+            ("2016-08-29", "2016-08-29 Due 0 R-S1"),
+            ("2016-08-30", "2016-08-29 Overdue 1 R-S1"),
+        ],
+    );
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2020-08-31");
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2021-02-27");
+    story.sample("P1", "S3", &FOR_PERSISTENCE, "2021-02-28");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2020-08-31", "2021-02-28 Due 0 R-S1"),
+            ("2021-02-27", "2021-08-27 Due 0 R-S1"),
+            ("2021-02-28", "2022-02-28 Due 0 R-S1"),
+        ],
+    );
+}
+
+#[test]
+fn only_integrating_and_edited_products_have_samples_by_themselves() {
+    use pb::ProductClass as P;
+    for class in [
+        P::Gammaretro,
+        P::OtherRetro,
+        P::Transposon,
+        P::GeneEditedInVivo,
+        P::GeneEditedExVivo,
+    ] {
+        let want = [("2016-03-01", "2016-08-29 Due 0 R-S1")];
+        check(&treated(class), &PERSISTENCE, &want);
+    }
+    for class in [P::Aav, P::Herpes, P::Bacterial] {
+        check(&treated(class), &PERSISTENCE, &[("2016-03-01", "")]);
+    }
+}
+
+/// R-S2.
+#[test]
+fn a_sample_counts_if_it_is_for_the_purpose_and_not_known_to_be_rejected() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &[SamplePurpose::Rcl], "2016-05-01");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-05-01", "2016-08-29 Due 0 R-S1")],
+    );
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2016-06-01");
+    let before = story.question("2016-06-02");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-06-02", "2016-12-01 Due 0 R-S1")],
+    );
+    let rejected = pb::SampleEvent {
+        sample_id: "S2".to_owned(),
+        event: pb::SampleEventKind::Rejected.into(),
+        ..Default::default()
+    };
+    let rejected = pb::record::Kind::SampleEvent(rejected);
+    story.tell("2016-06-10", "P1", rejected);
+    // As soon as it is known, also on days before its own; not before it is known.
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-06-02", "2016-08-29 Due 0 R-S1")],
+    );
+    let known_then = story.open_as("P1", &before);
+    let row = known_then.iter().find(|row| row.what == PERSISTENCE);
+    assert_eq!(row.unwrap().due, Some(day("2016-12-01")));
+}
+
+/// R-C1: the re-test, its confirmation and the integration sites.
+#[test]
+fn a_dominant_clone_is_retested_and_its_sites_are_looked_for() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-11-20");
+    story.result("P1", "S1", pb::Finding::DominantClone, "2016-11-30");
+    story.sample("P1", "S2", &[SamplePurpose::Clonality], "2016-11-30");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-11-29", "2017-05-20 Due 0 R-S1"),
+            ("2016-11-30", "2017-02-28 Due 0 R-C1"),
+            ("2017-03-01", "2017-02-28 Overdue 1 R-C1"),
+        ],
+    );
+    check(
+        &story,
+        &What::CloneConfirmation,
+        &[
+            ("2016-11-29", ""),
+            ("2017-02-28", "2017-02-28 Due 0 R-C1"),
+            ("2017-03-01", "2017-02-28 Overdue 1 R-C1"),
+        ],
+    );
+    let sites = [("2017-03-05", " Due 0 R-C1")];
+    check(&story, &What::IntegrationSites, &sites);
+    story.sample("P1", "S3", &[SamplePurpose::Clonality], "2017-03-02");
+    let back = [("2017-03-02", "2017-05-20 Due 0 R-S1")];
+    check(&story, &PERSISTENCE, &back);
+    check(
+        &story,
+        &What::CloneConfirmation,
+        &[("2017-03-02", " Due 0 R-C1")],
+    );
+    story.result("P1", "S3", pb::Finding::Monoclonal, "2017-03-20");
+    story.sample("P1", "S4", &[SamplePurpose::Isa], "2017-03-21");
+    story.result("P1", "S4", pb::Finding::WithinExpected, "2017-04-01");
+    let done = story.open("P1", "2017-04-01");
+    assert!(done.iter().all(|row| row.what != What::IntegrationSites));
+    let schedule = story.schedule("P1", "2017-04-01");
+    let confirmed = schedule
+        .tasks
+        .iter()
+        .filter(|task| task.what == What::CloneConfirmation && task.state == State::Met);
+    assert_eq!(confirmed.count(), 1, "the first; the second waits");
+}
+
+/// R-C2: the earlier of the rules, until so many results in a row are without vector.
+#[test]
+fn an_expansion_intensifies_the_schedule_until_no_vector_is_found() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::GeneEditedExVivo);
+    let parameters = pb::PlanParameters {
+        undetectable_results: Some(2),
+        ..Default::default()
+    };
+    story.plan("2", "2016-03-01", parameters);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-04-30");
+    story.result("P1", "S1", F::ClonalExpansion, "2016-08-15");
+    story.result("P1", "S1", F::VectorNotDetected, "2016-08-16");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-08-14", "2016-10-30 Due 0 R-S1"),
+            ("2016-08-15", "2016-08-15 Due 0 R-C2"),
+            ("2016-08-16", "2016-08-15 Overdue 1 R-C2"),
+        ],
+    );
+    for (sample, taken, finding, issued) in [
+        ("S2", "2016-08-31", F::VectorNotDetected, "2016-09-10"),
+        ("S3", "2016-11-20", F::WithinExpected, "2016-11-30"),
+        ("S4", "2017-02-01", F::VectorNotDetected, "2017-02-10"),
+        ("S5", "2017-04-01", F::VectorNotDetected, "2017-04-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-08-31", "2016-11-30 Due 0 R-C2"),
+            ("2017-02-10", "2017-05-01 Due 0 R-C2"),
+            ("2017-04-09", "2017-07-01 Due 0 R-C2"),
+            ("2017-04-10", "2017-10-01 Due 0 R-S1"),
+        ],
+    );
+    check(
+        &story,
+        &What::MalignancyWatch,
+        &[
+            ("2016-08-14", ""),
+            ("2016-08-15", " Due 0 R-C2"),
+            ("2017-04-09", " Due 0 R-C2"),
+            ("2017-04-10", ""),
+        ],
+    );
+    let intensified = story.schedule("P1", "2018-01-01").intensified;
+    let spans: Vec<_> = intensified.iter().map(|one| (one.from, one.to)).collect();
+    assert_eq!(spans, [(day("2016-08-15"), Some(day("2017-04-10")))]);
+    story.result("P1", "S5", F::IntegrationNearOncogene, "2017-05-01");
+    assert_eq!(story.schedule("P1", "2018-01-01").intensified.len(), 2);
+}
+
+/// On a tie R-C1 before R-C2 before R-S1.
+#[test]
+fn on_a_tie_the_clone_comes_before_the_expansion_and_both_before_the_interval() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-05-10");
+    story.result("P1", "S1", F::ClonalExpansion, "2016-05-10");
+    let alone = [("2016-05-10", "2016-08-10 Due 0 R-C2")];
+    check(&story, &PERSISTENCE, &alone);
+    story.result("P1", "S1", F::Monoclonal, "2016-05-10");
+    let both = [("2016-05-10", "2016-08-10 Due 0 R-C1")];
+    check(&story, &PERSISTENCE, &both);
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-03-10");
+    story.result("P1", "S1", F::IntegrationNearOncogene, "2016-09-10");
+    let tie = [("2016-09-10", "2016-09-10 Due 0 R-C2")];
+    check(&story, &PERSISTENCE, &tie);
+}
+
+/// R-C3.
+#[test]
+fn more_vector_than_expected_asks_for_clonality() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    let parameters = pb::PlanParameters {
+        expected_max_percent: "5".to_owned(),
+        ..Default::default()
+    };
+    story.plan("2", "2016-03-01", parameters);
+    let share = |sample: &str, percent: &str| {
+        pb::record::Kind::AssayResult(pb::AssayResult {
+            sample_id: sample.to_owned(),
+            positive_fraction_percent: percent.to_owned(),
+            findings: vec![pb::Finding::WithinExpected.into()],
+            ..Default::default()
+        })
+    };
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-04-01");
+    story.tell("2016-04-10", "P1", share("S1", "5.0"));
+    story.tell("2016-04-11", "P1", share("S1", "5.01"));
+    story.sample("P1", "S2", &[SamplePurpose::Clonality], "2016-04-20");
+    story.result("P1", "S2", pb::Finding::WithinExpected, "2016-05-01");
+    check(
+        &story,
+        &What::Clonality,
+        &[
+            ("2016-04-10", ""),
+            ("2016-04-11", " Due 0 R-C3"),
+            ("2016-04-30", " Due 0 R-C3"),
+            ("2016-05-01", ""),
+        ],
+    );
+}
+
+/// R-R1: from the first report of the case, until a result that tells.
+#[test]
+fn a_suspected_virus_is_tested_for_once_a_case() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    let event = |suspected, aware: &str| {
+        pb::record::Kind::AdverseEvent(pb::AdverseEvent {
+            case_id: "AE".to_owned(),
+            suspected_rcl: Some(suspected),
+            aware_at: aware.to_owned(),
+            ..Default::default()
+        })
+    };
+    story.tell("2016-04-01", "P1", event(false, "2016-04-02"));
+    story.tell("2016-05-01", "P1", event(true, "2016-05-03"));
+    story.tell("2016-05-05", "P1", event(true, "2016-05-09"));
+    story.result("P1", "S1", pb::Finding::RclNegative, "2016-05-02");
+    story.result("P1", "S2", pb::Finding::Inconclusive, "2016-06-03");
+    story.result("P1", "S3", pb::Finding::RclNegative, "2016-06-05");
+    check(
+        &story,
+        &What::RclTest,
+        &[
+            ("2016-04-03", ""),
+            ("2016-05-02", ""),
+            ("2016-05-03", "2016-06-02 Due 0 R-R1"),
+            ("2016-06-02", "2016-06-02 Due 0 R-R1"),
+            ("2016-06-03", "2016-06-02 Overdue 1 R-R1"),
+            ("2016-06-05", ""),
+        ],
+    );
+}
+
+/// R-P1.
+#[test]
+fn what_a_plan_version_adds_waits_for_its_consent() {
+    let mut story = treated(pb::ProductClass::Aav);
+    let asked = |once, interval_months| pb::AddedObligation {
+        purpose: SamplePurpose::Rcl.into(),
+        within_months_of_effective: 3,
+        once,
+        interval_months,
+    };
+    let plan = |version: &str, added| pb::FollowUpPlanVersion {
+        version: version.to_owned(),
+        linked_consent: Some(crate::rules::follow_up::story::consent("2")),
+        added_obligations: vec![added],
+        ..Default::default()
+    };
+    story.consent_version("2", "2017-11-30", Some(30));
+    story.plan_version("2017-11-30", plan("2", asked(true, 0)));
+    let added = What::Added(SamplePurpose::Rcl, "2".to_owned());
+    check(
+        &story,
+        &added,
+        &[
+            ("2017-11-29", ""),
+            ("2017-11-30", "2018-02-28 BlockedConsent 0 R-P1"),
+            ("2018-03-01", "2018-02-28 BlockedConsent 1 R-P1"),
+        ],
+    );
+    story.signed("P1", "2", "2018-03-02");
+    story.sample("P1", "S0", &[SamplePurpose::Rcl], "2017-11-29");
+    let overdue = [("2018-03-02", "2018-02-28 Overdue 2 R-P1")];
+    check(&story, &added, &overdue);
+    story.sample("P1", "S1", &[SamplePurpose::Rcl], "2018-03-03");
+    check(&story, &added, &[("2018-03-03", "")]);
+    let met = story.schedule("P1", "2018-03-03").tasks;
+    assert!(
+        met.iter()
+            .any(|task| task.what == added && task.state == State::Met)
+    );
+    // At intervals, it is due again.
+    story.plan_version("2018-04-01", plan("3", asked(false, 12)));
+    let again = What::Added(SamplePurpose::Rcl, "3".to_owned());
+    check(&story, &again, &[("2018-04-01", "2018-07-01 Due 0 R-P1")]);
+    story.sample("P1", "S2", &[SamplePurpose::Rcl], "2018-06-01");
+    check(&story, &again, &[("2018-06-01", "2019-06-01 Due 0 R-P1")]);
+}
+
+fn sample_slot(slot: &str, months: u32, purpose: SamplePurpose) -> pb::PlannedSlot {
+    pb::PlannedSlot {
+        slot: slot.to_owned(),
+        kind: pb::SlotKind::Sample.into(),
+        months,
+        window_days: Some(10),
+        purposes: vec![purpose.into()],
+        ..Default::default()
+    }
+}
+
+/// R-S4, R-V5.
+#[test]
+fn samples_of_the_plan_are_due_by_its_slots() {
+    let off_target = SamplePurpose::OffTarget;
+    let slots = vec![
+        sample_slot("M6", 6, SamplePurpose::Persistence),
+        sample_slot("M12", 12, SamplePurpose::Persistence),
+        sample_slot("OT12", 12, off_target),
+    ];
+    let mut story = with_slots(slots, pb::PlanParameters::default());
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-09-08", "2016-08-29 Due 0 R-S4"),
+            ("2016-09-09", "2016-08-29 Overdue 1 R-S4"),
+            ("2017-02-17", "2016-08-29 Overdue 162 R-S4"),
+            ("2017-02-18", "2017-02-28 Due 0 R-S4"),
+        ],
+    );
+    story.sample("P1", "S1", &[off_target], "2017-02-20");
+    check(&story, &What::OffTarget, &[("2017-02-20", " Due 0 R-V5")]);
+    check(&story, &What::Sample(off_target), &[("2017-02-20", "")]);
+    let result = pb::AssayResult {
+        sample_id: "S1".to_owned(),
+        off_target: Some(pb::OffTarget::default()),
+        ..Default::default()
+    };
+    story.tell("2017-03-20", "P1", pb::record::Kind::AssayResult(result));
+    check(&story, &What::OffTarget, &[("2017-03-20", "")]);
+}
+
+fn visited(story: &mut Story, on: &str, slot: &str, blocks: i32) {
+    let blocks = (1..=blocks).map(|block| pb::VisitBlock {
+        block,
+        status: pb::BlockStatus::Done.into(),
+        ..Default::default()
+    });
+    let visit = pb::FollowUpVisit {
+        slot: slot.to_owned(),
+        blocks: blocks.collect(),
+        reached: Some(true),
+        ..Default::default()
+    };
+    story.tell(on, "P1", pb::record::Kind::FollowUpVisit(visit));
+}
+
+fn yearly() -> pb::PlanParameters {
+    pb::PlanParameters {
+        visit_interval_months: Some(12),
+        visit_window_days: Some(30),
+        ..Default::default()
+    }
+}
+
+/// R-V1: the day, the actual day, how it stands and the days after the window, slot by slot.
+fn visits(story: &Story, as_of: &str) -> Vec<String> {
+    let planned = story.schedule("P1", as_of).planned.into_iter();
+    let visits = planned.filter(|one| one.what == What::Visit).map(|one| {
+        let actual = one.met_by.map(|met| met.on.to_string()).unwrap_or_default();
+        let (due, state, late) = (one.due, one.state, one.days_after_window);
+        format!("{due} {actual} {state:?} {late}")
+    });
+    visits.collect()
+}
+
+#[test]
+fn visits_are_matched_to_their_slots_and_lateness_counts_from_the_window() {
+    let mut story = with_slots(Vec::new(), yearly());
+    check(
+        &story,
+        &What::Visit,
+        &[
+            ("2017-03-30", "2017-02-28 Due 0 R-V1"),
+            ("2017-03-31", "2017-02-28 Overdue 1 R-V1"),
+            ("2018-01-28", "2017-02-28 Overdue 304 R-V1"),
+            ("2018-01-29", "2018-02-28 Due 0 R-V1"),
+        ],
+    );
+    for on in [
+        "2017-03-30",
+        "2017-05-01",
+        "2018-04-05",
+        "2019-01-28",
+        "2020-03-31",
+    ] {
+        visited(&mut story, on, "", 6);
+    }
+    assert_eq!(
+        visits(&story, "2021-01-29"),
+        [
+            "2017-02-28 2017-03-30 InWindow 0",
+            "2018-02-28 2018-04-05 Late 6",
+            "2019-02-28 2019-01-28 Early 0",
+            "2020-02-29 2020-03-31 Late 1",
+            "2021-02-28  Open 0",
+        ]
+    );
+}
+
+#[test]
+fn a_visit_names_its_slot_and_a_missed_one_stays_missed() {
+    let slot = |slot: &str, months| pb::PlannedSlot {
+        slot: slot.to_owned(),
+        kind: pb::SlotKind::Visit.into(),
+        months,
+        ..Default::default()
+    };
+    let slots = vec![slot("Y1", 12), slot("Y2", 24), slot("Y6", 72)];
+    let mut story = with_slots(slots, yearly());
+    visited(&mut story, "2018-03-01", "Y2", 6);
+    visited(&mut story, "2018-03-02", "Y2", 6);
+    assert_eq!(
+        visits(&story, "2018-03-02"),
+        ["2017-02-28  Missed 0", "2018-02-28 2018-03-01 InWindow 0"],
+        "nothing is planned after the end"
+    );
+    check(&story, &What::Visit, &[("2018-03-02", "")]);
+}
+
+/// R-V3: six blocks in the intensive period, its last slot included.
+#[test]
+fn a_visit_of_the_intensive_period_has_six_blocks() {
+    let mut parameters = yearly();
+    parameters.intensive_months = Some(24);
+    parameters.follow_up_months = Some(60);
+    let mut story = with_slots(Vec::new(), parameters);
+    visited(&mut story, "2017-02-28", "", 6);
+    visited(&mut story, "2017-04-28", "", 5);
+    visited(&mut story, "2018-03-01", "", 4);
+    visited(&mut story, "2018-03-02", "", 3);
+    let incomplete = story.schedule("P1", "2019-01-01").incomplete;
+    let missing: Vec<_> = incomplete
+        .iter()
+        .map(|one| (one.visit.on, one.missing.len()))
+        .collect();
+    assert_eq!(missing, [(day("2017-04-28"), 1), (day("2018-03-01"), 2)]);
+}
+
+/// R-V2.
+#[test]
+fn after_the_intensive_period_a_contact_is_due_every_year_until_the_end() {
+    let mut story = with_slots(Vec::new(), {
+        pb::PlanParameters {
+            intensive_months: Some(24),
+            ..Default::default()
+        }
+    });
+    check(
+        &story,
+        &What::Contact,
+        &[
+            ("2018-02-28", ""),
+            ("2018-03-01", "2019-02-28 Due 0 R-V2"),
+            ("2019-03-01", "2019-02-28 Overdue 1 R-V2"),
+        ],
+    );
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2017-02-27");
+    let old = [("2018-03-01", "2019-02-28 Due 0 R-V2")];
+    check(&story, &What::Contact, &old);
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2017-02-28");
+    let within = [("2018-03-01", "2018-02-28 Overdue 1 R-V2")];
+    check(&story, &What::Contact, &within);
+    let contact = |reached| {
+        pb::record::Kind::FollowUpContact(pb::FollowUpContact {
+            reached: Some(reached),
+            ..Default::default()
+        })
+    };
+    story.tell("2018-06-01", "P1", contact(false));
+    story.tell("2018-07-01", "P1", contact(true));
+    story.tell("2020-02-29", "P1", contact(true));
+    check(
+        &story,
+        &What::Contact,
+        &[
+            ("2018-06-30", "2018-02-28 Overdue 122 R-V2"),
+            ("2018-07-01", "2019-07-01 Due 0 R-V2"),
+            // The follow-up ends on 2021-02-28: no contact is due after that.
+            ("2020-02-29", "2021-02-28 Due 0 R-V2"),
+            ("2021-03-01", ""),
+        ],
+    );
+    story.tell("2020-03-01", "P1", contact(true));
+    check(&story, &What::Contact, &[("2020-03-01", "")]);
+}
+
+/// R-S3.
+#[test]
+fn death_and_withdrawal_cancel_what_they_concern_from_their_day() {
+    use WithdrawalScope as W;
+    let rows = |scope| {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.plan("2", "2016-03-01", {
+            pb::PlanParameters {
+                intensive_months: Some(6),
+                ..yearly()
+            }
+        });
+        let slot = pb::PlannedSlot {
+            slot: "Y3".to_owned(),
+            kind: pb::SlotKind::Visit.into(),
+            months: 36,
+            ..Default::default()
+        };
+        let plan = pb::FollowUpPlanVersion {
+            version: "3".to_owned(),
+            slots: vec![slot],
+            ..Default::default()
+        };
+        story.plan_version("2016-03-02", plan);
+        match scope {
+            Some(scope) => withdrawn(&mut story, scope, "2017-01-10"),
+            None => story.state("P1", pb::PatientState::Deceased, "2017-01-10"),
+        }
+        ["2017-01-09", "2017-01-10"].map(|as_of| {
+            let open = story.open("P1", as_of);
+            open.into_iter().map(|row| row.what).collect::<Vec<_>>()
+        })
+    };
+    let all = vec![What::Visit, What::Contact, PERSISTENCE];
+    for (scope, left) in [
+        (None, vec![]),
+        (Some(W::AllProcedures), vec![What::Contact]),
+        (Some(W::InvasiveSampling), vec![What::Visit, What::Contact]),
+        (Some(W::Contact), vec![What::Visit, PERSISTENCE]),
+        (Some(W::DataFutureUse), all.clone()),
+    ] {
+        assert_eq!(rows(scope), [all.clone(), left], "{scope:?}");
+    }
+}
+
+#[test]
+fn the_lost_stay_on_the_lists() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.state("P1", pb::PatientState::LostToFollowUp, "2016-05-01");
+    let overdue = [("2016-09-01", "2016-08-29 Overdue 3 R-S1")];
+    check(&story, &PERSISTENCE, &overdue);
+}
+
+/// R-S0.
+#[test]
+fn a_waiver_turns_an_obligation_into_waived_as_long_as_it_is_valid() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    let waiver = |purpose: SamplePurpose| {
+        pb::record::Kind::SamplingWaiver(pb::SamplingWaiver {
+            purposes: vec![purpose.into()],
+            valid_to: "2016-10-01".to_owned(),
+            ..Default::default()
+        })
+    };
+    story.tell("2016-08-01", "P1", waiver(SamplePurpose::Rcl));
+    story.tell("2016-09-05", "P1", waiver(SamplePurpose::Persistence));
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-09-04", "2016-08-29 Overdue 6 R-S1"),
+            ("2016-09-05", "2016-08-29 Waived 7 R-S0 R-S1"),
+            ("2016-10-01", "2016-08-29 Waived 33 R-S0 R-S1"),
+            ("2016-10-02", "2016-08-29 Overdue 34 R-S1"),
+        ],
+    );
+}
+
+#[test]
+fn a_decision_stops_waives_or_changes_a_part_of_the_monitoring() {
+    let decide = |decision: Decision, parts: &[Part], interval| {
+        pb::record::Kind::MonitoringDecision(pb::MonitoringDecision {
+            decision: decision.into(),
+            parts: parts.iter().map(|part| i32::from(*part)).collect(),
+            sample_interval_months: interval,
+            ..Default::default()
+        })
+    };
+    let mut story = treated(pb::ProductClass::Lenti);
+    let persistence = [Part::Persistence];
+    for (on, decision) in [
+        ("2016-03-05", decide(Decision::Stop, &[Part::Rcl], None)),
+        (
+            "2016-03-10",
+            decide(Decision::Intensify, &persistence, Some(2)),
+        ),
+        ("2016-03-15", decide(Decision::Waive, &persistence, None)),
+        ("2016-03-20", decide(Decision::Stop, &persistence, None)),
+        ("2016-03-25", decide(Decision::Resume, &persistence, None)),
+    ] {
+        story.tell(on, "P1", decision);
+    }
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-03-09", "2016-08-29 Due 0 R-S1"),
+            ("2016-03-10", "2016-04-29 Due 0 R-S1"),
+            ("2016-03-15", "2016-04-29 Waived 0 R-S1"),
+            ("2016-03-20", ""),
+            ("2016-03-25", "2016-04-29 Due 0 R-S1"),
+        ],
+    );
+}
+
+/// A slot that a later version introduced waits for that version's consent.
+#[test]
+fn a_slot_of_a_later_version_is_blocked_until_its_consent_is_given() {
+    let month_6 = sample_slot("M6", 6, SamplePurpose::Persistence);
+    let mut story = with_slots(vec![month_6.clone()], pb::PlanParameters::default());
+    story.consent_version("2", "2016-09-10", Some(30));
+    let plan = pb::FollowUpPlanVersion {
+        version: "2".to_owned(),
+        linked_consent: Some(crate::rules::follow_up::story::consent("2")),
+        slots: vec![month_6, sample_slot("M12", 12, SamplePurpose::Persistence)],
+        ..Default::default()
+    };
+    story.plan_version("2016-09-10", plan);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-08-29");
+    story.signed("P1", "2", "2016-10-01");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-09-09", ""),
+            ("2016-09-10", "2017-02-28 BlockedConsent 0 R-S4"),
+            ("2016-10-01", "2017-02-28 Due 0 R-S4"),
+        ],
+    );
+}
+
+/// The days late of the samples that the CAR-T history calls late.
+#[test]
+fn the_car_t_history_has_the_late_samples_that_it_expects() {
+    let story = Story::over(car_t());
+    let mut late = Vec::new();
+    for patient in PATIENTS {
+        for taken in story.schedule(patient, "2026-01-15").taken {
+            if 0 < taken.days_late {
+                late.push((patient, taken.due, taken.on, taken.days_late));
+            }
+        }
+    }
+    assert_eq!(
+        late,
+        [
+            ("P2", day("2022-05-18"), day("2022-05-25"), 7),
+            ("P2", day("2024-07-29"), day("2024-08-20"), 22),
+            ("P4", day("2021-11-18"), day("2021-11-30"), 12),
+            ("P4", day("2023-05-10"), day("2023-06-02"), 23),
+        ]
+    );
+}
+
+#[test]
+fn the_car_t_history_has_the_fifth_years_that_it_expects() {
+    let history = include_str!("../../../../tests/histories/car-t.json");
+    let history: Value = serde_json::from_str(history).unwrap();
+    let story = Story::over(car_t());
+    for patient in PATIENTS {
+        let want = history["expected"]["year5_end"][patient].as_str().unwrap();
+        let period = story.period(patient, "2026-01-15");
+        assert_eq!(period.courses[0].intensive_until(), Some(day(want)));
+    }
+}

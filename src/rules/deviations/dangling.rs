@@ -1,0 +1,117 @@
+//! The records that a record names by their ids, and which of them are not known. Records arrive out of
+//! order, so that is no mistake; it is one if they never come.
+
+use super::Deviation;
+use crate::{
+    pb::{record::Kind, trigger::Cause},
+    rules::{
+        fact::Records,
+        flags::codes,
+        question::{Question, Seen},
+    },
+};
+
+/// What a record raises for want of those that it names.
+pub(super) fn raised<F: Records>(
+    facts: &F,
+    fact: &Seen,
+    question: &Question,
+) -> Result<Vec<Deviation>, F::Error> {
+    let mut raised = Vec::new();
+    for (field, named) in named(fact) {
+        let known = facts
+            .record(&named)?
+            .is_some_and(|named| question.knows(&named));
+        if !known {
+            raised.push(Deviation::new(codes::DANGLING, fact, &field));
+        }
+    }
+    Ok(raised)
+}
+
+/// The fields that name records, and the ids in them.
+fn named(fact: &Seen) -> Vec<(String, String)> {
+    let mut named = Vec::new();
+    let mut add = |field: String, id: &str| {
+        if !id.is_empty() {
+            named.push((field, id.to_owned()));
+        }
+    };
+    for (item, link) in fact.record.links.iter().enumerate() {
+        add(format!("links[{item}].record_id"), &link.record_id);
+    }
+    match fact.kind() {
+        Some(Kind::MaterialCollected(collected)) => {
+            add("material_collected.consent".into(), &collected.consent);
+        }
+        Some(Kind::Administration(administration)) => {
+            let verification = &administration.coi_verification;
+            add("administration.coi_verification".into(), verification);
+            if let Some(oos) = &administration.out_of_specification {
+                let field = "administration.out_of_specification.regulator_notice";
+                add(field.into(), &oos.regulator_notice);
+            }
+        }
+        Some(Kind::LotDisposition(disposition)) => {
+            if let Some(oos) = &disposition.out_of_specification {
+                let field = "lot_disposition.out_of_specification.regulator_notice";
+                add(field.into(), &oos.regulator_notice);
+            }
+        }
+        Some(Kind::Excursion(excursion)) => {
+            add("excursion.assessment".into(), &excursion.assessment);
+        }
+        Some(Kind::PatientSplit(split)) => {
+            for (item, id) in split.moved_records.iter().enumerate() {
+                add(format!("patient_split.moved_records[{item}]"), id);
+            }
+        }
+        Some(Kind::ConsentDocumentVersion(version)) => {
+            let cause = version
+                .trigger
+                .as_ref()
+                .and_then(|trigger| trigger.cause.as_ref());
+            let field = "consent_document_version.trigger.communication";
+            add(field.into(), communication(cause));
+        }
+        Some(Kind::FollowUpEnrolment(enrolment)) => {
+            add("follow_up_enrolment.consent".into(), &enrolment.consent);
+        }
+        Some(Kind::FollowUpPlanVersion(plan)) => {
+            let cause = plan
+                .trigger
+                .as_ref()
+                .and_then(|trigger| trigger.cause.as_ref());
+            let field = "follow_up_plan_version.trigger.communication";
+            add(field.into(), communication(cause));
+            let field = "follow_up_plan_version.communication";
+            add(field.into(), &plan.communication);
+        }
+        Some(Kind::MonitoringDecision(decision)) => {
+            let field = "monitoring_decision.communication";
+            add(field.into(), &decision.communication);
+        }
+        Some(Kind::SampleCollected(sample)) => {
+            add("sample_collected.consent".into(), &sample.consent);
+        }
+        Some(Kind::AssayResult(result)) => {
+            add("assay_result.supersedes".into(), &result.supersedes);
+        }
+        Some(Kind::CausalityAssessment(assessment)) => {
+            for (item, evidence) in assessment.evidence.iter().enumerate() {
+                let field = format!("causality_assessment.evidence[{item}].record_id");
+                add(field, &evidence.record_id);
+            }
+        }
+        Some(Kind::Countersigned(signed)) => add("countersigned.target".into(), &signed.target),
+        _ => {}
+    }
+    named
+}
+
+fn communication(cause: Option<&Cause>) -> &str {
+    match cause {
+        Some(Cause::Communication(communication)) => communication,
+        Some(Cause::SignalId(_) | Cause::RecallId(_) | Cause::Plan(_)) | None => "",
+    }
+}

@@ -1,0 +1,416 @@
+//! Flags that need more than one record: what happened and should not have, or not so, or not then. Each is
+//! raised by one entry, is seen as the question sees the facts, and goes only when a further record comes.
+//!
+//! A receipt carries those of its own entry as known at that entry; the list of deviations carries those of
+//! every entry as known now. Both are made here, from the same functions: what a patient's dossier shows,
+//! what a lot's history shows, what the catalogue shows. What a record raises by itself is
+//! [`flags`](super::flags).
+
+mod catalogue;
+mod consent;
+mod custody;
+mod dangling;
+mod envelope;
+mod follow_up;
+mod identity;
+mod lots;
+mod people;
+mod safety;
+mod samples;
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::NaiveDate;
+
+pub use self::lots::LotHistory;
+use super::{
+    catalogue::Catalogue,
+    consent::signatures::Signatures,
+    dossier::Dossier,
+    fact::{Fact, LotId, Records, Subject, subjects},
+    flags::{self, Flag, FlagRule, codes},
+    patient::Patient,
+    question::{Question, Seen, seen},
+};
+use crate::{
+    pb::{self, record::Kind},
+    record::examine,
+};
+
+/// A flag that somebody should look at, with what it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deviation {
+    /// The rule: code, severity, text and the numbers behind it.
+    pub rule: FlagRule,
+    /// The entry that raises it.
+    pub raised_by: Arc<Fact>,
+    /// The field that raises it, as a path into the record.
+    pub field: String,
+    /// Whom and what it is about.
+    pub about: About,
+    /// The days and the numbers of it.
+    pub details: Details,
+    /// The entries that show it, beside the one that raises it.
+    pub evidence: Vec<Arc<Fact>>,
+}
+
+/// Whom and what a deviation is about; empty where it does not apply.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct About {
+    /// The patient, by pseudonym.
+    pub patient: String,
+    /// The lot.
+    pub lot: Option<LotId>,
+    /// The chain of identity.
+    pub coi: String,
+    /// The sample.
+    pub sample: String,
+    /// The version of a consent document or of a plan.
+    pub version: String,
+}
+
+/// The days and the numbers of a deviation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
+    /// When it was due.
+    pub due: Option<NaiveDate>,
+    /// When it was.
+    pub actual: Option<NaiveDate>,
+    /// By how many days it was too late, or too early.
+    pub days: Option<i64>,
+    /// The last day on which it would have been in time.
+    pub deadline: Option<NaiveDate>,
+    /// When it was signed.
+    pub signed: Option<NaiveDate>,
+    /// From when it was in force.
+    pub effective: Option<NaiveDate>,
+    /// When the product was given.
+    pub administered: Option<NaiveDate>,
+    /// When the patient consented.
+    pub consented: Option<NaiveDate>,
+    /// When it happened.
+    pub event: Option<NaiveDate>,
+    /// When it was recorded.
+    pub recorded: Option<NaiveDate>,
+    /// What was read from the person or the order.
+    pub scanned: String,
+}
+
+impl Deviation {
+    fn new(rule: FlagRule, by: &Seen, field: &str) -> Self {
+        Self {
+            rule,
+            raised_by: Arc::clone(&by.fact),
+            field: field.to_owned(),
+            about: About {
+                patient: by.record.patient.clone(),
+                ..About::default()
+            },
+            details: Details::default(),
+            evidence: Vec::new(),
+        }
+    }
+
+    fn of_lot(mut self, lot: &LotId) -> Self {
+        self.about.lot = Some(lot.clone());
+        self
+    }
+
+    fn of_coi(mut self, coi: &str) -> Self {
+        coi.clone_into(&mut self.about.coi);
+        self
+    }
+
+    fn of_sample(mut self, sample: &str) -> Self {
+        sample.clone_into(&mut self.about.sample);
+        self
+    }
+
+    fn of_version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.about.version);
+        self
+    }
+
+    fn with(mut self, details: Details) -> Self {
+        self.details = details;
+        self
+    }
+
+    fn shown_by(mut self, fact: &Seen) -> Self {
+        self.evidence.push(Arc::clone(&fact.fact));
+        self
+    }
+
+    /// The flag of a receipt.
+    pub fn flag(&self) -> Flag {
+        Flag {
+            code: self.rule.code,
+            severity: self.rule.severity,
+            field: self.field.clone(),
+            text: self.rule.text.to_owned(),
+        }
+    }
+}
+
+/// What the entries of a log raise, as one question sees it. What several entries share is gathered once.
+#[derive(Debug)]
+pub struct Review<'a, F> {
+    facts: &'a F,
+    catalogue: &'a Catalogue,
+    question: Question,
+    groups: BTreeMap<Group, Vec<Deviation>>,
+}
+
+/// What is looked at together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Catalogue,
+    Patient(String),
+    Lot(LotId),
+    Sample(String),
+    Coi(String),
+    Identity(Vec<u8>),
+}
+
+impl<'a, F: Records> Review<'a, F> {
+    /// Looks at the facts as the question sees them; the catalogue is as it sees it, too.
+    pub const fn new(facts: &'a F, catalogue: &'a Catalogue, question: Question) -> Self {
+        Self {
+            facts,
+            catalogue,
+            question,
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// What an entry raises together with others, or for want of them; nothing, if the question does not see
+    /// it. What it raises by itself is [`own`].
+    pub fn of_record(&mut self, fact: &Fact) -> Result<Vec<Deviation>, F::Error> {
+        let Some(own) = self.seen(fact)? else {
+            return Ok(Vec::new());
+        };
+        let mut raised = envelope::raised(&own, self.catalogue);
+        raised.extend(self.unknown_patient(&own)?);
+        raised.extend(dangling::raised(self.facts, &own, &self.question)?);
+        for group in self.groups_of(&own)? {
+            let of_group = self.group(group)?;
+            let by_this = of_group
+                .iter()
+                .filter(|one| one.raised_by.index == fact.index);
+            raised.extend(by_this.cloned());
+        }
+        let mut different: Vec<Deviation> = Vec::new();
+        for one in raised {
+            if !different.contains(&one) {
+                different.push(one);
+            }
+        }
+        Ok(different)
+    }
+
+    /// The fact as the question sees it.
+    fn seen(&self, fact: &Fact) -> Result<Option<Seen>, F::Error> {
+        let about = match subjects(&fact.record).into_iter().next() {
+            Some(subject) => self.facts.about(&subject)?,
+            // What keeps house for the ledger is about nothing, and is not corrected.
+            None => vec![Arc::new(fact.clone())],
+        };
+        let all = seen(&about, &self.question);
+        Ok(all.into_iter().find(|one| one.index == fact.index))
+    }
+
+    fn groups_of(&self, fact: &Seen) -> Result<Vec<Group>, F::Error> {
+        let mut groups = Vec::new();
+        let patient = self.owner(fact)?;
+        if !patient.is_empty() {
+            groups.push(Group::Patient(patient));
+        }
+        for subject in subjects(&fact.record) {
+            match subject {
+                Subject::Catalogue => groups.push(Group::Catalogue),
+                Subject::Lot(lot) | Subject::Stock(lot) => groups.push(Group::Lot(lot)),
+                Subject::Coi(coi) => groups.push(Group::Coi(coi)),
+                Subject::Sample(sample) => groups.push(Group::Sample(sample)),
+                Subject::Identity(commitment) => groups.push(Group::Identity(commitment)),
+                Subject::Patient(_)
+                | Subject::MadeOf(_)
+                | Subject::Donation(_)
+                | Subject::Case(_)
+                | Subject::Consignment(_) => {}
+            }
+        }
+        groups.sort();
+        groups.dedup();
+        Ok(groups)
+    }
+
+    /// The patient whom a record concerns, also where only its sample says so; empty if nothing does.
+    fn owner(&self, fact: &Seen) -> Result<String, F::Error> {
+        let sample = match fact.kind() {
+            _ if !fact.record.patient.is_empty() => return Ok(fact.record.patient.clone()),
+            Some(Kind::SampleEvent(event)) => &event.sample_id,
+            Some(Kind::AssayResult(result)) => &result.sample_id,
+            _ => return Ok(String::new()),
+        };
+        samples::patient_of(self.facts, sample)
+    }
+
+    fn group(&mut self, group: Group) -> Result<&[Deviation], F::Error> {
+        if !self.groups.contains_key(&group) {
+            let raised = self.look_at(&group)?;
+            self.groups.insert(group.clone(), raised);
+        }
+        Ok(self.groups.get(&group).map_or(&[], Vec::as_slice))
+    }
+
+    fn look_at(&self, group: &Group) -> Result<Vec<Deviation>, F::Error> {
+        let (catalogue, question) = (self.catalogue, &self.question);
+        let about = |subject| Ok(seen(&self.facts.about(&subject)?, question));
+        Ok(match group {
+            Group::Catalogue => of_catalogue(catalogue, question),
+            Group::Patient(patient) => {
+                let dossier = Dossier::of_patient(self.facts, patient)?;
+                of_patient(&dossier, catalogue, question)
+            }
+            Group::Lot(lot) => {
+                let history = LotHistory::of(self.facts, lot)?;
+                of_lot(&history, catalogue, question)
+            }
+            Group::Sample(sample) => {
+                samples::unknown(sample, &about(Subject::Sample(sample.clone()))?)
+            }
+            Group::Coi(coi) => identity::of_two_patients(coi, &about(Subject::Coi(coi.clone()))?),
+            Group::Identity(commitment) => {
+                let registered = about(Subject::Identity(commitment.clone()))?;
+                let mut of_both = Vec::new();
+                for fact in &registered {
+                    of_both.extend(about(Subject::Patient(fact.record.patient.clone()))?);
+                }
+                people::registered_twice(&registered, &of_both)
+            }
+        })
+    }
+
+    fn unknown_patient(&self, fact: &Seen) -> Result<Option<Deviation>, F::Error> {
+        let patient = &fact.record.patient;
+        if patient.is_empty() {
+            return Ok(None);
+        }
+        let about = self.facts.about(&Subject::Patient(patient.clone()))?;
+        Ok(people::unknown(fact, &seen(&about, &self.question)))
+    }
+}
+
+/// What one entry raises together with others, or for want of them.
+pub fn of_record<F: Records>(
+    facts: &F,
+    fact: &Fact,
+    catalogue: &Catalogue,
+    question: &Question,
+) -> Result<Vec<Deviation>, F::Error> {
+    Review::new(facts, catalogue, *question).of_record(fact)
+}
+
+/// What the facts of a patient raise.
+pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+    let patient = Patient::of(dossier, question);
+    let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
+    let around = seen(&facts, question);
+    let mut raised = lots::given(&patient, &around, catalogue);
+    raised.extend(identity::given(dossier, &patient, &around));
+    raised.extend(people::of(&patient));
+    raised.extend(samples::of(&patient, catalogue));
+    raised.extend(safety::of(&patient, catalogue));
+    let signatures = Signatures::of(&patient, catalogue);
+    raised.extend(consent::of(
+        dossier,
+        &patient,
+        catalogue,
+        question,
+        &signatures,
+    ));
+    raised.extend(follow_up::of(&patient, catalogue, &signatures));
+    raised
+}
+
+/// What the facts of a lot raise.
+pub fn of_lot(history: &LotHistory, catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+    let mut raised = lots::of(history, catalogue, question);
+    raised.extend(custody::of(history, catalogue, question));
+    let facts = history.seen(question);
+    raised.extend(people::told_twice(
+        facts.iter().filter(|fact| fact.record.patient.is_empty()),
+    ));
+    raised
+}
+
+/// What the catalogue raises.
+pub fn of_catalogue(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+    catalogue::of(catalogue, question)
+}
+
+/// What an entry raises by itself, with what it is about.
+pub fn own(fact: &Arc<Fact>) -> Vec<Deviation> {
+    let unverified = examine(&fact.record, fact.recorded_at).unverified;
+    let raised = flags::flags(&fact.record, unverified, fact.recorded_at);
+    let own = Seen {
+        fact: Arc::clone(fact),
+        corrections: Vec::new(),
+    };
+    let deviation = |flag: Flag| {
+        let rule = codes::ALONE.iter().find(|rule| rule.code == flag.code)?;
+        let mut deviation = Deviation::new(*rule, &own, &flag.field);
+        deviation.about = about(&fact.record);
+        if let Some(Kind::CoiVerification(verification)) = fact.kind() {
+            let person = verification.person_id.as_ref();
+            deviation.details.scanned = person.map(|id| id.value.clone()).unwrap_or_default();
+        }
+        Some(deviation)
+    };
+    raised.into_iter().filter_map(deviation).collect()
+}
+
+/// Whom and what a record is about, as far as it is one of each.
+fn about(record: &pb::Record) -> About {
+    let mut about = About {
+        patient: record.patient.clone(),
+        ..About::default()
+    };
+    for subject in subjects(record) {
+        match subject {
+            Subject::Lot(lot) | Subject::Stock(lot) => {
+                about.lot.get_or_insert(lot);
+            }
+            Subject::Coi(coi) => about.coi = coi,
+            Subject::Sample(sample) if about.sample.is_empty() => about.sample = sample,
+            Subject::Patient(patient) if about.patient.is_empty() => about.patient = patient,
+            _ => {}
+        }
+    }
+    match &record.kind {
+        Some(Kind::ConsentDocumentVersion(version)) => about.version.clone_from(&version.version),
+        Some(Kind::ConsentSigned(signed)) => {
+            about.version = signed
+                .version
+                .as_ref()
+                .map(|key| key.version.clone())
+                .unwrap_or_default();
+        }
+        Some(Kind::FollowUpPlanVersion(plan)) => about.version.clone_from(&plan.version),
+        _ => {}
+    }
+    about
+}
+
+/// Whether a fact had happened when another did. Two that are known to the day may have: the day is not held
+/// against anybody.
+fn had_happened(earlier: &Fact, later: &Fact) -> bool {
+    use crate::record::event_span;
+    match (event_span(&earlier.record), event_span(&later.record)) {
+        (Some(earlier), Some(later)) => earlier.first <= later.last,
+        _ => earlier.on <= later.on,
+    }
+}

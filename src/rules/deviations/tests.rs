@@ -1,0 +1,294 @@
+//! Each code is raised by a story, and not by the same story with one thing mended; and the worked history
+//! raises what it is expected to raise.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use serde_json::{Value, json};
+
+use super::{Details, Deviation, Review, of_record, own};
+use crate::{
+    pb::{self, record::Kind},
+    rules::{
+        book::Book,
+        catalogue::Catalogue,
+        fact::{Fact, Facts as _, Subject, event_day},
+        question::{Question, View},
+    },
+    tlog::{Index, TreeSize},
+};
+
+pub(in crate::rules) const GTIN: &str = "09521123450011";
+const SITE: &str = "9521123001015";
+
+/// A log that is told record by record.
+#[derive(Default)]
+pub(in crate::rules) struct Story {
+    pub(in crate::rules) book: Book,
+}
+
+impl Story {
+    /// The next record: its kind as JSON, when it happened, and whose it is.
+    pub(in crate::rules) fn tell(&mut self, at: &str, patient: &str, kind: Value) -> Index {
+        let day = at.get(..10).unwrap();
+        self.tell_late(at, &format!("{day}T10:00:00Z"), patient, kind)
+    }
+
+    fn tell_late(&mut self, at: &str, recorded_at: &str, patient: &str, kind: Value) -> Index {
+        let mut kind = kind;
+        if !patient.is_empty() {
+            kind["patient"] = json!(patient);
+        }
+        let record = self.json(at, kind);
+        self.take(&record.to_string(), recorded_at)
+    }
+
+    /// The next record, not told yet.
+    pub(in crate::rules) fn record(&self, at: &str, kind: Value) -> pb::Record {
+        record(&self.json(at, kind).to_string())
+    }
+
+    fn json(&self, at: &str, kind: Value) -> Value {
+        let mut record = json!({
+            "eventTime": at, "site": SITE, "siteTz": "Asia/Shanghai",
+            "actorPerson": "s01-1", "actorRole": "ACTOR_ROLE_INVESTIGATOR",
+            "recordId": format!("00000000-0000-4000-8000-{:012}", self.book.facts().len()),
+        });
+        let fields = kind.as_object().unwrap().clone();
+        record.as_object_mut().unwrap().extend(fields);
+        record
+    }
+
+    /// The id of the first record of a kind.
+    pub(in crate::rules) fn id_of(&self, is: impl Fn(&Kind) -> bool) -> String {
+        let mut facts = self.book.facts().iter();
+        let fact = facts.find(|fact| is(fact.kind().unwrap())).unwrap();
+        fact.record.record_id.clone()
+    }
+
+    /// The id of the last record of a kind.
+    pub(in crate::rules) fn last_id_of(&self, is: impl Fn(&Kind) -> bool) -> String {
+        let mut facts = self.book.facts().iter().rev();
+        let fact = facts.find(|fact| is(fact.kind().unwrap())).unwrap();
+        fact.record.record_id.clone()
+    }
+
+    pub(in crate::rules) fn take(&mut self, json: &str, recorded_at: &str) -> Index {
+        let record = record(json);
+        let index = Index::new(u64::try_from(self.book.facts().len()).unwrap());
+        self.book.insert(Fact {
+            index,
+            recorded_at: recorded_at.parse::<DateTime<Utc>>().unwrap(),
+            actor: "s01-1".to_owned(),
+            on: event_day(&record).unwrap(),
+            record,
+        });
+        index
+    }
+
+    fn question(&self, as_of: &str) -> Question {
+        Question {
+            as_of: as_of.parse::<NaiveDate>().unwrap(),
+            known_at: TreeSize::new(u64::try_from(self.book.facts().len()).unwrap()),
+            view: View::AsCorrected,
+        }
+    }
+
+    /// What every entry raises, as known now.
+    fn raised(&self, as_of: &str) -> Vec<Deviation> {
+        self.raised_to(&self.question(as_of))
+    }
+
+    fn raised_to(&self, question: &Question) -> Vec<Deviation> {
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, question);
+        let mut review = Review::new(&self.book, &catalogue, *question);
+        let mut raised = Vec::new();
+        for fact in self.book.facts().iter().filter(|fact| question.knows(fact)) {
+            let Ok(of_record) = review.of_record(fact);
+            raised.extend(of_record);
+            raised.extend(own(fact));
+        }
+        raised
+    }
+
+    /// The codes that an entry raises, in their order.
+    fn codes(&self, index: Index) -> BTreeSet<&'static str> {
+        let question = self.question("2099-12-31");
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, &question);
+        let position = usize::try_from(index.value()).unwrap();
+        let fact = &self.book.facts()[position];
+        let Ok(raised) = of_record(&self.book, fact, &catalogue, &question);
+        raised.iter().map(|one| one.rule.code).collect()
+    }
+}
+
+pub(in crate::rules) fn record(json: &str) -> pb::Record {
+    static RECORD: LazyLock<MessageDescriptor> = LazyLock::new(|| {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+        pool.get_message_by_name("genetrail.v1.Record").unwrap()
+    });
+    let mut json = serde_json::Deserializer::from_str(json);
+    let message = DynamicMessage::deserialize(RECORD.clone(), &mut json).unwrap();
+    pb::Record::decode(message.encode_to_vec().as_slice()).unwrap()
+}
+
+/// The records of the worked history, and when their senders' clocks say that they were sent.
+pub(in crate::rules) fn lines() -> Vec<(String, String)> {
+    let history = include_str!("../../../examples/car-t.ndjson").lines();
+    let sent = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        record["clientTime"].as_str().unwrap().to_owned()
+    };
+    history.map(|line| (line.to_owned(), sent(line))).collect()
+}
+
+/// The worked history, recorded when it was sent.
+pub(in crate::rules) fn car_t() -> Story {
+    static FACTS: LazyLock<Vec<Fact>> = LazyLock::new(|| {
+        let mut story = Story::default();
+        for (line, sent) in lines() {
+            story.take(&line, &sent);
+        }
+        let facts = story.book.facts().iter();
+        facts.map(|fact| Fact::clone(fact)).collect()
+    });
+    let mut story = Story::default();
+    for fact in FACTS.iter() {
+        story.book.insert(fact.clone());
+    }
+    story
+}
+
+/// Those of the codes that the worked history is expected to raise, with whom and what they are about.
+fn told(raised: &[Deviation]) -> Vec<String> {
+    let day = |day: Option<NaiveDate>| day.map(|day| format!(" {day}")).unwrap_or_default();
+    let told = |one: &Deviation| {
+        let lot = one.about.lot.as_ref().map(|lot| format!(" {}", lot.lot));
+        let Details {
+            due,
+            actual,
+            days,
+            deadline,
+            signed,
+            effective,
+            administered,
+            consented,
+            event,
+            recorded,
+            scanned,
+        } = &one.details;
+        let days_of = [
+            due,
+            deadline,
+            signed,
+            effective,
+            administered,
+            consented,
+            event,
+            recorded,
+            actual,
+        ];
+        let days_of: String = days_of.into_iter().copied().map(day).collect();
+        let days = days.map(|days| format!(" {days}")).unwrap_or_default();
+        let scanned = Some(scanned.as_str()).filter(|scanned| !scanned.is_empty());
+        let scanned = scanned.map(|scanned| format!(" {scanned}"));
+        let (code, patient) = (one.rule.code, &one.about.patient);
+        let (lot, scanned) = (lot.unwrap_or_default(), scanned.unwrap_or_default());
+        format!("{code} {patient}{lot}{days_of}{days}{scanned}")
+    };
+    raised.iter().map(told).collect()
+}
+
+#[test]
+fn the_worked_history_raises_what_it_is_expected_to() {
+    let raised = told(&car_t().raised("2026-01-15"));
+    let expected = [
+        "COI_VERIFICATION_MISMATCH P6 DP-006B P4",
+        "CONSENT_VERSION_NOT_EFFECTIVE P4 2024-04-05 2024-04-10",
+        "LATE_RECONSENT P2 2024-05-14 2024-06-03 20",
+        "LATE_RECONSENT P4 2024-06-09 2024-06-20 11",
+        "LATE_RECORDING P6 2024-04-30 2024-05-20 20",
+        "LATE_SAMPLE P2 2022-05-18 2022-05-25 7",
+        "LATE_SAMPLE P2 2024-07-29 2024-08-20 22",
+        "LATE_SAMPLE P4 2021-11-18 2021-11-30 12",
+        "LATE_SAMPLE P4 2023-05-10 2023-06-02 23",
+    ];
+    let of_code = |code: &str| {
+        let raised = raised
+            .iter()
+            .filter(|one| one.starts_with(&format!("{code} ")));
+        raised.map(String::as_str).collect::<BTreeSet<_>>()
+    };
+    for code in [
+        "COI_VERIFICATION_MISMATCH",
+        "CONSENT_VERSION_NOT_EFFECTIVE",
+        "LATE_RECONSENT",
+        "LATE_RECORDING",
+        "LATE_SAMPLE",
+    ] {
+        let expected = expected.into_iter().filter(|one| one.starts_with(code));
+        assert_eq!(of_code(code), expected.collect(), "{code}");
+    }
+    // Nothing in it is wrong with a lot, a chain of identity, or the order of things.
+    for code in [
+        "UNKNOWN_LOT",
+        "LOT_NOT_RELEASED",
+        "EXPIRED_LOT",
+        "RECALLED_LOT",
+        "QUARANTINED_LOT",
+        "COI_MISMATCH_CRITICAL",
+        "COI_VERIFICATION_UNFIT",
+        "SECOND_DOSE",
+        "AFTER_DEATH",
+        "AFTER_WITHDRAWAL",
+        "DANGLING",
+        "UNKNOWN_PATIENT",
+        "UNKNOWN_SITE",
+        "UNKNOWN_ACTOR",
+        "ROLE_NOT_HELD",
+        "RECEIPT_WITHOUT_SHIPMENT",
+        "SHIPMENT_WITHOUT_RECEIPT",
+        "QUANTITY_MISMATCH",
+        "SUSPECTED_DUPLICATE",
+        "POSSIBLE_DUPLICATE",
+        "INPUT_NOT_USABLE",
+        "UNKNOWN_INPUT",
+        "COI_OF_INPUT_DIFFERS",
+        "NO_VALID_CONSENT",
+        "TREATED_BEFORE_CONSENT",
+        "CONSENT_VERSION_SUPERSEDED",
+        "SIGNATORY_NOT_AUTHORISED",
+        "DISCUSSER_NOT_DELEGATED",
+        "LATE_MAJORITY_CONSENT",
+        "LATE_ASSENT",
+        "VISIT_OUT_OF_WINDOW",
+        "INCOMPLETE_VISIT",
+    ] {
+        assert_eq!(of_code(code), BTreeSet::new());
+    }
+}
+
+/// The odd submissions of the worked history, each on top of it.
+#[test]
+fn the_odd_submissions_of_the_worked_history_are_flagged() {
+    let given = |patient: &str, lot: &str| json!({"administration": {"lot": {"gtin": GTIN, "lot": lot}, "status": "ADMINISTRATION_STATUS_GIVEN"}, "patient": patient});
+    let check = |day: &str, kind: Value, code: &str| {
+        let mut story = car_t();
+        let index = story.tell(&format!("{day}T09:00:00+08:00"), "", kind);
+        let codes = story.codes(index);
+        assert!(codes.contains(code), "{code} {codes:?}");
+    };
+    check("2020-01-01", given("P1", "DP-001"), "EXPIRED_LOT");
+    check("2026-01-02", given("P1", "DP-999"), "UNKNOWN_LOT");
+    check("2026-01-02", given("P1", "DP-002"), "COI_MISMATCH_CRITICAL");
+    let sample = json!({"sampleCollected": {"sampleId": "SMP-999"}, "patient": "P2"});
+    check("2025-02-01", sample, "AFTER_DEATH");
+    check("2026-01-02", given("P-NEW", "DP-001"), "NO_VALID_CONSENT");
+    let signed = json!({"consentSigned": {"version": {"family": "ICF-LTFU-CAR19", "version": "2.0"},
+        "signatory": "SIGNATORY_SELF"}, "patient": "P4", "site": "9521123001022"});
+    check("2024-04-05", signed, "CONSENT_VERSION_NOT_EFFECTIVE");
+}

@@ -1,0 +1,178 @@
+//! What a record is flagged with, as known at its entry: what it raises by itself, what it raises together with
+//! the records before it, and what its author's key is suspected of. Never stored; evaluated again for whoever
+//! asks again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::{
+    error::{CallError, in_request},
+    submission::{CheckedRecord, Path},
+};
+use crate::{
+    ledger::{Ledger, ReadError},
+    pb,
+    record::Violation,
+    rules::{
+        ahead::Ahead,
+        catalogue::Catalogue,
+        deviations,
+        fact::{Fact, Facts, Records, Subject, event_day},
+        flags::{Flag, flags},
+        question::{Question, View},
+        refusals,
+    },
+    tlog::{Index, TreeSize},
+};
+
+/// Where records are flagged.
+#[derive(Clone)]
+pub(super) struct Flagging {
+    ledger: Arc<Ledger>,
+    /// The catalogue that the last record was held against: most records find the same.
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// A catalogue, and what it was made from: so many facts, seen on that day.
+struct Kept {
+    facts: usize,
+    as_of: NaiveDate,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Flagging {
+    /// Flags the records of this ledger.
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
+        Self {
+            ledger,
+            kept: Arc::default(),
+        }
+    }
+
+    /// The flags of an entry's record, but for those of its key. Reads the store.
+    pub(super) fn of_entry(
+        &self,
+        index: Index,
+        recorded_at: DateTime<Utc>,
+        actor: &str,
+        checked: CheckedRecord,
+    ) -> Result<Vec<pb::Flag>, CallError> {
+        let CheckedRecord { record, unverified } = checked;
+        let mut raised = flags(&record, unverified, recorded_at);
+        if let Some(fact) = fact(index, recorded_at, actor, *record) {
+            let facts = self.ledger.facts().at(after(index));
+            raised.extend(self.together(&facts, &fact)?);
+        }
+        Ok(raised.into_iter().map(flag).collect())
+    }
+
+    /// What records would be flagged with if they were recorded now, in this order; or why they would be
+    /// refused. Reads the store.
+    pub(super) fn preview(
+        &self,
+        records: Vec<(Path, CheckedRecord)>,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Vec<pb::Flag>>, CallError> {
+        let facts = self.ledger.facts();
+        let mut index = Index::new(facts.size().value());
+        let mut ahead = Ahead::new(facts);
+        let mut previews = Vec::with_capacity(records.len());
+        let mut refused: Vec<Violation> = Vec::new();
+        for (path, CheckedRecord { record, unverified }) in records {
+            refused.extend(in_request(&path, &refusals::refuse(&ahead, &record, now)?));
+            let mut raised = flags(&record, unverified, now);
+            // A record that is there already is flagged as it was; it is not recorded again.
+            let recorded = ahead.record(&record.record_id)?;
+            if let Some(fact) = recorded {
+                raised.extend(self.together(&ahead, &fact)?);
+            } else if let Some(fact) = fact(index, now, actor, *record) {
+                ahead.add(fact.clone())?;
+                raised.extend(self.together(&ahead, &fact)?);
+                index = Index::new(after(index).value());
+            }
+            previews.push(raised.into_iter().map(flag).collect());
+        }
+        if refused.is_empty() {
+            Ok(previews)
+        } else {
+            Err(CallError::Refused(refused))
+        }
+    }
+
+    /// What a fact raises together with those before it.
+    fn together<F: Records<Error = ReadError>>(
+        &self,
+        facts: &F,
+        fact: &Fact,
+    ) -> Result<Vec<Flag>, CallError> {
+        let recorded_on = match fact.record.site_tz.parse::<chrono_tz::Tz>() {
+            Ok(zone) => fact.recorded_at.with_timezone(&zone).date_naive(),
+            Err(_) => fact.recorded_at.date_naive(),
+        };
+        let question = Question {
+            // A clock may be a little behind the sender's: the record itself is seen in any case.
+            as_of: recorded_on.max(fact.on),
+            known_at: after(fact.index),
+            view: View::AsCorrected,
+        };
+        let catalogue = self.catalogue(facts, &question)?;
+        let raised = deviations::of_record(facts, fact, &catalogue, &question)?;
+        Ok(raised.iter().map(deviations::Deviation::flag).collect())
+    }
+
+    fn catalogue<F: Facts<Error = ReadError>>(
+        &self,
+        facts: &F,
+        question: &Question,
+    ) -> Result<Arc<Catalogue>, CallError> {
+        let mut about = facts.about(&Subject::Catalogue)?;
+        about.retain(|fact| question.knows(fact));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // The facts about the catalogue only ever grow: as many are the same ones.
+        if let Some(kept) = kept.as_ref()
+            && kept.facts == about.len()
+            && kept.as_of == question.as_of
+        {
+            return Ok(Arc::clone(&kept.catalogue));
+        }
+        let catalogue = Arc::new(Catalogue::of(&about, question));
+        *kept = Some(Kept {
+            facts: about.len(),
+            as_of: question.as_of,
+            catalogue: Arc::clone(&catalogue),
+        });
+        Ok(catalogue)
+    }
+}
+
+fn fact(index: Index, recorded_at: DateTime<Utc>, actor: &str, record: pb::Record) -> Option<Fact> {
+    Some(Fact {
+        index,
+        recorded_at,
+        actor: actor.to_owned(),
+        on: event_day(&record)?,
+        record,
+    })
+}
+
+/// The tree in which an entry is the last.
+fn after(index: Index) -> TreeSize {
+    TreeSize::new(index.value().saturating_add(1))
+}
+
+fn flag(flag: Flag) -> pb::Flag {
+    let Flag {
+        code,
+        severity,
+        field,
+        text,
+    } = flag;
+    pb::Flag {
+        code: code.to_owned(),
+        severity: severity.into(),
+        field,
+        text,
+    }
+}
