@@ -66,10 +66,10 @@ fn late_samples(patient: &Patient, schedule: &Schedule) -> Vec<Deviation> {
     late.filter_map(|taken| {
         let mut samples = patient.of_kind(pick!(SampleCollected));
         let (fact, _) = samples
-            .find(|(fact, sample)| sample.sample_id == taken.sample_id && fact.on == taken.taken)?;
+            .find(|(fact, sample)| sample.sample_id == taken.sample_id && fact.on == taken.on)?;
         let details = Details {
             due: Some(taken.due),
-            actual: Some(taken.taken),
+            actual: Some(taken.on),
             days: i64::try_from(taken.days_late).ok(),
             ..Details::default()
         };
