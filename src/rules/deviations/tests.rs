@@ -414,6 +414,34 @@ fn a_lot_that_may_not_be_given_is_flagged_when_it_is() {
 }
 
 #[test]
+fn one_cause_that_makes_a_lot_unfit_does_not_hide_another() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "",
+            json!({"recallOpened": {"recallId": "R", "roots": [key("L")]}}),
+        );
+        story.tell("2026-01-06", "", disposed("L", "QUARANTINED"));
+        story
+    };
+    let given_late = || ("2030-07-01", given("X", "L"));
+    check(&story, "EXPIRED_LOT", given_late(), (DAY, given("X", "L")));
+    check(
+        &story,
+        "RECALLED_LOT",
+        given_late(),
+        ("2026-01-04", given("X", "L")),
+    );
+    check(
+        &story,
+        "QUARANTINED_LOT",
+        given_late(),
+        ("2026-01-05", given("X", "L")),
+    );
+}
+
+#[test]
 fn a_lot_that_descends_from_a_recalled_one_is_recalled() {
     let story = || {
         let mut story = treated();
