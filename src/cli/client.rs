@@ -12,8 +12,9 @@ use tonic::{
 
 use super::rejection::Rejection;
 use crate::pb::{
-    follow_up_service_client::FollowUpServiceClient, ledger_service_client::LedgerServiceClient,
-    recording_service_client::RecordingServiceClient, trace_service_client::TraceServiceClient,
+    consent_service_client::ConsentServiceClient, follow_up_service_client::FollowUpServiceClient,
+    ledger_service_client::LedgerServiceClient, recording_service_client::RecordingServiceClient,
+    trace_service_client::TraceServiceClient,
 };
 
 /// How long a connection may take.
@@ -105,6 +106,11 @@ pub(super) fn ledger(connection: Connection) -> LedgerServiceClient<Connection> 
 /// The service that says where things went.
 pub(super) fn trace(connection: Connection) -> TraceServiceClient<Connection> {
     TraceServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
+}
+
+/// The service that says who must sign anew.
+pub(super) fn consent(connection: Connection) -> ConsentServiceClient<Connection> {
+    ConsentServiceClient::new(connection).max_decoding_message_size(PAGE_BYTES_MAX)
 }
 
 /// The service that says what follow-up asks for.

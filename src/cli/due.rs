@@ -1,12 +1,10 @@
 //! `genetrail due`: what follow-up asks for and is not done yet, with the patients who were treated and are not
 //! enrolled, and the signals that something is still to be done about.
 
-use anyhow::Context as _;
-
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, basis, entries, word, yes},
+    query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, values, word, yes},
 };
 use crate::pb::{self, ObligationKind, ObligationState, SamplePurpose, SignalAction};
 
@@ -111,21 +109,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         .server
         .call(|connection| obligations(connection, request))?;
     asking.print(&answer, &obligations_shown(&answer))
-}
-
-/// The values of an enum by the words for them.
-fn values<E: Into<i32>>(
-    words: &[String],
-    prefix: &str,
-    from_str_name: fn(&str) -> Option<E>,
-) -> anyhow::Result<Vec<i32>> {
-    let value = |word: &String| {
-        let value = from_str_name(&format!("{prefix}_{}", word.to_uppercase()));
-        value
-            .map(Into::into)
-            .with_context(|| format!("{word} is no {prefix}"))
-    };
-    words.iter().map(value).collect()
 }
 
 /// All pages, as one.
@@ -308,14 +291,5 @@ fn signals_shown(answer: &pb::ListOpenSignalsResponse) -> Shown {
             ],
             rows: answer.signals.iter().map(row).collect(),
         }],
-    }
-}
-
-/// A number of days; nothing where it is none.
-pub(super) fn days(days: u64) -> String {
-    if days == 0 {
-        String::new()
-    } else {
-        days.to_string()
     }
 }

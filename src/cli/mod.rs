@@ -37,6 +37,8 @@ mod plan_template;
 #[cfg(feature = "server")]
 mod query;
 #[cfg(feature = "server")]
+mod reconsent;
+#[cfg(feature = "server")]
 mod record;
 #[cfg(feature = "server")]
 mod record_json;
@@ -94,6 +96,9 @@ enum Command {
     /// Print a follow-up plan with the guideline's numbers, for the sponsor to complete.
     #[cfg(feature = "server")]
     PlanTemplate(plan_template::Arguments),
+    /// List who must sign a consent anew, who is only told, who is asked to return, and who declined.
+    #[cfg(feature = "server")]
+    Reconsent(reconsent::Arguments),
     /// List what follow-up asks for and is not done yet.
     #[cfg(feature = "server")]
     Due(due::Arguments),
@@ -180,6 +185,8 @@ impl Command {
             Self::Import(arguments) => import::run(&arguments),
             #[cfg(feature = "server")]
             Self::PlanTemplate(arguments) => plan_template::run(&arguments),
+            #[cfg(feature = "server")]
+            Self::Reconsent(arguments) => reconsent::run(&arguments),
             #[cfg(feature = "server")]
             Self::Due(arguments) => due::run(&arguments),
             #[cfg(feature = "server")]

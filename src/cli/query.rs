@@ -189,6 +189,30 @@ pub(super) fn word<E: Default>(value: E, name: fn(&E) -> &'static str) -> String
     word.to_owned()
 }
 
+/// The values of an enum by the words for them.
+pub(super) fn values<E: Into<i32>>(
+    words: &[String],
+    prefix: &str,
+    from_str_name: fn(&str) -> Option<E>,
+) -> anyhow::Result<Vec<i32>> {
+    let value = |word: &String| {
+        let value = from_str_name(&format!("{prefix}_{}", word.to_uppercase()));
+        value
+            .map(Into::into)
+            .with_context(|| format!("{word} is no {prefix}"))
+    };
+    words.iter().map(value).collect()
+}
+
+/// A number of days; nothing where it is none.
+pub(super) fn days(days: u64) -> String {
+    if days == 0 {
+        String::new()
+    } else {
+        days.to_string()
+    }
+}
+
 /// Whether it is so; nothing if it is not.
 pub(super) fn yes(is: bool) -> String {
     if is { "yes".to_owned() } else { String::new() }

@@ -3,8 +3,8 @@
 use super::{
     Outcome,
     client::{self, Connection},
-    due::{days, obligations_table},
-    query::{Asking, Shown, Table, basis, entries, word},
+    due::obligations_table,
+    query::{Asking, Shown, Table, basis, days, entries, word},
 };
 use crate::pb::{
     self, AmendmentState, FollowUpStatus, ObligationKind, PlannedState, SamplePurpose,

@@ -207,25 +207,22 @@ impl LedgerFacts {
         mut facts: Vec<Arc<Fact>>,
     ) -> Result<Vec<Arc<Fact>>, ReadError> {
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        let mut known: BTreeSet<String> = BTreeSet::new();
-        let mut found: BTreeMap<Index, Arc<Fact>> = BTreeMap::new();
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        let mut missing: BTreeSet<Index> = BTreeSet::new();
         for fact in &facts {
             let target = corrected(&fact.record);
-            let is_missing = target.is_some_and(|target| !known.contains(target));
-            known.insert(fact.record.record_id.clone());
-            if !is_missing || found.contains_key(&fact.index) {
-                continue;
+            if target.is_some_and(|target| !known.contains(target)) {
+                missing.extend(views.facts.trail(store, fact.index, self.size)?);
             }
-            let first = views.first(store, Fact::clone(fact))?;
-            if first.index < fact.index {
-                let trail = views.trail(store, first, self.size)?;
-                known.extend(trail.iter().map(|fact| fact.record.record_id.clone()));
-                found.extend(trail.into_iter().map(|fact| (fact.index, fact)));
-            }
+            known.insert(&fact.record.record_id);
         }
-        if !found.is_empty() {
-            found.extend(facts.drain(..).map(|fact| (fact.index, fact)));
-            facts = found.into_values().collect();
+        for fact in &facts {
+            missing.remove(&fact.index);
+        }
+        if !missing.is_empty() {
+            let missing: Vec<Index> = missing.into_iter().collect();
+            facts.extend(self.facts_at(&missing)?);
+            facts.sort_by_key(|fact| fact.index);
         }
         Ok(facts)
     }

@@ -48,19 +48,18 @@ impl Book {
         self.facts.push(fact);
     }
 
-    /// Puts a record and its corrections so far under the subjects that it has by a new one.
+    /// Puts a record and its corrections so far under the subjects that any of them has with a new one.
     fn correct(&mut self, first: &str, by: &Arc<Fact>, about: &mut BTreeSet<Subject>) {
         let Some(trail) = self.corrected.get_mut(first) else {
             return;
         };
         trail.push(Arc::clone(by));
-        for subject in subjects_as_corrected(trail) {
-            if about.insert(subject.clone()) {
-                let of_subject = self.by_subject.entry(subject).or_default();
-                of_subject.extend(trail.iter().filter(|fact| fact.index != by.index).cloned());
-                of_subject.sort_by_key(|fact| fact.index);
-                of_subject.dedup_by_key(|fact| fact.index);
-            }
+        about.extend(subjects_as_corrected(trail));
+        for subject in about.iter() {
+            let of_subject = self.by_subject.entry(subject.clone()).or_default();
+            of_subject.extend(trail.iter().filter(|fact| fact.index != by.index).cloned());
+            of_subject.sort_by_key(|fact| fact.index);
+            of_subject.dedup_by_key(|fact| fact.index);
         }
         self.subjects_of.insert(first.to_owned(), about.clone());
     }

@@ -1,6 +1,6 @@
 //! `TraceService`: parses what is asked, asks the rules, and puts their answers into messages.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -18,13 +18,10 @@ use crate::{
         TraceSampleResponse, record::Kind, trace_lot_request::Root,
         trace_service_server::TraceService,
     },
-    record::{
-        examine,
-        format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
-    },
+    record::format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
     rules::{
+        deviations::{self, Review},
         fact::{Fact, Facts as _, LotId, Material, Subject, subjects},
-        flags,
         question::{Seen, seen},
         trace::{
             forward::{self, Part, Position},
@@ -41,8 +38,9 @@ use crate::{
 
 mod convert;
 
-/// Entries that one page of deviations looks at, at most: filters that let little through make short pages.
-const DEVIATIONS_SCAN: usize = 5_000;
+/// Entries that one page of deviations looks at, at most, where neither a patient nor a lot is named: filters that
+/// let little through make short pages.
+const DEVIATIONS_SCAN: usize = 1_000;
 
 /// The service.
 #[derive(Clone)]
@@ -459,7 +457,7 @@ fn recalled(
     })
 }
 
-/// A page of deviations: what each entry raises by itself.
+/// A page of deviations: what each entry raises by itself and together with others, as things stand.
 fn deviations(
     asked: &Asked<'_>,
     page: &Page,
@@ -471,55 +469,81 @@ fn deviations(
         "" => None,
         pseudonym => Some(people.known_as(pseudonym)?),
     };
-    let (index, flag) = page.after.split_once(' ').unwrap_or_default();
-    let mut next: (u64, usize) = (index.parse().unwrap_or(0), flag.parse().unwrap_or(0));
+    let mut review = Review::new(asked.facts(), asked.catalogue(), *asked.question());
+    let (index, row) = page.after.split_once(' ').unwrap_or_default();
+    let begin: (u64, usize) = (index.parse().unwrap_or(0), row.parse().unwrap_or(0));
+    let (facts, further) = candidates(asked, begin.0, patient.as_deref(), lot)?;
     let mut rows: Vec<pb::Deviation> = Vec::new();
-    let facts = asked.facts_from(Index::new(next.0), DEVIATIONS_SCAN)?;
-    let is_all = facts.len() < DEVIATIONS_SCAN;
     for fact in facts {
         let index = fact.index.value();
         let Some(own) = as_seen(asked, &fact)? else {
             continue;
         };
-        let whose = people.whose(&own)?;
-        let of_lot = convert::lot_of(&own);
-        let is_asked = patient.as_ref().is_none_or(|patient| *patient == whose)
-            && lot.is_none_or(|lot| of_lot.as_ref() == Some(lot))
-            && (filters.site.is_empty() || filters.site == own.record.site);
-        let raised = if is_asked {
-            let unverified = examine(&own.record, own.recorded_at).unverified;
-            flags::flags(&own.record, unverified, own.recorded_at)
-        } else {
-            Vec::new()
-        };
-        let skip = if index == next.0 { next.1 } else { 0 };
-        for (position, flag) in raised.iter().enumerate().skip(skip) {
-            let is_coded =
-                filters.codes.is_empty() || filters.codes.iter().any(|code| code == flag.code);
-            if !is_coded || i32::from(flag.severity) < filters.severity {
+        let mut raised = deviations::own(&own.fact);
+        raised.extend(review.of_record(&fact)?);
+        let skip = if index == begin.0 { begin.1 } else { 0 };
+        for (position, one) in raised.iter().enumerate().skip(skip) {
+            let whose = match one.about.patient.as_str() {
+                "" => people.whose(&own)?,
+                pseudonym => people.known_as(pseudonym)?,
+            };
+            let is_asked = patient.as_ref().is_none_or(|patient| *patient == whose)
+                && lot.is_none_or(|lot| one.about.lot.as_ref() == Some(lot))
+                && (filters.site.is_empty() || filters.site == own.record.site)
+                && (filters.codes.is_empty()
+                    || filters.codes.iter().any(|code| code == one.rule.code))
+                && filters.severity <= i32::from(one.rule.severity);
+            if !is_asked {
                 continue;
             }
             if rows.len() == page.rows {
-                let after = format!("{index} {position}");
                 return Ok(ListDeviationsResponse {
                     answered: Some(asked.answered()),
                     rows,
-                    next_page_token: asked.next_page(page, &after),
+                    next_page_token: asked.next_page(page, &format!("{index} {position}")),
                 });
             }
-            rows.push(convert::deviation(&own, flag, &whose, of_lot.as_ref()));
+            rows.push(convert::deviation(&own, one, whose));
         }
-        next = (index.saturating_add(1), 0);
     }
+    let next_page_token = further.map(|index| asked.next_page(page, &format!("{index} 0")));
     Ok(ListDeviationsResponse {
         answered: Some(asked.answered()),
         rows,
-        next_page_token: if is_all {
-            String::new()
-        } else {
-            asked.next_page(page, &format!("{} 0", next.0))
-        },
+        next_page_token: next_page_token.unwrap_or_default(),
     })
+}
+
+/// The entries from an index on that may raise what is asked about, and where there are further ones: all that
+/// bear on the patient or the lot, or else a stretch of the log.
+fn candidates(
+    asked: &Asked<'_>,
+    from: u64,
+    patient: Option<&str>,
+    lot: Option<&LotId>,
+) -> Result<(Vec<Arc<Fact>>, Option<u64>), CallError> {
+    let mut facts: BTreeMap<Index, Arc<Fact>> = BTreeMap::new();
+    if let Some(patient) = patient {
+        let dossier = asked.dossier(patient)?;
+        facts.extend(dossier.facts().map(|fact| (fact.index, Arc::clone(fact))));
+    } else if let Some(lot) = lot {
+        let made_of = Subject::MadeOf(Material::Lot(lot.clone()));
+        for subject in [
+            Subject::Lot(lot.clone()),
+            Subject::Stock(lot.clone()),
+            made_of,
+        ] {
+            let about = asked.about(&subject)?.into_iter();
+            facts.extend(about.map(|fact| (fact.index, fact)));
+        }
+    } else {
+        let stretch = asked.facts_from(Index::new(from), DEVIATIONS_SCAN)?;
+        let last = stretch.last().filter(|_| stretch.len() == DEVIATIONS_SCAN);
+        let further = last.map(|last| last.index.value().saturating_add(1));
+        return Ok((stretch, further));
+    }
+    facts.retain(|index, _| from <= index.value());
+    Ok((facts.into_values().collect(), None))
 }
 
 /// An entry as the question sees it; none if it does not. A correction is seen as it was recorded.

@@ -1,19 +1,22 @@
 //! Which entries are about what: the facts of a subject, the patients of a site, who signed which version
 //! of a consent. Says where to look; what the entries say, and what follows from it, is for others.
 //!
-//! A correction is about all that its target is about, and about it for good: a correction of a correction
-//! too. So each correction is posted under its target's groups, and these groups under the correction's
-//! index, where a later correction of it finds them. It is posted as well under the subjects that the record has
-//! by it: another lot, another patient. The record itself is not, as no entry is posted twice: who finds a
-//! correction without its record goes and gets it.
+//! A correction is about all that the record is about which it corrects in the end, and about what that
+//! record is about by it: a corrected lot number makes it one about that lot. No entry is posted for another:
+//! who finds a correction without its record asks for the trail, which is the record and its corrections.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::NaiveDate;
 
 use super::{ViewError, group, group::Signed, postings::Postings, tally::Tally};
 use crate::{
     pb::{self, PatientState, record::Kind},
     record::format::parse_uuid,
-    rules::fact::{Subject, corrected, subjects},
+    rules::{
+        fact::{Fact, Subject, corrected, subjects},
+        question::{Question, View, seen},
+    },
     store::Store,
     tlog::{Index, TreeSize},
 };
@@ -22,63 +25,68 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Posts {
     groups: BTreeSet<Vec<u8>>,
-    target: Option<Target>,
-}
-
-/// What a correction says of its target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    record_id: [u8; 16],
-    /// The sites that it puts in place of others.
-    sites: Vec<String>,
-}
-
-/// The target of a correction: its entry and what that is posted under by itself.
-#[derive(Debug)]
-pub struct Corrected {
-    /// Its entry.
-    pub index: Index,
-    /// What its record is posted under.
-    pub posts: Posts,
-    /// What the record that is corrected in the end is about by this correction and all before it.
-    pub becomes: BTreeSet<Subject>,
+    /// The record id of a correction's target.
+    target: Option<[u8; 16]>,
 }
 
 impl Posts {
-    /// What a record is posted under, but for what a correction takes from its target.
+    /// What a record is posted under by itself.
     pub fn of(record: &pb::Record) -> Self {
-        let mut groups: BTreeSet<Vec<u8>> =
-            subjects(record).iter().map(group::of_subject).collect();
-        let patient = record.patient.as_str();
-        let mut place = |site: &str| {
-            if !site.is_empty() && !patient.is_empty() {
-                groups.insert(group::of_place(site, patient));
-            }
-        };
-        let mut target = None;
-        match &record.kind {
-            Some(Kind::PatientRegistered(_) | Kind::Administration(_)) => place(&record.site),
-            Some(Kind::PatientStatus(status)) if status.state() == PatientState::Transferred => {
-                place(&status.transferred_to);
-            }
-            Some(Kind::ConsentSigned(signed)) => {
-                if let Some(key) = &signed.version {
-                    let (family, version) = (&key.family, &key.version);
-                    groups.insert(group::of_signature(family, &record.site, patient, version));
-                }
-            }
-            Some(Kind::Correction(correction)) => {
-                let moved = correction.changes.iter().filter(|change| {
-                    ["site", "patient_status.transferred_to"].contains(&change.path.as_str())
-                });
-                let sites = moved.map(|change| change.new.clone()).collect();
-                let record_id = corrected(record).and_then(|target| parse_uuid(target).ok());
-                target = record_id.map(|record_id| Target { record_id, sites });
-            }
-            _ => {}
+        let target = corrected(record).and_then(|target| parse_uuid(target).ok());
+        Self {
+            groups: groups_of(record),
+            target,
         }
-        Self { groups, target }
     }
+}
+
+fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
+    let mut groups: BTreeSet<Vec<u8>> = subjects(record).iter().map(group::of_subject).collect();
+    let patient = record.patient.as_str();
+    let mut place = |site: &str| {
+        if !site.is_empty() && !patient.is_empty() {
+            groups.insert(group::of_place(site, patient));
+        }
+    };
+    match &record.kind {
+        Some(Kind::PatientRegistered(_) | Kind::Administration(_)) => place(&record.site),
+        Some(Kind::PatientStatus(status)) if status.state() == PatientState::Transferred => {
+            place(&status.transferred_to);
+        }
+        Some(Kind::ConsentSigned(signed)) => {
+            if let Some(key) = &signed.version {
+                let (family, version) = (&key.family, &key.version);
+                groups.insert(group::of_signature(family, &record.site, patient, version));
+            }
+        }
+        _ => {}
+    }
+    groups
+}
+
+/// What records are about as they are corrected in the end.
+fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Vec<u8>> {
+    let whenever = Question {
+        as_of: NaiveDate::MAX,
+        known_at: TreeSize::new(u64::MAX),
+        view: View::AsCorrected,
+    };
+    let seen = seen(trail, &whenever);
+    seen.iter()
+        .flat_map(|seen| groups_of(&seen.record))
+        .collect()
+}
+
+/// The entries that a correction leads to.
+pub trait Earlier {
+    /// Why one could not be had.
+    type Error: From<ViewError>;
+
+    /// The entry whose record has this id, if it comes before `end`.
+    fn find(&self, record_id: &[u8; 16], end: Index) -> Result<Option<Index>, Self::Error>;
+
+    /// The fact of an entry: of the correction, or of one before it.
+    fn read(&self, index: Index) -> Result<Fact, Self::Error>;
 }
 
 /// The index of what entries are about. One thread inserts and keeps it up; any may ask.
@@ -100,60 +108,117 @@ impl FactIndex {
         self.0.watermark()
     }
 
-    /// Inserts what the next entry is about. `find` finds the target of a correction by its record id, among
-    /// the entries before this one; a target that is recorded later, or never, adds nothing.
+    /// Inserts what the next entry is about. A correction that was recorded before its target takes nothing
+    /// from it.
     ///
     /// # Errors
-    /// The store's, and those of `find`.
-    pub fn insert<E: From<ViewError>>(
+    /// The store's, and those of `earlier`.
+    pub fn insert<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
         posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-    ) -> Result<(), E> {
-        let groups = self.all_groups(store, index, posts, find)?;
+        earlier: &E,
+    ) -> Result<(), E::Error> {
+        let groups = self.all_groups(store, index, posts, earlier)?;
         self.0.insert(index, groups);
         Ok(())
     }
 
-    /// Every group of an entry, with those that a correction takes from its target.
-    fn all_groups<E: From<ViewError>>(
+    /// Adds to `tally` what [`FactIndex::insert`] would insert for an entry.
+    ///
+    /// # Errors
+    /// The store's, and those of `earlier`.
+    pub fn expect<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
         posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-    ) -> Result<BTreeSet<Vec<u8>>, E> {
+        earlier: &E,
+        tally: &mut Tally,
+    ) -> Result<(), E::Error> {
+        for mut posting in self.all_groups(store, index, posts, earlier)? {
+            posting.extend_from_slice(&index.value().to_be_bytes());
+            tally.add(&posting);
+        }
+        Ok(())
+    }
+
+    /// Every group of an entry: its own, and those of a correction by what it corrects.
+    fn all_groups<E: Earlier>(
+        &self,
+        store: &dyn Store,
+        index: Index,
+        posts: Posts,
+        earlier: &E,
+    ) -> Result<BTreeSet<Vec<u8>>, E::Error> {
         let Posts { mut groups, target } = posts;
-        let Some(Target { record_id, sites }) = target else {
+        let target = match target {
+            Some(target) => earlier.find(&target, index)?,
+            None => None,
+        };
+        let Some(target) = target else {
             return Ok(groups);
         };
-        let Some(corrected) = find(&record_id)? else {
+        let before = TreeSize::new(index.value());
+        let is_correction = corrected(&earlier.read(target)?.record).is_some();
+        let trail = if is_correction {
+            self.trail(store, target, before)?
+        } else {
+            self.trail_of(store, target, before)?
+        };
+        let Some(&first) = trail.first() else {
             return Ok(groups);
         };
-        // Who asks about these subjects finds the correction, and by it the record.
-        groups.extend(corrected.becomes.iter().map(group::of_subject));
-        let mut of_target = corrected.posts.groups;
-        if corrected.posts.target.is_some() {
-            let start = group::corrections(corrected.index.value());
-            let (end, size) = (group::end_of(&start), TreeSize::new(index.value()));
-            let further = self.0.groups(store, &start, &end, size, usize::MAX)?;
-            let further = further.iter().filter_map(|group| group::of_target(group));
-            of_target.extend(further.map(<[u8]>::to_vec));
-        }
-        for of_target in &of_target {
-            groups.insert(group::of_correction(index.value(), of_target));
-            groups.insert(group::corrected(of_target));
-            if let Some(Subject::Patient(patient)) = group::subject(of_target) {
-                let places = sites.iter().map(|site| group::of_place(site, &patient));
-                groups.extend(places);
-            }
-        }
+        let facts = trail.iter().chain([&index]);
+        let facts: Vec<Arc<Fact>> = facts
+            .map(|&index| Ok(Arc::new(earlier.read(index)?)))
+            .collect::<Result<_, E::Error>>()?;
+
+        let of_first = facts.first().map(|fact| groups_of(&fact.record));
+        let of_first = of_first.unwrap_or_default();
+        let by_correction = groups_as_corrected(&facts);
+        groups.extend(by_correction.difference(&of_first).cloned());
+        groups.extend(of_first.iter().map(|group| group::corrected(group)));
+        groups.insert(group::corrections_of(first));
+        groups.insert(group::first_of(index, first));
         Ok(groups)
     }
 
-    /// The entries below `size` that are about a subject, in order.
+    /// The entry that a correction corrects in the end, and that entry's corrections below `size`, in order.
+    /// Empty if it was not there yet when the correction was recorded.
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a run is.
+    pub fn trail(
+        &self,
+        store: &dyn Store,
+        correction: Index,
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let start = group::firsts_of(correction);
+        let end = group::end_of(&start);
+        let firsts = self.0.groups(store, &start, &end, size, 1)?;
+        match firsts.first().and_then(|group| group::first(group)) {
+            Some(first) => self.trail_of(store, first, size),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn trail_of(
+        &self,
+        store: &dyn Store,
+        first: Index,
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let group = group::corrections_of(first);
+        let mut trail = vec![first];
+        trail.extend(self.0.indexes(store, &group, size)?);
+        Ok(trail)
+    }
+
+    /// The entries below `size` that are about a subject, in order; of a record that became so by corrections,
+    /// only the corrections.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
@@ -242,25 +307,6 @@ impl FactIndex {
         Ok(signed)
     }
 
-    /// Adds to `tally` what [`FactIndex::insert`] would insert for an entry.
-    ///
-    /// # Errors
-    /// The store's, and those of `find`.
-    pub fn expect<E: From<ViewError>>(
-        &self,
-        store: &dyn Store,
-        index: Index,
-        posts: Posts,
-        find: impl FnOnce(&[u8; 16]) -> Result<Option<Corrected>, E>,
-        tally: &mut Tally,
-    ) -> Result<(), E> {
-        for mut posting in self.all_groups(store, index, posts, find)? {
-            posting.extend_from_slice(&index.value().to_be_bytes());
-            tally.add(&posting);
-        }
-        Ok(())
-    }
-
     /// Adds every posting to `tally`.
     ///
     /// # Errors
@@ -314,15 +360,17 @@ mod tests {
         }
     }
 
-    fn correction(number: u64, target: u64, site: Option<&str>) -> pb::Record {
-        let change = |site: &str| pb::FieldChange {
-            path: "site".to_owned(),
-            new: site.to_owned(),
+    /// A correction that changes nothing, or what stands at a path.
+    fn correction(number: u64, target: u64, change: Option<(&str, &str)>) -> pb::Record {
+        let made = |(path, new): (&str, &str)| pb::FieldChange {
+            path: path.to_owned(),
+            new: new.to_owned(),
             ..pb::FieldChange::default()
         };
         let correction = pb::Correction {
             target: uuid(target),
-            changes: site.map(change).into_iter().collect(),
+            correction_kind: pb::CorrectionKind::IncorrectData.into(),
+            changes: change.map(made).into_iter().collect(),
             ..pb::Correction::default()
         };
         record(number, "", Kind::Correction(correction))
@@ -371,21 +419,10 @@ mod tests {
         fn insert(&self, at: usize) {
             let number = u64::try_from(at).unwrap();
             let posts = Posts::of(&self.records[at]);
-            let find = |id: &[u8; 16]| -> Result<_, ViewError> { Ok(self.find(id, at)) };
             let inserted = self
                 .index
-                .insert(&self.store, Index::new(number), posts, find);
+                .insert(&self.store, Index::new(number), posts, self);
             inserted.unwrap();
-        }
-
-        fn find(&self, id: &[u8; 16], before: usize) -> Option<Corrected> {
-            let mut records = self.records[..before].iter();
-            let at = records.position(|record| parse_uuid(&record.record_id).unwrap() == *id)?;
-            Some(Corrected {
-                index: Index::new(u64::try_from(at).unwrap()),
-                posts: Posts::of(&self.records[at]),
-                becomes: BTreeSet::new(),
-            })
         }
 
         fn reopen(&mut self) {
@@ -400,7 +437,11 @@ mod tests {
         }
 
         fn about(&self, subject: &Subject, size: TreeSize) -> Vec<u64> {
-            let about = self.index.about(&self.store, subject, size).unwrap();
+            let mut about = BTreeSet::new();
+            for index in self.index.about(&self.store, subject, size).unwrap() {
+                about.insert(index);
+                about.extend(self.index.trail(&self.store, index, size).unwrap());
+            }
             about.into_iter().map(Index::value).collect()
         }
 
@@ -424,14 +465,39 @@ mod tests {
             for at in 0..self.records.len() {
                 let number = Index::new(u64::try_from(at).unwrap());
                 let posts = Posts::of(&self.records[at]);
-                let find = |id: &[u8; 16]| -> Result<_, ViewError> { Ok(self.find(id, at)) };
                 let store = &self.store;
-                let done = self.index.expect(store, number, posts, find, &mut expected);
+                let done = self.index.expect(store, number, posts, self, &mut expected);
                 done.unwrap();
             }
             let mut have = Tally::new(size, 0..u64::MAX);
             self.index.tally(&self.store, &mut have).unwrap();
             (expected, have)
+        }
+    }
+
+    impl Earlier for Bench {
+        type Error = ViewError;
+
+        fn find(&self, id: &[u8; 16], end: Index) -> Result<Option<Index>, ViewError> {
+            let mut records = self.records.iter();
+            let at = records.position(|record| parse_uuid(&record.record_id).unwrap() == *id);
+            let index = at.map(|at| Index::new(u64::try_from(at).unwrap()));
+            Ok(index.filter(|&index| index < end))
+        }
+
+        fn read(&self, index: Index) -> Result<Fact, ViewError> {
+            let at = usize::try_from(index.value()).unwrap_or(usize::MAX);
+            Ok(fact(index.value(), self.records[at].clone()))
+        }
+    }
+
+    fn fact(number: u64, record: pb::Record) -> Fact {
+        Fact {
+            index: Index::new(number),
+            recorded_at: chrono::DateTime::UNIX_EPOCH,
+            actor: String::new(),
+            on: NaiveDate::MIN,
+            record,
         }
     }
 
@@ -463,6 +529,43 @@ mod tests {
     }
 
     #[test]
+    fn a_record_and_its_corrections_are_also_about_what_it_is_about_as_corrected() {
+        let sample = pb::SampleCollected {
+            sample_id: "S-1".to_owned(),
+            ..pb::SampleCollected::default()
+        };
+        let path = "sample_collected.sample_id";
+        let mut moved = correction(3, 0, Some(("patient", "P-2")));
+        moved.patient = "P-2".to_owned();
+        let mut book = Book::default();
+        let mut bench = Bench::new();
+        for record in [
+            record(0, "P-1", Kind::SampleCollected(sample)),
+            correction(1, 0, Some((path, "S-2"))),
+            correction(2, 1, None),
+            moved,
+            correction(4, 0, Some((path, "S-3"))),
+        ] {
+            let number = bench.size().value();
+            bench.push(record.clone());
+            book.insert(fact(number, record));
+        }
+        for subject in [
+            Subject::Patient("P-1".to_owned()),
+            Subject::Patient("P-2".to_owned()),
+            Subject::Sample("S-1".to_owned()),
+            Subject::Sample("S-2".to_owned()),
+            Subject::Sample("S-3".to_owned()),
+        ] {
+            let all = [0, 1, 2, 3, 4];
+            assert_eq!(bench.about(&subject, bench.size()), all, "{subject:?}");
+            let known = book.about(&subject).unwrap();
+            let known: Vec<u64> = known.iter().map(|fact| fact.index.value()).collect();
+            assert_eq!(known, all, "{subject:?} in the book");
+        }
+    }
+
+    #[test]
     fn a_patient_is_at_the_sites_that_registered_treated_or_took_over_and_where_corrected_to() {
         let status = |state: PatientState, to: &str| {
             Kind::PatientStatus(pb::PatientStatus {
@@ -478,14 +581,15 @@ mod tests {
             record(2, "P-3", registered()),
             record(3, "P-1", status(PatientState::Transferred, "site-1")),
             record(4, "P-3", status(PatientState::Active, "site-1")),
-            correction(5, 2, Some("site-0")),
-            correction(6, 5, Some("site-9")),
+            correction(5, 2, Some(("site", "site-0"))),
+            correction(6, 5, None),
         ]);
         assert_eq!(bench.patients_at("site-0"), ["P-1", "P-3"]);
         assert_eq!(bench.patients_at("site-1"), ["P-1", "P-2"]);
         assert_eq!(bench.patients_at("site-2"), ["P-3"]);
-        assert_eq!(bench.patients_at("site-9"), ["P-3"]);
         assert_eq!(bench.patients_at("site-"), [""; 0]);
+        let patient = Subject::Patient("P-3".to_owned());
+        assert_eq!(bench.about(&patient, bench.size()), [2, 4, 5, 6]);
         let (store, size) = (&bench.store, bench.size());
         let after = |after| {
             bench
@@ -561,12 +665,20 @@ mod tests {
             ),
             2 => signature(number, &patient, &format!("v{}", other % 4)),
             3 => record(number, "", Kind::RiskSignal(pb::RiskSignal::default())),
-            // Also of records that do not exist yet, or of itself.
-            _ => correction(
-                number,
-                number.saturating_sub(other) + 2,
-                (who < 2).then_some("site-7"),
-            ),
+            _ => {
+                // Also of records that there are not.
+                let target = number.checked_sub(other + 1).unwrap_or(9_999);
+                let new = format!("{patient}{}", other % 2);
+                let paths = ["patient", "sample_collected.sample_id", "site", "no.such"];
+                let path = paths.get(usize::from(who)).copied();
+                let corrected = correction(number, target, path.map(|path| (path, new.as_str())));
+                // Whose correction it is may be said as well.
+                let patient = if other % 3 == 0 { new } else { String::new() };
+                pb::Record {
+                    patient,
+                    ..corrected
+                }
+            }
         }
     }
 
@@ -576,7 +688,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn facts_are_those_of_the_book_and_of_a_rebuild_whatever_happens_in_between(
@@ -587,13 +699,7 @@ mod tests {
             for (number, (choices, then)) in (0..).zip(history) {
                 let record = made(choices, number);
                 bench.push(record.clone());
-                book.insert(Fact {
-                    index: Index::new(number),
-                    recorded_at: chrono::DateTime::UNIX_EPOCH,
-                    actor: String::new(),
-                    on: chrono::NaiveDate::MIN,
-                    record,
-                });
+                book.insert(fact(number, record));
                 match then {
                     0..4 => bench.index.keep_up(&bench.store).unwrap(),
                     4 => bench.index.close(&bench.store).unwrap(),

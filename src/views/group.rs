@@ -6,14 +6,18 @@
 //! | `20` | site, patient | may put the patient at the site |
 //! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
 //! | `21` | family, site, patient, `01`, version | are signatures of the version |
-//! | `30` | index (8) of a correction, a group | is that correction; its target is about the group |
+//! | `30` | index (8) of an entry | correct it, also through other corrections |
+//! | `31` | index (8) of a correction, index (8) of an entry | is the correction, and corrects the entry in the end |
 //!
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
 
 use sha2::{Digest as _, Sha256};
 
 use super::postings::GROUP_BYTES_MAX;
-use crate::rules::fact::{LotId, Material, Subject};
+use crate::{
+    rules::fact::{LotId, Material, Subject},
+    tlog::Index,
+};
 
 const CATALOGUE: u8 = 0x01;
 const PATIENT: u8 = 0x02;
@@ -28,7 +32,8 @@ const CONSIGNMENT: u8 = 0x0a;
 const IDENTITY: u8 = 0x0b;
 const PLACED: u8 = 0x20;
 const SIGNED: u8 = 0x21;
-const CORRECTED: u8 = 0x30;
+const CORRECTIONS: u8 = 0x30;
+const FIRST: u8 = 0x31;
 
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
@@ -36,14 +41,9 @@ const DONATION_MATERIAL: u8 = 0x02;
 const CORRECTION_OF_SIGNATURE: u8 = 0x00;
 const SIGNATURE: u8 = 0x01;
 
-/// The groups of a correction's target are behind the correction's index.
-const CORRECTED_BYTES: usize = 9;
-
-/// Longer than what any checked record names: a family (64), a site (13), a patient (64) and a version (32).
-const PLAIN_BYTES_MAX: usize = GROUP_BYTES_MAX - CORRECTED_BYTES;
-
-/// A group longer than that is cut there, and its hash takes the place of the rest.
-const CUT_BYTES: usize = PLAIN_BYTES_MAX - 32;
+/// A group that is too long is cut there, and its hash takes the place of the rest. What a checked record
+/// names is shorter: a family (64), a site (13), a patient (64) and a version (32) at most.
+const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
 
 /// That a patient signed a version of a consent family at a site, or that a signature was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ impl Bytes {
     }
 
     fn done(mut self) -> Vec<u8> {
-        if PLAIN_BYTES_MAX < self.0.len() {
+        if GROUP_BYTES_MAX < self.0.len() {
             let hash: [u8; 32] = Sha256::digest(&self.0).into();
             self.0.truncate(CUT_BYTES);
             self.0.extend_from_slice(&hash);
@@ -220,19 +220,31 @@ pub(super) fn corrected(group: &[u8]) -> Vec<u8> {
     signature().unwrap_or_else(|| group.to_vec())
 }
 
-/// What the target of a correction is about, by the correction's index.
-pub(super) fn of_correction(index: u64, group: &[u8]) -> Vec<u8> {
-    [corrections(index).as_slice(), group].concat()
+/// The corrections of an entry.
+pub(super) fn corrections_of(index: Index) -> Vec<u8> {
+    numbered(CORRECTIONS, index)
 }
 
-/// What the groups of a correction's target begin with.
-pub(super) fn corrections(index: u64) -> Vec<u8> {
-    [&[CORRECTED], index.to_be_bytes().as_slice()].concat()
+/// That a correction corrects an entry in the end.
+pub(super) fn first_of(correction: Index, first: Index) -> Vec<u8> {
+    let mut group = firsts_of(correction);
+    group.extend_from_slice(&first.value().to_be_bytes());
+    group
 }
 
-/// What the target is about.
-pub(super) fn of_target(group: &[u8]) -> Option<&[u8]> {
-    group.get(CORRECTED_BYTES..)
+/// What the group of an entry that a correction corrects in the end begins with.
+pub(super) fn firsts_of(correction: Index) -> Vec<u8> {
+    numbered(FIRST, correction)
+}
+
+/// The entry that is corrected in the end.
+pub(super) fn first(group: &[u8]) -> Option<Index> {
+    let (_, first) = group.split_last_chunk()?;
+    Some(Index::new(u64::from_be_bytes(*first)))
+}
+
+fn numbered(kind: u8, index: Index) -> Vec<u8> {
+    [&[kind], index.value().to_be_bytes().as_slice()].concat()
 }
 
 /// What comes behind everything that begins so.
@@ -346,13 +358,11 @@ mod tests {
             of_subject(&Subject::Patient(patient))
         });
         assert_ne!(one, other);
-        assert_eq!(one.len(), PLAIN_BYTES_MAX);
+        assert_eq!(one.len(), GROUP_BYTES_MAX);
         assert_eq!(subject(&one), None);
-        let longest = "p".repeat(PLAIN_BYTES_MAX - 3);
+        let longest = "p".repeat(GROUP_BYTES_MAX - 3);
         let whole = of_subject(&Subject::Patient(longest.clone()));
         assert_eq!(subject(&whole), Some(Subject::Patient(longest)));
-        let longest = of_correction(u64::MAX, &whole);
-        assert_eq!(longest.len(), GROUP_BYTES_MAX);
     }
 
     #[test]
@@ -377,6 +387,14 @@ mod tests {
         for cut in 0..signature.len() {
             assert_eq!(signed(&signature[..cut]), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_is_corrected_in_the_end_comes_back() {
+        let [correction, entry] = [258, 7].map(Index::new);
+        let group = first_of(correction, entry);
+        assert!(group.starts_with(&firsts_of(correction)));
+        assert_eq!(first(&group), Some(entry));
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod postings;
 mod record_ids;
 mod tally;
 
-pub use facts::{Corrected, FactIndex, Posts};
+pub use facts::{Earlier, FactIndex, Posts};
 pub use group::Signed;
 pub use record_ids::RecordIds;
 pub use tally::Tally;

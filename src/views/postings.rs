@@ -1,7 +1,7 @@
 //! An ordered set of postings that only grows: which entries belong to what.
 //!
 //! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
-//! an entry (8 bytes). Each is inserted once. The newest are in memory; the others lie in sorted runs of
+//! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
 //! packed blocks, addressed by their first posting, four small runs merged into a larger one in steps
 //! between commits. A step is as large as what was inserted asks for: every posting pays for eight to be
 //! merged, and passes through fewer levels than that. A run has a [`Filter`] of its groups, read when it is
@@ -11,7 +11,7 @@
 //! from the entries when the ledger opens. What a run was merged from stays until nobody reads it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
 };
@@ -28,7 +28,7 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-/// Postings in memory before they become a run: about 4 MB, and 10,000 entries to read again after a kill.
+/// Postings in memory before they become a run: at most 3 MB, and 10,000 entries to read again after a kill.
 const RECENT_MAX: usize = 32_768;
 
 /// Runs of one level that become one of the next, and the most that are merged at once where a long merge
@@ -61,15 +61,20 @@ pub(super) struct Postings {
 
 #[derive(Debug, Default)]
 struct State {
-    recent: BTreeSet<Vec<u8>>,
+    recent: Recent,
+    /// How many postings that is.
+    recent_count: usize,
     runs: Vec<Arc<Run>>,
     /// The postings of entries below are in the runs.
     watermark: u64,
-    /// One past the last entry whose postings were inserted.
+    /// One past the last entry that was inserted.
     end: u64,
     /// Inserted since the last step of upkeep.
     unpaid: u64,
 }
+
+/// Groups with their entries, which ascend.
+type Recent = BTreeMap<Vec<u8>, Vec<u64>>;
 
 #[derive(Debug, Default)]
 struct Upkeep {
@@ -157,9 +162,9 @@ impl Postings {
     /// Inserts the postings of the next entry, one for each group.
     pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Vec<u8>>) {
         let mut state = self.write();
-        for mut posting in groups {
-            posting.extend_from_slice(&index.value().to_be_bytes());
-            state.recent.insert(posting);
+        for group in groups {
+            state.recent.entry(group).or_default().push(index.value());
+            state.recent_count += 1;
             state.unpaid += 1;
         }
         state.end = index.value() + 1;
@@ -174,11 +179,8 @@ impl Postings {
     ) -> Result<Vec<Index>, ViewError> {
         let (first, last) = (posting(group, 0), posting(group, end.value()));
         let snapshot = self.snapshot(|recent| {
-            let range = recent.range::<[u8], _>((
-                Bound::Included(first.as_slice()),
-                Bound::Excluded(last.as_slice()),
-            ));
-            range.filter_map(|posting| index_of(posting)).collect()
+            let indexes = recent.get(group).into_iter().flatten().copied();
+            indexes.filter(|&index| index < end.value()).collect()
         });
         let mut indexes: Vec<u64> = snapshot.recent;
         let digest = digest(group);
@@ -215,11 +217,12 @@ impl Postings {
             let page = limit - found.len();
             let mut firsts = Firsts::new(end, page);
             let snapshot = self.snapshot(|recent| {
-                let mut from = start.clone();
-                while let Some(posting) = first_from(recent, &from)
-                    && firsts.take(posting)
-                {
-                    from = after_group(posting);
+                let range = (Bound::Included(start.as_slice()), Bound::Unbounded);
+                for (group, indexes) in recent.range::<[u8], _>(range) {
+                    let first = indexes.first().copied();
+                    if !first.is_some_and(|first| firsts.take(group, first)) {
+                        break;
+                    }
                 }
             });
             for run in snapshot.runs {
@@ -227,9 +230,10 @@ impl Postings {
                 cursor.seek(store, &start)?;
                 firsts.begin();
                 while let Some(posting) = cursor.current()
-                    && firsts.take(posting)
+                    && let (Some(group), Some(first)) = (group_of(posting), index_of(posting))
+                    && firsts.take(group, first)
                 {
-                    let next = after_group(posting);
+                    let next = after_group(group);
                     cursor.skip_to(store, &next)?;
                 }
             }
@@ -238,7 +242,7 @@ impl Postings {
                 found.extend(known(groups, size));
                 break;
             };
-            start = after_group(&posting(last, 0));
+            start = after_group(last);
             found.extend(known(groups, size));
         }
         Ok(found)
@@ -250,7 +254,7 @@ impl Postings {
         store: &dyn Store,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ViewError> {
-        let snapshot = self.snapshot(|recent| recent.iter().for_each(|posting| take(posting)));
+        let snapshot = self.snapshot(|recent| postings_of(recent, &mut take));
         for run in snapshot.runs {
             let damaged = || ViewError::Damaged { run: run.id };
             let filter = run.filter(store)?;
@@ -281,7 +285,7 @@ impl Postings {
         let mut upkeep = self.upkeep();
         let (recent, unpaid) = {
             let mut state = self.write();
-            (state.recent.len(), std::mem::take(&mut state.unpaid))
+            (state.recent_count, std::mem::take(&mut state.unpaid))
         };
         if self.recent_max <= recent {
             self.spill(store, &mut upkeep)?;
@@ -314,18 +318,10 @@ impl Postings {
         let mut run = None;
         let mut writes = Vec::new();
         if !state.recent.is_empty() {
-            let mut group: Option<&[u8]> = None;
-            let mut groups = 0;
-            for posting in &state.recent {
-                let next = group_of(posting);
-                groups += u64::from(next != group);
-                group = next;
-            }
+            let groups = u64::try_from(state.recent.len()).unwrap_or(u64::MAX);
             let mut writing = Writing::new(upkeep.next_run, 0, groups);
             upkeep.next_run += 1;
-            for posting in &state.recent {
-                writing.push(posting, &mut writes);
-            }
+            postings_of(&state.recent, |posting| writing.push(posting, &mut writes));
             run = Some(writing.finish(&mut writes));
         }
         drop(state);
@@ -333,6 +329,7 @@ impl Postings {
 
         let mut state = self.write();
         state.recent.clear();
+        state.recent_count = 0;
         state.runs.extend(run.map(Arc::new));
         state.watermark = end;
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
@@ -429,7 +426,7 @@ impl Postings {
     }
 
     /// What `recent` yields of the postings in memory, and the runs of the same moment.
-    fn snapshot<T>(&self, recent: impl FnOnce(&BTreeSet<Vec<u8>>) -> T) -> Snapshot<T> {
+    fn snapshot<T>(&self, recent: impl FnOnce(&Recent) -> T) -> Snapshot<T> {
         let state = self.read();
         Snapshot {
             recent: recent(&state.recent),
@@ -652,11 +649,8 @@ impl<'a> Firsts<'a> {
         self.seen = 0;
     }
 
-    /// Takes the first posting of a group; `false` when nothing more is wanted of this place.
-    fn take(&mut self, posting: &[u8]) -> bool {
-        let (Some(group), Some(index)) = (group_of(posting), index_of(posting)) else {
-            return false;
-        };
+    /// Takes a group with its first entry; `false` when nothing more is wanted of this place.
+    fn take(&mut self, group: &[u8], index: u64) -> bool {
         if self.end <= group || self.seen == self.limit {
             return false;
         }
@@ -672,16 +666,22 @@ impl<'a> Firsts<'a> {
     }
 }
 
-fn first_from<'a>(recent: &'a BTreeSet<Vec<u8>>, from: &[u8]) -> Option<&'a Vec<u8>> {
-    recent
-        .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
-        .next()
+/// Hands the postings in memory to `take`, in order.
+fn postings_of(recent: &Recent, mut take: impl FnMut(&[u8])) {
+    let mut posting = Vec::new();
+    for (group, indexes) in recent {
+        for index in indexes {
+            posting.clear();
+            posting.extend_from_slice(group);
+            posting.extend_from_slice(&index.to_be_bytes());
+            take(&posting);
+        }
+    }
 }
 
 fn known(groups: Vec<(Vec<u8>, u64)>, size: TreeSize) -> impl Iterator<Item = Vec<u8>> {
-    let known = groups
-        .into_iter()
-        .filter(move |(_, first)| *first < size.value());
+    let known = groups.into_iter();
+    let known = known.filter(move |(_, first)| *first < size.value());
     known.map(|(group, _)| group)
 }
 
@@ -702,9 +702,8 @@ pub(super) fn index_of(posting: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*index))
 }
 
-/// The first that could stand behind all postings of a posting's group.
-fn after_group(posting: &[u8]) -> Vec<u8> {
-    let group = group_of(posting).unwrap_or(posting);
+/// The first that could stand behind all postings of a group.
+fn after_group(group: &[u8]) -> Vec<u8> {
     [group, &[u8::MAX; INDEX_BYTES], &[0]].concat()
 }
 
@@ -838,6 +837,8 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::store::MemoryStore;
 
@@ -1052,9 +1053,7 @@ mod tests {
             for limit in [1_000, 777, usize::MAX] {
                 let mut found: Vec<Vec<u8>> = Vec::new();
                 loop {
-                    let start = found
-                        .last()
-                        .map_or(vec![], |last| after_group(&posting(last, 0)));
+                    let start = found.last().map_or(vec![], |last| after_group(last));
                     let size = TreeSize::new(size);
                     let page = bench
                         .postings

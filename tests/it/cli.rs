@@ -421,6 +421,15 @@ fn the_questions_are_answered_as_tables_csv_and_json() {
     let mismatch = ["deviations", "--code", "COI_VERIFICATION_MISMATCH"];
     check_question(&url, &mismatch, &["CRITICAL", "DP-006B"], "rows");
 
+    let list = ["reconsent", "--as-of", "2024-05-15", "--list", "needs"];
+    check_question(
+        &url,
+        &list,
+        &["P2", "2024-05-14", "OVERDUE", "P6", "2024-06-09"],
+        "rows",
+    );
+    let told = ["reconsent", "--as-of", "2024-04-20", "--list", "notify"];
+    check_question(&url, &told, &["to be told", "P3", "R-K6"], "rows");
     let overdue = [
         "due",
         "--overdue",

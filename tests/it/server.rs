@@ -167,6 +167,7 @@ async fn health_is_told_for_the_server_and_for_each_service() {
         "genetrail.v1.TraceService",
         "genetrail.v1.ConsentService",
         "genetrail.v1.FollowUpService",
+        "genetrail.v1.ConsentService",
     ] {
         let request = HealthCheckRequest {
             service: service.to_owned(),

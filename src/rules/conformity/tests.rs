@@ -250,7 +250,7 @@ fn check(id: &str, verdict: Verdict, change: impl Fn(&mut pb::Record)) {
 
 macro_rules! on {
     ($kind:ident, |$record:ident| $change:expr) => {
-        |record: &mut pb::Record| {
+        move |record: &mut pb::Record| {
             if let Some(pb::record::Kind::$kind($record)) = &mut record.kind {
                 $change;
             }

@@ -4,7 +4,7 @@
 
 use chrono::{Days, NaiveDate};
 
-use super::signatures::{Fault, Signatures, superseding};
+use super::signatures::{Fault, Set, Signatures, superseding};
 use crate::{
     pb::{self, ChangeClass, NotificationOutcome, Signatory, WithdrawalScope, reconsent_due::Due},
     record::format::parse_civil_date,
@@ -201,8 +201,8 @@ impl Asking<'_> {
         activation: &Activation,
     ) -> Option<Requirement> {
         let key = key(version);
-        if self.signatures.valid(&key, self.on).is_some() {
-            return None;
+        if let Some(signed) = self.signatures.valid(&key, self.on) {
+            return self.signed_and_not_returned(version, activation, signed);
         }
         let document = version.document();
         let lineage = document
@@ -245,6 +245,25 @@ impl Asking<'_> {
             }
         }
         Some(row(list, why.and(rule)))
+    }
+
+    /// A signature alone brings nobody back whose follow-up was over: only a new enrolment does (R-A3).
+    fn signed_and_not_returned(
+        &self,
+        version: &ConsentVersion,
+        activation: &Activation,
+        signed: &Set,
+    ) -> Option<Requirement> {
+        let key = key(version);
+        let missed = |one: &Amendment| one.state == AmendmentState::Missed;
+        let procedures = WithdrawalScope::AllProcedures;
+        let returns = self.amendment(&key).is_some_and(missed)
+            && self.signatures.declined(&key, self.on).is_none()
+            && self.patient.withdrawn(procedures, self.on).is_none();
+        let why = Why::by("R-A2").and("R-A3").on(&activation.said);
+        let why = signed.said.iter().fold(why, |why, said| why.on(said));
+        let deadline = deadline(version.document(), activation.from);
+        returns.then(|| self.row(List::Recontact, Kind::NewVersion, &key, deadline, why))
     }
 
     /// What the version means for how long the patient is followed, if it is a plan's (R-A1).

@@ -308,6 +308,46 @@ impl Story {
         self.tell(on, patient, pb::record::Kind::RiskNotification(told));
     }
 
+    /// A version of the plan, explained by the consent version of the same number.
+    fn plan(&mut self, version: &str, ordinal: u32, months: u32, effective: &str) {
+        let plan = pb::PlanVersionKey {
+            plan_id: "PLAN".to_owned(),
+            version: version.to_owned(),
+        };
+        let parameters = pb::PlanParameters {
+            follow_up_months: Some(months),
+            ..Default::default()
+        };
+        let document = pb::FollowUpPlanVersion {
+            plan_id: plan.plan_id.clone(),
+            version: plan.version.clone(),
+            ordinal,
+            parameters: Some(parameters),
+            linked_consent: Some(key(version)),
+            ..Default::default()
+        };
+        self.tell(
+            "2010-01-01",
+            "",
+            pb::record::Kind::FollowUpPlanVersion(document),
+        );
+        let activated = pb::PlanActivated {
+            plan: Some(plan),
+            site: SITE.to_owned(),
+            effective_from: effective.to_owned(),
+            ..Default::default()
+        };
+        self.tell("2010-01-01", "", pb::record::Kind::PlanActivated(activated));
+    }
+
+    fn enrol(&mut self, on: &str, patient: &str) {
+        let enrolled = pb::FollowUpEnrolment {
+            plan_id: "PLAN".to_owned(),
+            ..Default::default()
+        };
+        self.tell(on, patient, pb::record::Kind::FollowUpEnrolment(enrolled));
+    }
+
     #[track_caller]
     fn check(&self, as_of: &str, expected: &[&str]) {
         check(&self.book, "X", as_of, expected);
@@ -470,6 +510,73 @@ fn who_refused_contact_as_well_is_not_told() {
     let mut story = adult();
     story.withdraw("2020-02-01", "X", &[pb::WithdrawalScope::SampleStorage]);
     story.check("2020-03-01", &["Needs NewVersion 2 2020-03-31 due"]);
+}
+
+/// A patient who was followed for five years, until 2020-02-28, and for whom a plan of fifteen came a day later.
+fn completed() -> Story {
+    let mut story = Story::new();
+    story.plan("1", 1, 60, "2010-01-01");
+    story.version(
+        "2",
+        2,
+        pb::ChangeClass::ReconsentRequired,
+        "2020-02-29",
+        Some(30),
+    );
+    story.plan("2", 2, 180, "2020-02-29");
+    story.register("X", "", "");
+    story.sign("2015-02-01", "X", "1", Signatory::Self_);
+    story.treat("2015-02-28", "X");
+    story.enrol("2015-02-28", "X");
+    story
+}
+
+#[test]
+fn who_was_completed_is_recontacted_until_a_new_enrolment() {
+    let mut story = completed();
+    story.check("2020-02-28", &[]);
+    story.check("2020-02-29", &["Recontact NewVersion 2 2020-03-30 due"]);
+    // R-A3: signing alone brings nobody back.
+    story.sign("2020-03-10", "X", "2", Signatory::Self_);
+    story.check("2020-03-11", &["Recontact NewVersion 2 2020-03-30 due"]);
+    story.enrol("2020-03-12", "X");
+    story.check("2020-03-11", &["Recontact NewVersion 2 2020-03-30 due"]);
+    story.check("2020-03-12", &[]);
+}
+
+#[test]
+fn who_was_completed_and_signed_is_not_recontacted_after_death_refusal_or_withdrawal() {
+    let signed = || {
+        let mut story = completed();
+        story.sign("2020-03-10", "X", "2", Signatory::Self_);
+        story
+    };
+    let mut story = signed();
+    story.decline("2020-03-12", "X", "2", Signatory::Self_);
+    story.check("2020-03-11", &["Recontact NewVersion 2 2020-03-30 due"]);
+    story.check("2020-03-12", &[]);
+    let mut story = signed();
+    story.state("2020-03-12", "X", pb::PatientState::Deceased, "");
+    story.check("2020-03-12", &[]);
+    let mut story = signed();
+    story.withdraw("2020-03-12", "X", &[pb::WithdrawalScope::AllProcedures]);
+    story.check("2020-03-11", &["Recontact NewVersion 2 2020-03-30 due"]);
+    story.check("2020-03-12", &[]);
+}
+
+#[test]
+fn who_signed_in_time_is_not_recontacted() {
+    let mut story = completed();
+    story.plan("3", 3, 240, "2020-01-01");
+    story.version(
+        "3",
+        3,
+        pb::ChangeClass::ReconsentRequired,
+        "2020-01-01",
+        Some(90),
+    );
+    story.sign("2020-02-10", "X", "3", Signatory::Self_);
+    story.check("2020-03-10", &[]);
 }
 
 /// A child, treated at six with the consent of a representative; eight on 2020-02-29, eighteen on 2030-02-28.

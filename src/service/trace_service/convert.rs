@@ -1,13 +1,15 @@
 //! From what the rules answer to messages: every field by name, nothing decided.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 
 use crate::{
     pb,
     record::format::Decimal,
     rules::{
-        fact::{LotId, Material, Subject, subjects},
-        flags::Flag,
+        deviations::{About, Details, Deviation},
+        fact::{LotId, Material},
         question::Seen,
         trace::{
             forward::{StockRow, TracedAdministration, TracedMaterial, TracedSample},
@@ -313,52 +315,72 @@ impl From<Basis> for pb::RetentionBasis {
     }
 }
 
-/// The lot that a record is about, if it is about one.
-pub(super) fn lot_of(fact: &Seen) -> Option<LotId> {
-    let mut lots = subjects(&fact.record)
-        .into_iter()
-        .filter_map(|subject| match subject {
-            Subject::Lot(lot) | Subject::Stock(lot) => Some(lot),
-            Subject::Catalogue
-            | Subject::Patient(_)
-            | Subject::MadeOf(_)
-            | Subject::Donation(_)
-            | Subject::Coi(_)
-            | Subject::Sample(_)
-            | Subject::Case(_)
-            | Subject::Consignment(_)
-            | Subject::Identity(_) => None,
-        });
-    let lot = lots.next();
-    lot.filter(|_| lots.next().is_none())
-}
-
-/// A flag that a record raises by itself.
-pub(super) fn deviation(
-    fact: &Seen,
-    flag: &Flag,
-    patient: &str,
-    lot: Option<&LotId>,
-) -> pb::Deviation {
+/// What an entry raised, and whom it is about.
+pub(super) fn deviation(fact: &Seen, raised: &Deviation, patient: String) -> pb::Deviation {
+    let Deviation {
+        rule,
+        raised_by,
+        field,
+        about,
+        details,
+        evidence,
+    } = raised;
+    let About {
+        patient: _,
+        lot,
+        coi,
+        sample,
+        version,
+    } = about.clone();
+    let Details {
+        due,
+        actual,
+        days,
+        deadline,
+        signed,
+        effective,
+        administered,
+        consented,
+        event,
+        recorded,
+        scanned,
+    } = details.clone();
+    let evidence = std::iter::once(raised_by).chain(evidence);
+    let entries: BTreeMap<u64, String> = evidence
+        .map(|fact| (fact.index.value(), fact.record.record_id.clone()))
+        .collect();
+    let entries = entries.into_iter();
     pb::Deviation {
-        code: flag.code.to_owned(),
-        severity: flag.severity.into(),
-        patient: patient.to_owned(),
-        lot: lot.cloned().map(pb::LotKey::from),
+        code: rule.code.to_owned(),
+        severity: rule.severity.into(),
+        patient,
+        lot: lot.map(pb::LotKey::from),
+        coi,
+        sample_id: sample,
+        version,
         site: fact.record.site.clone(),
-        event: fact.on.to_string(),
-        recorded: fact.recorded_at.date_naive().to_string(),
-        field: flag.field.clone(),
-        text: flag.text.clone(),
+        event: event.unwrap_or(fact.on).to_string(),
+        recorded: recorded
+            .unwrap_or_else(|| fact.recorded_at.date_naive())
+            .to_string(),
+        due: day(due),
+        deadline: day(deadline),
+        actual: day(actual),
+        days,
+        signed: day(signed),
+        effective: day(effective),
+        administered: day(administered),
+        consented: day(consented),
+        scanned,
+        field: field.clone(),
+        text: rule.text.to_owned(),
         why: Some(pb::Why {
-            evidence: vec![pb::Evidence {
-                index: fact.index.value(),
-                record_id: fact.record.record_id.clone(),
-            }],
-            text: flag.text.clone(),
-            ..pb::Why::default()
+            basis: rule.basis.iter().map(ToString::to_string).collect(),
+            evidence: entries
+                .map(|(index, record_id)| pb::Evidence { index, record_id })
+                .collect(),
+            text: rule.text.to_owned(),
         }),
-        index: fact.index.value(),
-        ..pb::Deviation::default()
+        index: raised_by.index.value(),
     }
 }

@@ -1,6 +1,7 @@
 //! What is expected of a history when it is asked: every block of answers is asked of the services, put into
 //! the words of the history, and compared. A block or a field that nobody knows is a difference.
 
+mod consent;
 mod deviations;
 mod follow_up;
 mod trace;
@@ -25,6 +26,7 @@ impl Played<'_> {
 
     async fn ask_block(&self, name: &str, expected: &Value, found: &mut Differences) -> Result<()> {
         match name {
+            "reconsent" | "consent_lists" => self.consent_lists(name, expected, found).await,
             "sampling" => self.sampling(expected, found).await,
             "rcl_tasks" => self.rcl_tasks(expected, found).await,
             "contact_after_year5" => self.contacts(expected, found).await,
