@@ -168,10 +168,10 @@ impl<'a> Lots<'a> {
             let doubt = units.is_empty() && !lets_go(disposition.disposition());
             named.is_empty() || doubt || units.iter().any(|unit| named.contains(unit))
         };
-        let by_then =
+        let mut by_then =
             decided.filter(|(fact, disposition)| concerns(disposition) && had_happened(fact, then));
         by_then
-            .last()
+            .next_back()
             .map(|(fact, disposition)| (*fact, disposition.disposition()))
     }
 
@@ -228,14 +228,14 @@ impl<'a> Lots<'a> {
         released: Option<&Seen>,
         catalogue: &'a Catalogue,
     ) -> Option<&'a Seen> {
-        let opened = catalogue.others.iter().filter(|fact| match fact.kind() {
+        let mut opened = catalogue.others.iter().filter(|fact| match fact.kind() {
             Some(Kind::RecallOpened(recall)) => {
                 let mut roots = recall.roots.iter().map(LotId::from);
                 had_happened(fact, then) && roots.any(|root| self.descends(lot, &root))
             }
             _ => false,
         });
-        let recall = opened.last()?;
+        let recall = opened.next_back()?;
         let cleared = released.is_some_and(|released| recall.on < released.on);
         (!cleared).then_some(recall)
     }
@@ -502,8 +502,8 @@ fn disposed(fact: &Seen, lot: &LotId, facts: &[Seen], lots: &Lots<'_>) -> Vec<De
 
 /// The administration that a fact tells of, if the patient received something.
 fn administered(fact: &Seen) -> Option<&pb::Administration> {
-    match fact.kind()? {
-        Kind::Administration(administration)
+    match fact.kind() {
+        Some(Kind::Administration(administration))
             if administration.status() != AdministrationStatus::NotDone =>
         {
             Some(administration)

@@ -1284,3 +1284,44 @@ fn an_enrolment_is_in_the_plan_that_is_in_force() {
         enrolled("LTFU-CAR19", "2", "2041-01-05"),
     );
 }
+
+#[test]
+fn a_correction_says_what_the_record_said_and_is_of_ones_own_site() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"recordId": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "administration": {"lot": key("L"), "doseNumber": 1}}),
+        );
+        story
+    };
+    let corrected = |path: &str, old: &str, site: &str| {
+        (
+            DAY,
+            json!({"site": site, "correction": {"target": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": [{"path": path, "old": old, "new": ""}]}}),
+        )
+    };
+    let good = || corrected("administration.dose_number", "1", SITE);
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.dose_number", "2", SITE),
+        good(),
+    );
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.ward", "W", SITE),
+        corrected("administration.ward", "", SITE),
+    );
+    check(
+        &story,
+        "DISPUTED",
+        corrected("administration.dose_number", "1", "9521123001022"),
+        good(),
+    );
+}
