@@ -26,8 +26,14 @@ fn uuid(number: u32) -> String {
 fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
     let record = pb::Record {
         record_id: uuid(number),
-        event_time: "2026-03-02".to_owned(),
+        event_time: "2023-03-02".to_owned(),
         site: "9521123001015".to_owned(),
+        site_tz: "Asia/Shanghai".to_owned(),
+        actor_person: "ward-1.nurse-2".to_owned(),
+        actor_role: pb::ActorRole::Nurse.into(),
+        signature_meaning: pb::SignatureMeaning::Authorship.into(),
+        source_kind: pb::SourceKind::Direct.into(),
+        reason: "the patient had a fever".to_owned(),
         patient: patient.to_owned(),
         kind: Some(kind),
         ..pb::Record::default()
@@ -43,9 +49,9 @@ fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
     }
 }
 
-fn registered(number: u32, patient: &str) -> Submission {
-    let registered = pb::PatientRegistered::default();
-    submission(number, patient, Kind::PatientRegistered(registered))
+/// A record about a patient.
+fn treated(number: u32, patient: &str) -> Submission {
+    given(number, patient, G, "L")
 }
 
 fn correction(number: u32, target: u32) -> Submission {
@@ -81,17 +87,32 @@ fn undone(number: u32, target: u32) -> Submission {
     submission(number, "", Kind::Correction(correction))
 }
 
+/// An administration of a lot, which a correction may change and leave whole.
 fn given(number: u32, patient: &str, gtin: &str, lot: &str) -> Submission {
     let administration = pb::Administration {
         lot: Some(pb::LotKey {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
+            quality: pb::IdentifierQuality::Scanned.into(),
             ..pb::LotKey::default()
         }),
+        status: pb::AdministrationStatus::NotDone.into(),
+        route: Some(pb::Code {
+            system: "http://snomed.info/sct".to_owned(),
+            code: "47625008".to_owned(),
+            display: "intravenous route".to_owned(),
+            ..pb::Code::default()
+        }),
+        dose_number: 1,
+        performer: "ward-1.nurse-2".to_owned(),
         ..pb::Administration::default()
     };
     submission(number, patient, Kind::Administration(administration))
 }
+
+/// Two products.
+const G: &str = "09521123450011";
+const G2: &str = "09521123450028";
 
 /// Records a batch, all or nothing.
 fn record(ledger: &Ledger, batch: Vec<Submission>) {
@@ -136,7 +157,7 @@ fn record_history(ledger: &Ledger, batches: std::ops::Range<u32>) {
     for batch in batches {
         let first = batch * 20;
         let mut submissions: Vec<Submission> = (first..first + 18)
-            .map(|number| registered(number, &format!("P-{}", number % 11)))
+            .map(|number| treated(number, &format!("P-{}", number % 11)))
             .collect();
         submissions.push(correction(first + 18, first + 3));
         submissions.push(correction(first + 19, (first + 18).saturating_sub(20)));
@@ -183,12 +204,12 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
             lot: lot.to_owned(),
         })
     };
-    record(&ledger, vec![given(1, "P-1", "G", "L")]);
+    record(&ledger, vec![given(1, "P-1", G, "L")]);
     record(
         &ledger,
         vec![
             change(2, 1, "administration.lot.lot", "L2"),
-            change(3, 1, "administration.lot.gtin", "G2"),
+            change(3, 1, "administration.lot.gtin", G2),
             change(4, 1, "patient", "P-2"),
         ],
     );
@@ -196,30 +217,24 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
     let found =
         |ledger: &Ledger, subject: &Subject| indexes(&ledger.facts().about(subject).unwrap());
     let before = ledger.facts();
-    for (gtin, lot) in [("G", "L"), ("G", "L2"), ("G2", "L2")] {
+    for (gtin, lot) in [(G, "L"), (G, "L2"), (G2, "L2")] {
         assert_eq!(
             found(&ledger, &stock(gtin, lot)),
             [1, 2, 3, 4],
             "{gtin} {lot}"
         );
     }
-    assert_eq!(found(&ledger, &stock("G2", "L")), [0_u64; 0]);
+    assert_eq!(found(&ledger, &stock(G2, "L")), [0_u64; 0]);
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4]);
     let known = ledger.facts().at(TreeSize::new(3));
-    assert_eq!(indexes(&known.about(&stock("G", "L2")).unwrap()), [1, 2]);
-    assert_eq!(
-        indexes(&known.about(&stock("G2", "L2")).unwrap()),
-        [0_u64; 0]
-    );
+    assert_eq!(indexes(&known.about(&stock(G, "L2")).unwrap()), [1, 2]);
+    assert_eq!(indexes(&known.about(&stock(G2, "L2")).unwrap()), [0_u64; 0]);
 
     // Without the first correction it is about a lot that nobody had named.
-    record(&ledger, vec![undone(5, 2), registered(6, "P-2")]);
+    record(&ledger, vec![undone(5, 2), treated(6, "P-2")]);
     check(&ledger);
-    assert_eq!(found(&ledger, &stock("G2", "L")), [1, 2, 3, 4, 5]);
-    assert_eq!(
-        indexes(&before.about(&stock("G2", "L")).unwrap()),
-        [0_u64; 0]
-    );
+    assert_eq!(found(&ledger, &stock(G2, "L")), [1, 2, 3, 4, 5]);
+    assert_eq!(indexes(&before.about(&stock(G2, "L")).unwrap()), [0_u64; 0]);
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4, 5, 6]);
     drop((before, known));
     ledger.close();
@@ -235,9 +250,9 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
 fn facts_are_of_the_tree_that_was_published_when_they_were_asked_for() {
     let bench = Bench::new();
     let ledger = bench.open();
-    record(&ledger, vec![registered(1, "P-1"), registered(2, "P-2")]);
+    record(&ledger, vec![treated(1, "P-1"), treated(2, "P-2")]);
     let before = ledger.facts();
-    record(&ledger, vec![registered(3, "P-1"), registered(4, "P-4")]);
+    record(&ledger, vec![treated(3, "P-1"), treated(4, "P-4")]);
     let after = ledger.facts();
     assert_eq!(before.size(), TreeSize::new(3));
     assert_eq!(indexes(&before.about(&patient(1)).unwrap()), [1]);
@@ -254,7 +269,7 @@ fn the_size_at_an_instant_counts_the_entries_recorded_by_then() {
     let ledger = bench.open();
     for number in 1..=4 {
         bench.clock.advance(TimeDelta::seconds(10));
-        record(&ledger, vec![registered(number, "P-1")]);
+        record(&ledger, vec![treated(number, "P-1")]);
     }
     let facts = ledger.facts();
     for (seconds, size) in [(-1, 0), (0, 1), (9, 1), (10, 2), (39, 4), (40, 5), (999, 5)] {
@@ -271,9 +286,9 @@ fn fsck_names_the_entry_that_the_view_of_facts_lacks_and_a_rebuild_mends_it() {
     record_history(&ledger, 0..2);
     let forgotten = Submission {
         posts: Posts::default(),
-        ..registered(50, "P-1")
+        ..treated(50, "P-1")
     };
-    record(&ledger, vec![registered(49, "P-1"), forgotten]);
+    record(&ledger, vec![treated(49, "P-1"), forgotten]);
     let about = ledger.facts().about(&patient(1)).unwrap();
     assert_eq!(about.last().unwrap().index, Index::new(41));
     ledger.close();
