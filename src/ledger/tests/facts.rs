@@ -26,14 +26,8 @@ fn uuid(number: u32) -> String {
 fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
     let record = pb::Record {
         record_id: uuid(number),
-        event_time: "2023-03-02".to_owned(),
+        event_time: "2026-03-02".to_owned(),
         site: "9521123001015".to_owned(),
-        site_tz: "Asia/Shanghai".to_owned(),
-        actor_person: "ward-1.nurse-2".to_owned(),
-        actor_role: pb::ActorRole::Nurse.into(),
-        signature_meaning: pb::SignatureMeaning::Authorship.into(),
-        source_kind: pb::SourceKind::Direct.into(),
-        reason: "the patient had a fever".to_owned(),
         patient: patient.to_owned(),
         kind: Some(kind),
         ..pb::Record::default()
@@ -49,9 +43,10 @@ fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
     }
 }
 
-/// A record about a patient.
+/// A patient may be treated any number of times, and is registered once.
 fn treated(number: u32, patient: &str) -> Submission {
-    given(number, patient, G, "L")
+    let administration = pb::Administration::default();
+    submission(number, patient, Kind::Administration(administration))
 }
 
 fn correction(number: u32, target: u32) -> Submission {
@@ -87,32 +82,50 @@ fn undone(number: u32, target: u32) -> Submission {
     submission(number, "", Kind::Correction(correction))
 }
 
-/// An administration of a lot, which a correction may change and leave whole.
+/// A record that nothing is wrong with, before and after it is corrected.
 fn given(number: u32, patient: &str, gtin: &str, lot: &str) -> Submission {
+    let route = pb::Code {
+        system: "http://snomed.info/sct".to_owned(),
+        code: "47625008".to_owned(),
+        ..pb::Code::default()
+    };
+    let dose = pb::Quantity {
+        value: "1".to_owned(),
+        unit: "{unit}".to_owned(),
+        ..pb::Quantity::default()
+    };
     let administration = pb::Administration {
         lot: Some(pb::LotKey {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
-            quality: pb::IdentifierQuality::Scanned.into(),
             ..pb::LotKey::default()
         }),
-        status: pb::AdministrationStatus::NotDone.into(),
-        route: Some(pb::Code {
-            system: "http://snomed.info/sct".to_owned(),
-            code: "47625008".to_owned(),
-            display: "intravenous route".to_owned(),
-            ..pb::Code::default()
-        }),
+        status: pb::AdministrationStatus::Given.into(),
+        dose_actual: Some(dose),
         dose_number: 1,
-        performer: "ward-1.nurse-2".to_owned(),
+        route: Some(route),
+        performer: "ward-1".to_owned(),
         ..pb::Administration::default()
     };
-    submission(number, patient, Kind::Administration(administration))
+    let record = pb::Record {
+        record_id: uuid(number),
+        event_time: "2023-03-02T10:00:00+08:00".to_owned(),
+        site: "9521123001015".to_owned(),
+        site_tz: "Asia/Shanghai".to_owned(),
+        actor_person: "ward-1".to_owned(),
+        actor_role: pb::ActorRole::Nurse.into(),
+        signature_meaning: pb::SignatureMeaning::Authorship.into(),
+        source_kind: pb::SourceKind::Direct.into(),
+        patient: patient.to_owned(),
+        kind: Some(Kind::Administration(administration)),
+        ..pb::Record::default()
+    };
+    Submission {
+        record: record.encode_to_vec(),
+        posts: Posts::of(&record),
+        ..treated(number, patient)
+    }
 }
-
-/// Two products.
-const G: &str = "09521123450011";
-const G2: &str = "09521123450028";
 
 /// Records a batch, all or nothing.
 fn record(ledger: &Ledger, batch: Vec<Submission>) {
@@ -198,18 +211,19 @@ fn facts_are_those_of_the_entries_after_stops_and_rebuilds() {
 fn a_corrected_record_is_found_by_what_it_is_about_now() {
     let bench = Bench::new();
     let ledger = bench.open();
+    let (gtin, gtin_2) = ("09521123450011", "09521123450028");
     let stock = |gtin: &str, lot: &str| {
         Subject::Stock(LotId {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
         })
     };
-    record(&ledger, vec![given(1, "P-1", G, "L")]);
+    record(&ledger, vec![given(1, "P-1", gtin, "L")]);
     record(
         &ledger,
         vec![
             change(2, 1, "administration.lot.lot", "L2"),
-            change(3, 1, "administration.lot.gtin", G2),
+            change(3, 1, "administration.lot.gtin", gtin_2),
             change(4, 1, "patient", "P-2"),
         ],
     );
@@ -217,24 +231,30 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
     let found =
         |ledger: &Ledger, subject: &Subject| indexes(&ledger.facts().about(subject).unwrap());
     let before = ledger.facts();
-    for (gtin, lot) in [(G, "L"), (G, "L2"), (G2, "L2")] {
+    for (gtin, lot) in [(gtin, "L"), (gtin, "L2"), (gtin_2, "L2")] {
         assert_eq!(
             found(&ledger, &stock(gtin, lot)),
             [1, 2, 3, 4],
             "{gtin} {lot}"
         );
     }
-    assert_eq!(found(&ledger, &stock(G2, "L")), [0_u64; 0]);
+    assert_eq!(found(&ledger, &stock(gtin_2, "L")), [0_u64; 0]);
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4]);
     let known = ledger.facts().at(TreeSize::new(3));
-    assert_eq!(indexes(&known.about(&stock(G, "L2")).unwrap()), [1, 2]);
-    assert_eq!(indexes(&known.about(&stock(G2, "L2")).unwrap()), [0_u64; 0]);
+    assert_eq!(indexes(&known.about(&stock(gtin, "L2")).unwrap()), [1, 2]);
+    assert_eq!(
+        indexes(&known.about(&stock(gtin_2, "L2")).unwrap()),
+        [0_u64; 0]
+    );
 
     // Without the first correction it is about a lot that nobody had named.
     record(&ledger, vec![undone(5, 2), treated(6, "P-2")]);
     check(&ledger);
-    assert_eq!(found(&ledger, &stock(G2, "L")), [1, 2, 3, 4, 5]);
-    assert_eq!(indexes(&before.about(&stock(G2, "L")).unwrap()), [0_u64; 0]);
+    assert_eq!(found(&ledger, &stock(gtin_2, "L")), [1, 2, 3, 4, 5]);
+    assert_eq!(
+        indexes(&before.about(&stock(gtin_2, "L")).unwrap()),
+        [0_u64; 0]
+    );
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4, 5, 6]);
     drop((before, known));
     ledger.close();
