@@ -142,7 +142,8 @@ impl Shown {
 }
 
 impl Table {
-    fn lines(&self) -> Vec<String> {
+    /// The table as it is printed.
+    pub(super) fn lines(&self) -> Vec<String> {
         if self.rows.is_empty() {
             return vec![format!("{}: {}", self.title, self.empty)];
         }

@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use super::{
     midnight,
     programme::{
-        END, Product, Programme, RECONSENT, RECONSENT_DAYS, VERSIONS, earlier, later, months_later,
+        END, Product, Programme, RECONSENT, RECONSENT_DAYS, VERSIONS, consent_from,
+        consent_in_force, earlier, later, months_later,
     },
     random::Random,
 };
@@ -203,7 +204,7 @@ impl Teller<'_> {
     /// Everybody who must signs the version in force at the site: a minor's representative, and the minor from
     /// the age of assent on. The number of the first signature.
     fn sign(&mut self, on: NaiveDate) -> u64 {
-        let version = self.programme.consent_in_force(self.patient.site(on), on);
+        let version = consent_in_force(self.patient.site(on), on);
         self.sign_version(on, version)
     }
 
@@ -373,13 +374,14 @@ impl Teller<'_> {
             return;
         }
         let issued = later(on, late + self.random.between(8, 24));
-        let finding = match purpose {
-            SamplePurpose::Rcl => Finding::RclNegative,
-            _ if self.patient.product == Product::CarT && self.random.happens(3) => {
-                Finding::DominantClone
-            }
-            _ if self.random.happens(40) => Finding::VectorNotDetected,
-            _ => Finding::WithinExpected,
+        let finding = if purpose == SamplePurpose::Rcl {
+            Finding::RclNegative
+        } else if self.patient.product == Product::CarT && self.random.happens(3) {
+            Finding::DominantClone
+        } else if self.random.happens(40) {
+            Finding::VectorNotDetected
+        } else {
+            Finding::WithinExpected
         };
         self.happens(issued, What::Result(number, purpose, finding));
         if finding == Finding::DominantClone {
@@ -393,7 +395,7 @@ impl Teller<'_> {
         let Some((from, _)) = self.followed else {
             return;
         };
-        let effective = self.programme.consent_from(self.patient.site, RECONSENT);
+        let effective = consent_from(self.patient.site, RECONSENT);
         let asked = from < effective && effective < self.withdrawn && self.is_followed(effective);
         if !asked {
             return;
@@ -435,7 +437,7 @@ impl Teller<'_> {
             let comes = registered < day && self.is_followed(day) && self.is_followed(on);
             // Some do not come for it.
             if comes && on < self.withdrawn && !self.random.happens(60) {
-                let version = self.programme.consent_in_force(self.patient.site(on), on);
+                let version = consent_in_force(self.patient.site(on), on);
                 self.happens(on, What::Signed(version, signatory));
             }
         }

@@ -151,13 +151,17 @@ mod tests {
         use pb::record::Kind;
         let mut ids = BTreeSet::new();
         for told in records(SMALL) {
-            let names = match told.record.kind.as_ref().unwrap() {
-                Kind::Correction(correction) => vec![&correction.target],
-                Kind::FollowUpEnrolment(enrolment) => vec![&enrolment.consent],
-                Kind::Administration(given) => vec![&given.coi_verification],
-                Kind::FollowUpPlanVersion(plan) => vec![&plan.communication],
-                _ => Vec::new(),
-            };
+            let kind = told.record.kind.as_ref().unwrap();
+            let mut names = Vec::new();
+            if let Kind::Correction(correction) = kind {
+                names.push(&correction.target);
+            } else if let Kind::FollowUpEnrolment(enrolment) = kind {
+                names.push(&enrolment.consent);
+            } else if let Kind::Administration(given) = kind {
+                names.push(&given.coi_verification);
+            } else if let Kind::FollowUpPlanVersion(plan) = kind {
+                names.push(&plan.communication);
+            }
             for name in names.into_iter().filter(|name| !name.is_empty()) {
                 assert!(ids.contains(name), "{:?}", told.record);
             }
@@ -219,7 +223,7 @@ mod tests {
         let mut signatories: BTreeMap<i32, usize> = BTreeMap::new();
         for told in records(SMALL) {
             match told.record.kind {
-                Some(Kind::PatientStatus(status)) => *states.entry(status.state).or_default() += 1,
+                Some(Kind::PatientStatus(of)) => *states.entry(of.state).or_default() += 1,
                 Some(Kind::ConsentSigned(signed)) => {
                     *signatories.entry(signed.signatory).or_default() += 1;
                 }

@@ -158,32 +158,32 @@ impl Programme {
     pub(super) fn sites(&self) -> u64 {
         (self.patients / 300).clamp(4, 60)
     }
+}
 
-    /// The GLN of a site, counted from 0.
-    pub(super) fn site(&self, site: u64) -> String {
-        checked(&format!("952112310{:03}", site % 1_000), |text| {
-            check_gln(text).is_ok()
-        })
-    }
+/// The GLN of a site, counted from 0.
+pub(super) fn site_gln(site: u64) -> String {
+    checked(&format!("952112310{:03}", site % 1_000), |text| {
+        check_gln(text).is_ok()
+    })
+}
 
-    /// The first day of a consent version at a site: sites follow one after the other.
-    pub(super) fn consent_from(&self, site: u64, version: usize) -> NaiveDate {
-        let years = [0, 36, 96].get(version).copied().unwrap_or(0);
-        let after = if version == 0 {
-            20
-        } else {
-            20 + 7 * (site % 9)
-        };
-        later(months_later(START, years), after)
-    }
+/// The first day of a consent version at a site: sites follow one after the other.
+pub(super) fn consent_from(site: u64, version: usize) -> NaiveDate {
+    let years = [0, 36, 96].get(version).copied().unwrap_or(0);
+    let after = if version == 0 {
+        20
+    } else {
+        20 + 7 * (site % 9)
+    };
+    later(months_later(START, years), after)
+}
 
-    /// The consent version that is signed at a site on a day.
-    pub(super) fn consent_in_force(&self, site: u64, on: NaiveDate) -> usize {
-        let mut versions = (0..VERSIONS.len()).rev();
-        versions
-            .find(|version| self.consent_from(site, *version) <= on)
-            .unwrap_or(0)
-    }
+/// The consent version that is signed at a site on a day.
+pub(super) fn consent_in_force(site: u64, on: NaiveDate) -> usize {
+    let mut versions = (0..VERSIONS.len()).rev();
+    versions
+        .find(|version| consent_from(site, *version) <= on)
+        .unwrap_or(0)
 }
 
 /// The maker and sponsor, the vector's maker, and the laboratory, by GLN.
@@ -282,7 +282,7 @@ impl Said<'_> {
             &[Role::Lab],
         );
         for site in 0..self.programme.sites() {
-            let gln = self.programme.site(site);
+            let gln = site_gln(site);
             let name = format!("Hospital {}", site + 1);
             self.party(
                 &gln,
@@ -338,15 +338,15 @@ impl Said<'_> {
 
     fn consent(&mut self, product: Product) {
         for (at, version) in VERSIONS.iter().enumerate() {
-            let made = earlier(self.programme.consent_from(0, at), 15);
+            let made = earlier(consent_from(0, at), 15);
             let document = say::consent_version(self.programme, product, at);
             let by = pb::ActorRole::SponsorMed;
             self.say(made, by, &maker(), Kind::ConsentDocumentVersion(document));
             for site in 0..self.programme.sites() {
-                let from = self.programme.consent_from(site, at);
+                let from = consent_from(site, at);
                 let activated = pb::ConsentVersionActivated {
                     version: Some(say::consent_key(product, at)),
-                    site: self.programme.site(site),
+                    site: site_gln(site),
                     iec_number: format!("IEC-{}-{}-{version}", site + 1, product.family()),
                     iec_approved_on: earlier(from, 10).to_string(),
                     effective_from: from.to_string(),
@@ -362,7 +362,7 @@ impl Said<'_> {
     /// The plan, and the amendment that comes with the consent version which must be signed anew.
     fn plan(&mut self, product: Product) {
         for (ordinal, consent) in [(1, 0), (2, RECONSENT)] {
-            let first = earlier(self.programme.consent_from(0, consent), 14);
+            let first = earlier(consent_from(0, consent), 14);
             let communication = pb::RegulatorCommunication {
                 authority: "NMPA".to_owned(),
                 direction: pb::Direction::Sent.into(),
@@ -377,13 +377,13 @@ impl Said<'_> {
             let plan = say::plan(self.programme, product, (ordinal, consent), communication);
             self.say(first, by, &maker(), Kind::FollowUpPlanVersion(plan));
             for site in 0..self.programme.sites() {
-                let from = self.programme.consent_from(site, consent);
+                let from = consent_from(site, consent);
                 let activated = pb::PlanActivated {
                     plan: Some(pb::PlanVersionKey {
                         plan_id: product.plan().to_owned(),
                         version: ordinal.to_string(),
                     }),
-                    site: self.programme.site(site),
+                    site: site_gln(site),
                     effective_from: from.to_string(),
                     iec_number: format!("IEC-{}-{}-{ordinal}", site + 1, product.plan()),
                     iec_approved_on: earlier(from, 10).to_string(),
@@ -414,13 +414,18 @@ impl Said<'_> {
             let released = say::released(self.programme, &vector);
             self.say(made, by, &vector_maker(), Kind::LotDisposition(released));
             if product == Product::Aav {
-                let shelf = (product.gtin(), shelf_lot(quarter));
-                let step = say::step(self.programme, vec![say::lot_item(&vector)], &shelf, made);
+                let from_shelf = (product.gtin(), shelf_lot(quarter));
+                let step = say::step(
+                    self.programme,
+                    vec![say::lot_item(&vector)],
+                    &from_shelf,
+                    made,
+                );
                 let qa = pb::ActorRole::SponsorQa;
                 self.say(made, qa, &maker(), Kind::Transformation(step));
-                let lot = say::shared_lot(product, &shelf, pb::LotRole::DrugProduct, made);
+                let lot = say::shared_lot(product, &from_shelf, pb::LotRole::DrugProduct, made);
                 self.say(made, by, &maker(), Kind::LotRegistered(lot));
-                let released = say::released(self.programme, &shelf);
+                let released = say::released(self.programme, &from_shelf);
                 self.say(made, by, &maker(), Kind::LotDisposition(released));
             }
         }
@@ -428,7 +433,7 @@ impl Said<'_> {
 
     /// The signal for which patients must sign anew.
     fn signal(&mut self) {
-        let on = earlier(self.programme.consent_from(0, RECONSENT), 30);
+        let on = earlier(consent_from(0, RECONSENT), 30);
         let signal = pb::RiskSignal {
             signal_id: say::SIGNAL.to_owned(),
             source: pb::SignalSource::RegulatorClassAction.into(),
@@ -461,7 +466,7 @@ impl Said<'_> {
         let by = pb::ActorRole::SponsorQa;
         self.say(on, by, &maker(), Kind::RecallOpened(recall));
         if let Some(said) = self.records.last_mut() {
-            said.record.reason = "a retained sample is out of specification".to_owned();
+            "a retained sample is out of specification".clone_into(&mut said.record.reason);
         }
     }
 }

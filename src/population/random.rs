@@ -1,4 +1,4 @@
-//! Numbers that look like chance and follow from a seed: SplitMix64 (Steele, Lea and Flood, 2014), in a dozen
+//! Numbers that look like chance and follow from a seed: `SplitMix64` (Steele, Lea and Flood, 2014), in a dozen
 //! lines. A dependency would have to promise never to change its stream; this cannot.
 
 /// A stream of numbers.
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_that_of_the_paper() {
-        // The first numbers of SplitMix64 from the state 1234567, as its authors' C code gives them.
+        // The first numbers of `SplitMix64` from the state 1234567, as its authors' C code gives them.
         let mut random = Random(1_234_567);
         let first = [random.number(), random.number(), random.number()];
         assert_eq!(

@@ -7,7 +7,7 @@ use super::{
     life::{Event, Patient, What},
     programme::{
         self, Product, Programme, RECONSENT, RECONSENT_DAYS, VERSIONS, earlier, later, maker,
-        months_later, quarter, shelf_lot, vector_lot, vector_maker,
+        months_later, quarter, shelf_lot, site_gln, vector_lot, vector_maker,
     },
 };
 use crate::{
@@ -93,7 +93,7 @@ fn code(system: &str, code: &str) -> pb::Code {
     }
 }
 
-fn quantity(value: impl ToString, unit: &str) -> pb::Quantity {
+fn quantity(value: impl std::fmt::Display + Copy, unit: &str) -> pb::Quantity {
     pb::Quantity {
         value: value.to_string(),
         unit: unit.to_owned(),
@@ -345,9 +345,10 @@ pub(super) fn shared_lot(
     role: pb::LotRole,
     made: NaiveDate,
 ) -> pb::LotRegistered {
-    let maker = match role {
-        pb::LotRole::DrugProduct => maker(),
-        _ => vector_maker(),
+    let maker = if role == pb::LotRole::DrugProduct {
+        maker()
+    } else {
+        vector_maker()
     };
     pb::LotRegistered {
         gtin: gtin.clone(),
@@ -395,7 +396,7 @@ pub(super) fn record(programme: &Programme, patient: Patient, event: &Event) -> 
         programme,
         patient,
         on: event.on,
-        site: programme.site(patient.site(event.on)),
+        site: site_gln(patient.site(event.on)),
         number: event.number,
     };
     let (site, role, kind) = teller.kind(event.what);
@@ -404,7 +405,7 @@ pub(super) fn record(programme: &Programme, patient: Patient, event: &Event) -> 
     teller.finish(&mut record, event.what);
     let delay = event.recorded.date_naive().signed_duration_since(event.on);
     if 14 < delay.num_days() {
-        record.late_reason = "found when the site was monitored".to_owned();
+        "found when the site was monitored".clone_into(&mut record.late_reason);
     }
     record.kind = Some(kind);
     record
@@ -590,9 +591,10 @@ impl Teller<'_> {
                     ..pb::ConsentWithdrawn::default()
                 }),
             ),
-            What::Lost | What::Found | What::Transferred(_) | What::Died => {
-                here(Role::Investigator, self.status(what))
-            }
+            What::Lost => here(Role::Investigator, self.lost()),
+            What::Found => here(Role::Investigator, status(pb::PatientState::Found)),
+            What::Transferred(to) => here(Role::Investigator, transferred(to)),
+            What::Died => here(Role::Investigator, died()),
             What::Adverse(case, serious, suspected) => {
                 here(Role::Investigator, self.adverse(case, serious, suspected))
             }
@@ -633,8 +635,10 @@ impl Teller<'_> {
             What::Collected => record.event_time = at("08:40:00"),
             What::Verified => record.event_time = at("09:20:00"),
             What::Given(_) => record.event_time = at("09:30:00"),
-            What::Rejected(_) => record.reason = "clotted on arrival".to_owned(),
-            What::Corrected(..) => record.reason = "the day was copied wrongly".to_owned(),
+            What::Rejected(_) => "clotted on arrival".clone_into(&mut record.reason),
+            What::Corrected(..) => {
+                "the day was copied wrongly".clone_into(&mut record.reason);
+            }
             What::Registered
             | What::Signed(..)
             | What::Declined(_)
@@ -827,35 +831,16 @@ impl Teller<'_> {
         })
     }
 
-    fn status(&self, what: What) -> Kind {
-        use pb::PatientState;
+    fn lost(&self) -> Kind {
         let attempt = |days| pb::ContactAttempt {
             attempted_on: earlier(self.on, days).to_string(),
             mode: pb::VisitMode::Phone.into(),
         };
-        let of = |state: PatientState| pb::PatientStatus {
-            state: state.into(),
+        Kind::PatientStatus(pb::PatientStatus {
+            state: pb::PatientState::LostToFollowUp.into(),
+            last_contact: earlier(self.on, 180).to_string(),
+            attempts: [60, 30, 10].map(attempt).to_vec(),
             ..pb::PatientStatus::default()
-        };
-        Kind::PatientStatus(match what {
-            What::Lost => pb::PatientStatus {
-                last_contact: earlier(self.on, 180).to_string(),
-                attempts: [60, 30, 10].map(attempt).to_vec(),
-                ..of(PatientState::LostToFollowUp)
-            },
-            What::Found => of(PatientState::Found),
-            What::Transferred(to) => pb::PatientStatus {
-                transferred_to: self.programme.site(to),
-                ..of(PatientState::Transferred)
-            },
-            _ => pb::PatientStatus {
-                death: Some(pb::Death {
-                    cause: Some(code("cause-of-death", "underlying-disease")),
-                    related: Some(false),
-                    autopsy: Some(false),
-                }),
-                ..of(PatientState::Deceased)
-            },
         })
     }
 
@@ -884,6 +869,33 @@ impl Teller<'_> {
             ..pb::AdverseEvent::default()
         })
     }
+}
+
+fn status(state: pb::PatientState) -> Kind {
+    Kind::PatientStatus(pb::PatientStatus {
+        state: state.into(),
+        ..pb::PatientStatus::default()
+    })
+}
+
+fn transferred(to: u64) -> Kind {
+    Kind::PatientStatus(pb::PatientStatus {
+        state: pb::PatientState::Transferred.into(),
+        transferred_to: site_gln(to),
+        ..pb::PatientStatus::default()
+    })
+}
+
+fn died() -> Kind {
+    Kind::PatientStatus(pb::PatientStatus {
+        state: pb::PatientState::Deceased.into(),
+        death: Some(pb::Death {
+            cause: Some(code("cause-of-death", "underlying-disease")),
+            related: Some(false),
+            autopsy: Some(false),
+        }),
+        ..pb::PatientStatus::default()
+    })
 }
 
 /// A visit with its six blocks; an incomplete one has a block that was not done, and says why.

@@ -2,8 +2,12 @@
 //! and records. Every number and text names the place of the guideline that it is from; what the guideline leaves
 //! to the sponsor is a blank, and a plan with a blank is refused when it is recorded.
 
+use super::follow_up::{
+    period::Floor,
+    plan::{Parameter, Parameters},
+};
 use crate::pb::{
-    self, Anchor, PlannedSlot, ProductClass, SamplePurpose, SlotKind, VisitMode, record::Kind,
+    self, PlannedSlot, ProductClass, SamplePurpose, SlotKind, VisitMode, record::Kind,
 };
 
 /// What stands where the sponsor has to write a word. No field that may be blank takes it.
@@ -91,36 +95,33 @@ pub fn plan(classes: &[ProductClass]) -> Template {
 
 /// How long the guideline has the patients of these classes followed; none where it names no period.
 pub fn follow_up(classes: &[ProductClass]) -> Option<FollowUp> {
-    let of_class = |class: &ProductClass| {
-        let (months, until_no_risk, basis) = match class {
-            ProductClass::Lenti
-            | ProductClass::Gammaretro
-            | ProductClass::OtherRetro
-            | ProductClass::Transposon => (180, false, "A-12, R-D3"),
-            ProductClass::Herpes | ProductClass::Bacterial => (180, true, "A-13, R-D3"),
-            ProductClass::GeneEditedInVivo | ProductClass::GeneEditedExVivo => {
-                (180, true, "A-14, R-D3")
-            }
-            ProductClass::Aav => (60, true, "A-15, R-D3"),
-            ProductClass::Unspecified
-            | ProductClass::Plasmid
-            | ProductClass::Rna
-            | ProductClass::NonintegratingViral
-            | ProductClass::Adeno
-            | ProductClass::Pox
-            | ProductClass::Oncolytic
-            | ProductClass::CellExVivo => return None,
-        };
-        Some(FollowUp {
-            months,
-            until_no_risk,
-            basis,
-        })
+    let product = pb::ProductRegistered {
+        product_classes: classes.iter().map(|class| (*class).into()).collect(),
+        ..pb::ProductRegistered::default()
     };
-    let asked = classes.iter().filter_map(of_class);
-    // A floor is stricter than as many months that data may end.
-    asked.max_by_key(|one| (one.months, !one.until_no_risk))
+    let Floor { months, is_firm } = Floor::of(&product);
+    let any = |of: &[ProductClass]| classes.iter().any(|class| of.contains(class));
+    let basis = if is_firm {
+        "A-12, R-D3"
+    } else if any(&EDITED) {
+        "A-14, R-D3"
+    } else if any(&[ProductClass::Herpes, ProductClass::Bacterial]) {
+        "A-13, R-D3"
+    } else {
+        "A-15, R-D3"
+    };
+    Some(FollowUp {
+        months: months?,
+        until_no_risk: !is_firm,
+        basis,
+    })
 }
+
+/// The classes of gene editing.
+const EDITED: [ProductClass; 2] = [
+    ProductClass::GeneEditedInVivo,
+    ProductClass::GeneEditedExVivo,
+];
 
 /// What the guideline asks of a set of classes.
 #[derive(Debug, Clone, Copy)]
@@ -142,10 +143,7 @@ impl Asks {
             ProductClass::Gammaretro,
             ProductClass::OtherRetro,
         ]);
-        let edited = any(&[
-            ProductClass::GeneEditedInVivo,
-            ProductClass::GeneEditedExVivo,
-        ]);
+        let edited = any(&EDITED);
         Self {
             follow_up: follow_up(classes),
             clonal: retroviral || edited || any(&[ProductClass::Transposon]),
@@ -188,22 +186,25 @@ impl Asks {
     }
 
     fn parameters(self) -> pb::PlanParameters {
-        let clonal = |months| self.clonal.then_some(months);
+        let guideline = Parameters::default();
+        let clonal = |number: Parameter<u32>| self.clonal.then_some(number.value);
         pb::PlanParameters {
-            anchor: Anchor::LastAdministration.into(),
+            anchor: guideline.anchor.value.into(),
             follow_up_months: Some(self.follow_up.map_or(BLANK_NUMBER, |one| one.months)),
             until_no_risk: self.follow_up.map(|one| one.until_no_risk),
-            intensive_months: Some(60),
+            intensive_months: Some(guideline.intensive_months.value),
             visit_interval_months: Some(BLANK_NUMBER),
-            contact_interval_months: Some(12),
-            sample_interval_months_first_years: clonal(6),
-            sample_first_years_months: clonal(60),
-            sample_interval_months_after: clonal(12),
-            clone_retest_months: clonal(3),
-            intensified_interval_months: clonal(3),
-            undetectable_results: clonal(1),
+            contact_interval_months: Some(guideline.contact_interval_months.value),
+            sample_interval_months_first_years: clonal(
+                guideline.sample_interval_months_first_years,
+            ),
+            sample_first_years_months: clonal(guideline.sample_first_years_months),
+            sample_interval_months_after: clonal(guideline.sample_interval_months_after),
+            clone_retest_months: clonal(guideline.clone_retest_months),
+            intensified_interval_months: clonal(guideline.intensified_interval_months),
+            undetectable_results: clonal(guideline.undetectable_results),
             expected_max_percent: if self.clonal { BLANK } else { "" }.to_owned(),
-            rcl_test_days: self.retroviral.then_some(30),
+            rcl_test_days: self.retroviral.then_some(guideline.rcl_test_days.value),
             majority_months: Some(216),
             assent_months: Some(96),
             requirement_days: Some(60),

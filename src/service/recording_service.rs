@@ -52,11 +52,11 @@ impl Recording {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_KIB_MAX));
         let flagging = Flagging::new(Arc::clone(&ledger));
         Self {
-            flagging,
             ledger,
             clock,
             phase,
             in_flight,
+            flagging,
         }
     }
 
@@ -278,12 +278,10 @@ async fn answer(
 
 /// Why a batch was not recorded.
 fn of_batch(error: AppendError) -> CallError {
-    match error {
-        AppendError::Refused { item, violations } => {
-            CallError::Refused(in_request(&Path::Item(item), &violations))
-        }
-        error => error.into(),
+    if let AppendError::Refused { item, violations } = error {
+        return CallError::Refused(in_request(&Path::Item(item), &violations));
     }
+    error.into()
 }
 
 /// The one that was asked for.

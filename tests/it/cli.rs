@@ -712,6 +712,9 @@ fn the_demonstration_shows_it_all_and_leaves_nothing_behind() {
         "DOSE_REQUIRED",
         "hash chain",
         "REFUSED: entry 29",
+        "OVERDUE",
+        "LOST_TO_FOLLOW_UP",
+        "QUARANTINED",
     ] {
         assert!(told.contains(shown), "{shown} is not shown in\n{told}");
     }

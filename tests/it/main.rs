@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cli;
+mod conformity;
 mod consent_service;
 mod follow_up_service;
 mod history;

@@ -1,6 +1,7 @@
 //! `genetrail demo`: what the product does, on a fresh ledger, for somebody who has never seen it. All of
 //! it goes through the real server; only the clock is the history's own.
 
+mod answers;
 mod audit;
 mod clock;
 mod history;
@@ -151,6 +152,7 @@ impl<'a> Demo<'a> {
         self.show_refusal(&administration).await?;
         self.clock.go_on();
         self.show_audit(&administration).await?;
+        self.show_answers().await?;
         if once {
             return Ok(());
         }
@@ -270,6 +272,11 @@ impl<'a> Demo<'a> {
         say!("     REFUSED: {:#}", anyhow::Error::from(finding))
     }
 
+    async fn show_answers(&self) -> anyhow::Result<()> {
+        say!("\n8. What is asked of the log")?;
+        answers::show(client::call_as(self.channel.clone(), Some(ADMINISTRATOR))?).await
+    }
+
     fn invite(&self, administration: &Administration<'_>) -> anyhow::Result<()> {
         let Administration {
             event: _,
@@ -280,7 +287,7 @@ impl<'a> Demo<'a> {
         let (index, receipt) = (receipt.index, file.display());
         let workshop = self.workshop.display();
         let verification = json!({"submission": {"record": verification(SystemClock.now())?}});
-        say!("\n8. Yours to try; the server stays until Ctrl-C")?;
+        say!("\n9. Yours to try; the server stays until Ctrl-C")?;
         say!("  grpcurl -plaintext {addr} list")?;
         say!("  grpcurl -plaintext {addr} genetrail.v1.LedgerService/GetCheckpoint")?;
         say!(
@@ -292,7 +299,13 @@ impl<'a> Demo<'a> {
         )?;
         say!("  genetrail check {receipt} --key {key}")?;
         say!("  genetrail export {workshop}/mine --server http://{addr}")?;
-        say!("  genetrail verify {workshop}/mine --key {key}")
+        say!("  genetrail verify {workshop}/mine --key {key}")?;
+        say!(
+            "  genetrail schedule P2 --as-of 2024-08-15 --server http://{addr} --actor administrator"
+        )?;
+        say!(
+            "  genetrail deviations --severity critical --server http://{addr} --actor administrator"
+        )
     }
 }
 

@@ -23,8 +23,10 @@ const MARGINS_HEIGHT: u32 = 46;
 pub(super) fn bars(title: &str, bars: &[Bar]) -> anyhow::Result<String> {
     let rows = u32::try_from(bars.len())?;
     let height = rows.max(1) * BAR_HEIGHT + MARGINS_HEIGHT;
+    // The axis goes upwards, and people read downwards.
+    let bars: Vec<Bar> = bars.iter().rev().cloned().collect();
     let mut svg = String::new();
-    draw(&mut svg, bars, height).map_err(|error| anyhow!("the chart cannot be drawn: {error}"))?;
+    draw(&mut svg, &bars, height).map_err(|error| anyhow!("the chart cannot be drawn: {error}"))?;
     Ok(titled(&svg, title))
 }
 

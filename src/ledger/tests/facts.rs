@@ -43,9 +43,10 @@ fn submission(number: u32, patient: &str, kind: Kind) -> Submission {
     }
 }
 
-fn registered(number: u32, patient: &str) -> Submission {
-    let registered = pb::PatientRegistered::default();
-    submission(number, patient, Kind::PatientRegistered(registered))
+/// A patient may be treated any number of times, and is registered once.
+fn treated(number: u32, patient: &str) -> Submission {
+    let administration = pb::Administration::default();
+    submission(number, patient, Kind::Administration(administration))
 }
 
 fn correction(number: u32, target: u32) -> Submission {
@@ -81,16 +82,49 @@ fn undone(number: u32, target: u32) -> Submission {
     submission(number, "", Kind::Correction(correction))
 }
 
+/// A record that nothing is wrong with, before and after it is corrected.
 fn given(number: u32, patient: &str, gtin: &str, lot: &str) -> Submission {
+    let route = pb::Code {
+        system: "http://snomed.info/sct".to_owned(),
+        code: "47625008".to_owned(),
+        ..pb::Code::default()
+    };
+    let dose = pb::Quantity {
+        value: "1".to_owned(),
+        unit: "{unit}".to_owned(),
+        ..pb::Quantity::default()
+    };
     let administration = pb::Administration {
         lot: Some(pb::LotKey {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
             ..pb::LotKey::default()
         }),
+        status: pb::AdministrationStatus::Given.into(),
+        dose_actual: Some(dose),
+        dose_number: 1,
+        route: Some(route),
+        performer: "ward-1".to_owned(),
         ..pb::Administration::default()
     };
-    submission(number, patient, Kind::Administration(administration))
+    let record = pb::Record {
+        record_id: uuid(number),
+        event_time: "2023-03-02T10:00:00+08:00".to_owned(),
+        site: "9521123001015".to_owned(),
+        site_tz: "Asia/Shanghai".to_owned(),
+        actor_person: "ward-1".to_owned(),
+        actor_role: pb::ActorRole::Nurse.into(),
+        signature_meaning: pb::SignatureMeaning::Authorship.into(),
+        source_kind: pb::SourceKind::Direct.into(),
+        patient: patient.to_owned(),
+        kind: Some(Kind::Administration(administration)),
+        ..pb::Record::default()
+    };
+    Submission {
+        record: record.encode_to_vec(),
+        posts: Posts::of(&record),
+        ..treated(number, patient)
+    }
 }
 
 /// Records a batch, all or nothing.
@@ -136,7 +170,7 @@ fn record_history(ledger: &Ledger, batches: std::ops::Range<u32>) {
     for batch in batches {
         let first = batch * 20;
         let mut submissions: Vec<Submission> = (first..first + 18)
-            .map(|number| registered(number, &format!("P-{}", number % 11)))
+            .map(|number| treated(number, &format!("P-{}", number % 11)))
             .collect();
         submissions.push(correction(first + 18, first + 3));
         submissions.push(correction(first + 19, (first + 18).saturating_sub(20)));
@@ -177,18 +211,19 @@ fn facts_are_those_of_the_entries_after_stops_and_rebuilds() {
 fn a_corrected_record_is_found_by_what_it_is_about_now() {
     let bench = Bench::new();
     let ledger = bench.open();
+    let (gtin, gtin_2) = ("09521123450011", "09521123450028");
     let stock = |gtin: &str, lot: &str| {
         Subject::Stock(LotId {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
         })
     };
-    record(&ledger, vec![given(1, "P-1", "G", "L")]);
+    record(&ledger, vec![given(1, "P-1", gtin, "L")]);
     record(
         &ledger,
         vec![
             change(2, 1, "administration.lot.lot", "L2"),
-            change(3, 1, "administration.lot.gtin", "G2"),
+            change(3, 1, "administration.lot.gtin", gtin_2),
             change(4, 1, "patient", "P-2"),
         ],
     );
@@ -196,28 +231,28 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
     let found =
         |ledger: &Ledger, subject: &Subject| indexes(&ledger.facts().about(subject).unwrap());
     let before = ledger.facts();
-    for (gtin, lot) in [("G", "L"), ("G", "L2"), ("G2", "L2")] {
+    for (gtin, lot) in [(gtin, "L"), (gtin, "L2"), (gtin_2, "L2")] {
         assert_eq!(
             found(&ledger, &stock(gtin, lot)),
             [1, 2, 3, 4],
             "{gtin} {lot}"
         );
     }
-    assert_eq!(found(&ledger, &stock("G2", "L")), [0_u64; 0]);
+    assert_eq!(found(&ledger, &stock(gtin_2, "L")), [0_u64; 0]);
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4]);
     let known = ledger.facts().at(TreeSize::new(3));
-    assert_eq!(indexes(&known.about(&stock("G", "L2")).unwrap()), [1, 2]);
+    assert_eq!(indexes(&known.about(&stock(gtin, "L2")).unwrap()), [1, 2]);
     assert_eq!(
-        indexes(&known.about(&stock("G2", "L2")).unwrap()),
+        indexes(&known.about(&stock(gtin_2, "L2")).unwrap()),
         [0_u64; 0]
     );
 
     // Without the first correction it is about a lot that nobody had named.
-    record(&ledger, vec![undone(5, 2), registered(6, "P-2")]);
+    record(&ledger, vec![undone(5, 2), treated(6, "P-2")]);
     check(&ledger);
-    assert_eq!(found(&ledger, &stock("G2", "L")), [1, 2, 3, 4, 5]);
+    assert_eq!(found(&ledger, &stock(gtin_2, "L")), [1, 2, 3, 4, 5]);
     assert_eq!(
-        indexes(&before.about(&stock("G2", "L")).unwrap()),
+        indexes(&before.about(&stock(gtin_2, "L")).unwrap()),
         [0_u64; 0]
     );
     assert_eq!(found(&ledger, &patient(2)), [1, 2, 3, 4, 5, 6]);
@@ -235,9 +270,9 @@ fn a_corrected_record_is_found_by_what_it_is_about_now() {
 fn facts_are_of_the_tree_that_was_published_when_they_were_asked_for() {
     let bench = Bench::new();
     let ledger = bench.open();
-    record(&ledger, vec![registered(1, "P-1"), registered(2, "P-2")]);
+    record(&ledger, vec![treated(1, "P-1"), treated(2, "P-2")]);
     let before = ledger.facts();
-    record(&ledger, vec![registered(3, "P-1"), registered(4, "P-4")]);
+    record(&ledger, vec![treated(3, "P-1"), treated(4, "P-4")]);
     let after = ledger.facts();
     assert_eq!(before.size(), TreeSize::new(3));
     assert_eq!(indexes(&before.about(&patient(1)).unwrap()), [1]);
@@ -254,7 +289,7 @@ fn the_size_at_an_instant_counts_the_entries_recorded_by_then() {
     let ledger = bench.open();
     for number in 1..=4 {
         bench.clock.advance(TimeDelta::seconds(10));
-        record(&ledger, vec![registered(number, "P-1")]);
+        record(&ledger, vec![treated(number, "P-1")]);
     }
     let facts = ledger.facts();
     for (seconds, size) in [(-1, 0), (0, 1), (9, 1), (10, 2), (39, 4), (40, 5), (999, 5)] {
@@ -271,9 +306,9 @@ fn fsck_names_the_entry_that_the_view_of_facts_lacks_and_a_rebuild_mends_it() {
     record_history(&ledger, 0..2);
     let forgotten = Submission {
         posts: Posts::default(),
-        ..registered(50, "P-1")
+        ..treated(50, "P-1")
     };
-    record(&ledger, vec![registered(49, "P-1"), forgotten]);
+    record(&ledger, vec![treated(49, "P-1"), forgotten]);
     let about = ledger.facts().about(&patient(1)).unwrap();
     assert_eq!(about.last().unwrap().index, Index::new(41));
     ledger.close();

@@ -78,6 +78,10 @@ pub struct Conformity<'a> {
 
 /// What of a product decides which obligations apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or false of a product by itself"
+)]
 struct Traits {
     /// It integrates: the period is a floor.
     integrating: bool,

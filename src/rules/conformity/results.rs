@@ -127,7 +127,7 @@ impl<'a> Conformity<'a> {
         result: &Seen,
     ) -> Option<&'a pb::AssayMethodVersion> {
         let catalogue: &'a Catalogue = self.catalogue;
-        let known = catalogue.others.iter().filter_map(|fact| {
+        let mut known = catalogue.others.iter().rev().filter_map(|fact| {
             let Some(Kind::AssayMethodVersion(method)) = fact.kind() else {
                 return None;
             };
@@ -136,7 +136,7 @@ impl<'a> Conformity<'a> {
                 && fact.on <= result.on;
             is_it.then_some(method)
         });
-        known.last()
+        known.next()
     }
 
     ///

@@ -355,19 +355,19 @@ fn risks_changed(versions: &[Product], catalogue: &Catalogue) -> Vec<Deviation> 
 }
 
 fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Deviation> {
-    match fact.kind()? {
-        Kind::RiskSignal(signal) => without_action(fact, signal, catalogue, question),
-        Kind::SignalDecision(decision) => {
+    match fact.kind() {
+        Some(Kind::RiskSignal(signal)) => without_action(fact, signal, catalogue, question),
+        Some(Kind::SignalDecision(decision)) => {
             let unknown = signal(&decision.signal_id, catalogue).is_none();
             let field = "signal_decision.signal_id";
             unknown.then(|| Deviation::new(codes::UNKNOWN_SIGNAL, fact, field))
         }
-        Kind::RecallNotice(notice) => notified(fact, notice, catalogue),
-        Kind::RecallAcknowledged(acknowledged) => {
+        Some(Kind::RecallNotice(notice)) => notified(fact, notice, catalogue),
+        Some(Kind::RecallAcknowledged(acknowledged)) => {
             let field = "recall_acknowledged.recall_id";
             unknown_recall(fact, &acknowledged.recall_id, field, catalogue)
         }
-        Kind::RecallClosed(closed) => unknown_recall(
+        Some(Kind::RecallClosed(closed)) => unknown_recall(
             fact,
             &closed.recall_id,
             "recall_closed.recall_id",

@@ -78,9 +78,10 @@ fn at_fault(signature: &Signature, fault: &Fault) -> Deviation {
         }
         Fault::AssentMissing => (codes::ASSENT_MISSING, "consent_signed.signatory"),
     };
-    let effective = match fault {
-        Fault::NotEffective(effective) => *effective,
-        _ => None,
+    let effective = if let Fault::NotEffective(effective) = fault {
+        *effective
+    } else {
+        None
     };
     let details = Details {
         signed: Some(signature.on),
@@ -177,7 +178,7 @@ fn lacking_items(
             .document()
             .items
             .iter()
-            .map(|item| item.item())
+            .map(pb::ConsentItem::item)
             .collect();
         let genetic = sample.purposes().any(|purpose| {
             matches!(

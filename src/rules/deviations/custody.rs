@@ -127,13 +127,13 @@ impl Journey<'_> {
     /// Goods that nobody has sent, or that differ from what was sent.
     fn not_sent(&self, fact: &Seen, received: &pb::ShipmentReceived) -> Vec<Deviation> {
         let field = "shipment_received.items";
-        let sent = self.facts.iter().filter_map(|one| match one.kind() {
+        let mut sent = self.facts.iter().filter_map(|one| match one.kind() {
             Some(Kind::Shipment(shipment)) if self.is_receipt_of(fact, received, one, shipment) => {
                 Some((one, shipment))
             }
             _ => None,
         });
-        let Some((by, shipment)) = sent.last() else {
+        let Some((by, shipment)) = sent.next_back() else {
             return vec![self.raise(codes::RECEIPT_WITHOUT_SHIPMENT, fact, field)];
         };
         let differ = match (self.item(&shipment.items), self.item(&received.items)) {

@@ -30,6 +30,10 @@ pub(super) fn raised<F: Records>(
 }
 
 /// The fields that name records, and the ids in them.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each kind that names a record"
+)]
 fn named(fact: &Seen) -> Vec<(String, String)> {
     let mut named = Vec::new();
     let mut add = |field: String, id: &str| {

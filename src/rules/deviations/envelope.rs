@@ -128,7 +128,7 @@ pub(super) fn roles(actor: &str, then: &Seen, catalogue: &Catalogue) -> Option<V
             _ => None,
         });
     let (_, first) = of_actor.next()?;
-    let by_then = of_actor.filter(|(fact, _)| fact.on <= then.on).last();
+    let by_then = of_actor.rfind(|(fact, _)| fact.on <= then.on);
     Some(by_then.map_or(first, |(_, roles)| roles).clone())
 }
 

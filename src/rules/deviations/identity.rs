@@ -77,12 +77,12 @@ fn mismatch(
 
 /// The chain of identity and the patient that a fact binds to each other.
 fn binding(fact: &Seen) -> Option<(&str, &str)> {
-    let (coi, patient) = match fact.kind()? {
-        Kind::CoiAssigned(assigned) => (assigned.coi.as_str(), fact.record.patient.as_str()),
-        Kind::MaterialCollected(collected) => {
+    let (coi, patient) = match fact.kind() {
+        Some(Kind::CoiAssigned(assigned)) => (assigned.coi.as_str(), fact.record.patient.as_str()),
+        Some(Kind::MaterialCollected(collected)) => {
             (collected.coi.as_str(), fact.record.patient.as_str())
         }
-        Kind::LotRegistered(lot) => (lot.coi.as_str(), lot.intended_patient.as_str()),
+        Some(Kind::LotRegistered(lot)) => (lot.coi.as_str(), lot.intended_patient.as_str()),
         _ => return None,
     };
     (!coi.is_empty() && !patient.is_empty()).then_some((coi, patient))

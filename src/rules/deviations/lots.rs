@@ -168,10 +168,10 @@ impl<'a> Lots<'a> {
             let doubt = units.is_empty() && !lets_go(disposition.disposition());
             named.is_empty() || doubt || units.iter().any(|unit| named.contains(unit))
         };
-        let by_then =
+        let mut by_then =
             decided.filter(|(fact, disposition)| concerns(disposition) && had_happened(fact, then));
         by_then
-            .last()
+            .next_back()
             .map(|(fact, disposition)| (*fact, disposition.disposition()))
     }
 
@@ -183,25 +183,16 @@ impl<'a> Lots<'a> {
         })
     }
 
-    /// What makes a lot unfit for use at a moment, if anything does.
+    /// All that makes a lot unfit for use at a moment: one cause does not hide another.
     fn unfit(
         &self,
         lot: &LotId,
         units: &[String],
         then: &Seen,
         catalogue: &'a Catalogue,
-    ) -> Option<Unfit<'a>> {
-        let (registered, registration) = self.registered(lot)?;
-        if has_expired(registration, then) {
-            return Some(Unfit::Expired(registered));
-        }
+    ) -> Vec<Unfit<'a>> {
         let state = self.state(lot, units, then);
-        let released = state.filter(|(_, state)| lets_go(*state));
-        if let Some(recall) = self.recalled(lot, then, released.map(|(by, _)| by), catalogue) {
-            return Some(Unfit::Recalled(recall));
-        }
-        let (by, state) = state?;
-        match state {
+        let decided = state.and_then(|(by, state)| match state {
             Disposition::Quarantined => Some(Unfit::Quarantined(by)),
             Disposition::Recalled => Some(Unfit::Recalled(by)),
             Disposition::Expired => Some(Unfit::Expired(by)),
@@ -209,7 +200,23 @@ impl<'a> Lots<'a> {
                 Some(Unfit::Rejected(by))
             }
             Disposition::Released | Disposition::ReleasedOos | Disposition::Unspecified => None,
-        }
+        });
+        let registered = self.registered(lot);
+        let expired = registered.filter(|(_, registration)| has_expired(registration, then));
+        let released = state.filter(|(_, state)| lets_go(*state));
+        let recalled = self.recalled(lot, then, released.map(|(by, _)| by), catalogue);
+        let told = [
+            expired.map(|(by, _)| Unfit::Expired(by)),
+            recalled.map(Unfit::Recalled),
+        ];
+        let mut unfit: Vec<Unfit<'a>> = told.into_iter().flatten().collect();
+        let is_told = |one: &Unfit<'_>, unfit: &[Unfit<'_>]| {
+            unfit
+                .iter()
+                .any(|other| other.when_given().code == one.when_given().code)
+        };
+        unfit.extend(decided.filter(|one| !is_told(one, &unfit)));
+        unfit
     }
 
     /// The recall of the lot, or of one that it was made from, that had been opened by then; none if the lot
@@ -221,14 +228,14 @@ impl<'a> Lots<'a> {
         released: Option<&Seen>,
         catalogue: &'a Catalogue,
     ) -> Option<&'a Seen> {
-        let opened = catalogue.others.iter().filter(|fact| match fact.kind() {
+        let mut opened = catalogue.others.iter().filter(|fact| match fact.kind() {
             Some(Kind::RecallOpened(recall)) => {
                 let mut roots = recall.roots.iter().map(LotId::from);
                 had_happened(fact, then) && roots.any(|root| self.descends(lot, &root))
             }
             _ => false,
         });
-        let recall = opened.last()?;
+        let recall = opened.next_back()?;
         let cleared = released.is_some_and(|released| recall.on < released.on);
         (!cleared).then_some(recall)
     }
@@ -322,23 +329,28 @@ fn lot_given(
     administration: &pb::Administration,
     lots: &Lots<'_>,
     catalogue: &Catalogue,
-) -> Option<Deviation> {
-    let lot = lot_id(administration.lot.as_ref())?;
+) -> Vec<Deviation> {
+    let Some(lot) = lot_id(administration.lot.as_ref()) else {
+        return Vec::new();
+    };
     let raise = |rule| Deviation::new(rule, fact, "administration.lot").of_lot(&lot);
     if lots.registered(&lot).is_none() {
-        return Some(raise(codes::UNKNOWN_LOT));
+        return vec![raise(codes::UNKNOWN_LOT)];
     }
     let units = &administration.serials;
-    if let Some(unfit) = lots.unfit(&lot, units, fact, catalogue) {
-        return Some(raise(unfit.when_given()).shown_by(unfit.said()));
+    let unfit = lots.unfit(&lot, units, fact, catalogue).into_iter();
+    let mut raised: Vec<Deviation> = unfit
+        .map(|one| raise(one.when_given()).shown_by(one.said()))
+        .collect();
+    if !lots.is_released(&lot, fact) {
+        raised.push(raise(codes::LOT_NOT_RELEASED));
     }
-    match lots.state(&lot, units, fact) {
-        None => Some(raise(codes::LOT_NOT_RELEASED)),
-        Some((by, Disposition::ReleasedOos)) if administration.out_of_specification.is_none() => {
-            Some(raise(codes::LOT_OOS_UNJUSTIFIED).shown_by(by))
-        }
-        Some(_) => None,
+    if let Some((by, Disposition::ReleasedOos)) = lots.state(&lot, units, fact)
+        && administration.out_of_specification.is_none()
+    {
+        raised.push(raise(codes::LOT_OOS_UNJUSTIFIED).shown_by(by));
     }
+    raised
 }
 
 /// What differs from what was planned by more than a plan allows.
@@ -490,8 +502,8 @@ fn disposed(fact: &Seen, lot: &LotId, facts: &[Seen], lots: &Lots<'_>) -> Vec<De
 
 /// The administration that a fact tells of, if the patient received something.
 fn administered(fact: &Seen) -> Option<&pb::Administration> {
-    match fact.kind()? {
-        Kind::Administration(administration)
+    match fact.kind() {
+        Some(Kind::Administration(administration))
             if administration.status() != AdministrationStatus::NotDone =>
         {
             Some(administration)
@@ -538,7 +550,7 @@ fn made(
             raised.push(differs.shown_by(by));
         }
         if let Material::Lot(input) = &input
-            && let Some(unfit) = lots.unfit(input, &[], fact, catalogue)
+            && let Some(unfit) = lots.unfit(input, &[], fact, catalogue).first()
         {
             raised.push(raise(codes::INPUT_NOT_USABLE).shown_by(unfit.said()));
         }

@@ -8,6 +8,7 @@
 
 mod catalogue;
 mod consent;
+mod corrections;
 mod custody;
 mod dangling;
 mod envelope;
@@ -190,13 +191,14 @@ impl<'a, F: Records> Review<'a, F> {
     /// it. What it raises by itself is [`own`].
     pub fn of_record(&mut self, fact: &Fact) -> Result<Vec<Deviation>, F::Error> {
         let Some(own) = self.seen(fact)? else {
-            return Ok(Vec::new());
+            // Corrections are applied, not seen.
+            return corrections::raised(self.facts, fact, self.catalogue, &self.question);
         };
         let mut raised = envelope::raised(&own, self.catalogue);
         raised.extend(self.unknown_patient(&own)?);
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
-            let of_group = self.group(group)?;
+            let of_group = self.group(&group)?;
             let by_this = of_group
                 .iter()
                 .filter(|one| one.raised_by.index == fact.index);
@@ -258,17 +260,17 @@ impl<'a, F: Records> Review<'a, F> {
         samples::patient_of(self.facts, sample)
     }
 
-    fn group(&mut self, group: Group) -> Result<&[Deviation], F::Error> {
-        if !self.groups.contains_key(&group) {
-            let raised = self.look_at(&group)?;
+    fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {
+        if !self.groups.contains_key(group) {
+            let raised = self.look_at(group)?;
             self.groups.insert(group.clone(), raised);
         }
-        Ok(self.groups.get(&group).map_or(&[], Vec::as_slice))
+        Ok(self.groups.get(group).map_or(&[], Vec::as_slice))
     }
 
     fn look_at(&self, group: &Group) -> Result<Vec<Deviation>, F::Error> {
         let (catalogue, question) = (self.catalogue, &self.question);
-        let about = |subject| Ok(seen(&self.facts.about(&subject)?, question));
+        let about = |subject: &Subject| Ok(seen(&self.facts.about(subject)?, question));
         Ok(match group {
             Group::Catalogue => of_catalogue(catalogue, question),
             Group::Patient(patient) => {
@@ -280,14 +282,14 @@ impl<'a, F: Records> Review<'a, F> {
                 of_lot(&history, catalogue, question)
             }
             Group::Sample(sample) => {
-                samples::unknown(sample, &about(Subject::Sample(sample.clone()))?)
+                samples::unknown(sample, &about(&Subject::Sample(sample.clone()))?)
             }
-            Group::Coi(coi) => identity::of_two_patients(coi, &about(Subject::Coi(coi.clone()))?),
+            Group::Coi(coi) => identity::of_two_patients(coi, &about(&Subject::Coi(coi.clone()))?),
             Group::Identity(commitment) => {
-                let registered = about(Subject::Identity(commitment.clone()))?;
+                let registered = about(&Subject::Identity(commitment.clone()))?;
                 let mut of_both = Vec::new();
                 for fact in &registered {
-                    of_both.extend(about(Subject::Patient(fact.record.patient.clone()))?);
+                    of_both.extend(about(&Subject::Patient(fact.record.patient.clone()))?);
                 }
                 people::registered_twice(&registered, &of_both)
             }
@@ -387,7 +389,14 @@ fn about(record: &pb::Record) -> About {
             Subject::Coi(coi) => about.coi = coi,
             Subject::Sample(sample) if about.sample.is_empty() => about.sample = sample,
             Subject::Patient(patient) if about.patient.is_empty() => about.patient = patient,
-            _ => {}
+            Subject::Patient(_)
+            | Subject::Sample(_)
+            | Subject::Catalogue
+            | Subject::MadeOf(_)
+            | Subject::Donation(_)
+            | Subject::Case(_)
+            | Subject::Consignment(_)
+            | Subject::Identity(_) => {}
         }
     }
     match &record.kind {

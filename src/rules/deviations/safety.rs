@@ -75,7 +75,7 @@ fn unassessed(
     })
 }
 
-/// An event that had no MedDRA code in the days of the plan.
+/// An event that had no code of `MedDRA` in the days of the plan.
 fn uncoded(
     fact: &Seen,
     event: &pb::AdverseEvent,

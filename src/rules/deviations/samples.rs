@@ -55,12 +55,12 @@ pub(super) fn unknown(sample: &str, facts: &[Seen]) -> Vec<Deviation> {
         return Vec::new();
     }
     let of_sample = |fact: &Seen| {
-        let field = match fact.kind()? {
-            Kind::SampleEvent(_) => "sample_event.sample_id",
-            Kind::AssayResult(_) => "assay_result.sample_id",
-            Kind::Shipment(_) => "shipment.items",
-            Kind::ShipmentReceived(_) => "shipment_received.items",
-            Kind::CustodyTransfer(_) => "custody_transfer.items",
+        let field = match fact.kind() {
+            Some(Kind::SampleEvent(_)) => "sample_event.sample_id",
+            Some(Kind::AssayResult(_)) => "assay_result.sample_id",
+            Some(Kind::Shipment(_)) => "shipment.items",
+            Some(Kind::ShipmentReceived(_)) => "shipment_received.items",
+            Some(Kind::CustodyTransfer(_)) => "custody_transfer.items",
             _ => return None,
         };
         Some(Deviation::new(codes::UNKNOWN_SAMPLE, fact, field).of_sample(sample))
@@ -201,7 +201,7 @@ fn method<'a>(
     key: &pb::AssayMethodKey,
     catalogue: &'a Catalogue,
 ) -> Option<(&'a Seen, &'a pb::AssayMethodVersion)> {
-    let methods = catalogue
+    let mut methods = catalogue
         .others
         .iter()
         .filter_map(|fact| match fact.kind() {
@@ -210,9 +210,7 @@ fn method<'a>(
             }
             _ => None,
         });
-    methods
-        .filter(|(_, method)| key.version.is_empty() || method.version == key.version)
-        .last()
+    methods.rfind(|(_, method)| key.version.is_empty() || method.version == key.version)
 }
 
 fn of_method(fact: &Seen, result: &pb::AssayResult, catalogue: &Catalogue) -> Option<Deviation> {

@@ -50,6 +50,10 @@ impl Story {
         record(&self.json(at, kind).to_string())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are made where it is called"
+    )]
     fn json(&self, at: &str, kind: Value) -> Value {
         let mut record = json!({
             "eventTime": at, "site": SITE, "siteTz": "Asia/Shanghai",
@@ -414,6 +418,34 @@ fn a_lot_that_may_not_be_given_is_flagged_when_it_is() {
 }
 
 #[test]
+fn one_cause_that_makes_a_lot_unfit_does_not_hide_another() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "",
+            json!({"recallOpened": {"recallId": "R", "roots": [key("L")]}}),
+        );
+        story.tell("2026-01-06", "", disposed("L", "QUARANTINED"));
+        story
+    };
+    let given_late = || ("2030-07-01", given("X", "L"));
+    check(&story, "EXPIRED_LOT", given_late(), (DAY, given("X", "L")));
+    check(
+        &story,
+        "RECALLED_LOT",
+        given_late(),
+        ("2026-01-04", given("X", "L")),
+    );
+    check(
+        &story,
+        "QUARANTINED_LOT",
+        given_late(),
+        ("2026-01-05", given("X", "L")),
+    );
+}
+
+#[test]
 fn a_lot_that_descends_from_a_recalled_one_is_recalled() {
     let story = || {
         let mut story = treated();
@@ -472,6 +504,10 @@ fn a_flag_goes_when_the_missing_record_comes() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of what is flagged, read from top to bottom"
+)]
 fn a_product_of_another_patient_is_flagged() {
     let own = json!({"intendedPatient": "X", "coi": "CHZ000126000001", "donorRelation": 1});
     let story = || {
@@ -1038,6 +1074,10 @@ fn consent_comes_before_what_is_done() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of what is flagged, read from top to bottom"
+)]
 fn the_catalogue_fits_together() {
     let document = |version: &str, ordinal: u32, hash: &str, of: &str| {
         (
@@ -1254,5 +1294,46 @@ fn an_enrolment_is_in_the_plan_that_is_in_force() {
         "END_DATE_DIFFERS",
         wrong,
         enrolled("LTFU-CAR19", "2", "2041-01-05"),
+    );
+}
+
+#[test]
+fn a_correction_says_what_the_record_said_and_is_of_ones_own_site() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"recordId": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "administration": {"lot": key("L"), "doseNumber": 1}}),
+        );
+        story
+    };
+    let corrected = |path: &str, old: &str, site: &str| {
+        (
+            DAY,
+            json!({"site": site, "correction": {"target": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": [{"path": path, "old": old, "new": ""}]}}),
+        )
+    };
+    let good = || corrected("administration.dose_number", "1", SITE);
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.dose_number", "2", SITE),
+        good(),
+    );
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.ward", "W", SITE),
+        corrected("administration.ward", "", SITE),
+    );
+    check(
+        &story,
+        "DISPUTED",
+        corrected("administration.dose_number", "1", "9521123001022"),
+        good(),
     );
 }

@@ -114,10 +114,11 @@ rules! {
     /// What a record raises together with others, or for want of them.
     ACROSS:
     Info {
-        LATE_RECORDING: "it was recorded long after it happened: say why in late_reason",
+        LATE_RECORDING: "it was recorded long after it happened: say why",
         LATE_REASON_MISSING: "it was recorded late and nothing says why",
         DANGLING: "a record that it names is not known here: record it, or correct the name",
         SUSPECTED_DUPLICATE: "another record says the same of the same moment: if both tell of one thing, correct one as a duplicate",
+        DISPUTED: "one site corrects what another recorded: a dispute, for both to settle, unless it was delegated",
         UNKNOWN_PATIENT: "the patient is not registered: register the patient, or correct the pseudonym",
         UNKNOWN_SITE: "the site is not registered: register it, or correct its GLN",
         UNKNOWN_ACTOR: "the actor is not registered: register the actor, or correct its id",
@@ -185,6 +186,7 @@ rules! {
         RISK_CHANGED_WITHOUT_PLAN: "the product's risks are judged otherwise than before, and the plan was not looked at: make a plan version, or record that none is needed",
         ONE_TISSUE_PLAN ["R-V5"]: "genes are edited throughout the body, and the plan looks at the target tissue only: add other tissues",
         SIGNAL_WITHOUT_ACTION ["R-AE2"]: "the risk has changed, and neither consent nor plan has, in time: make the versions, or record that they are not needed",
+        OLD_DIFFERS: "the correction says that the record said something else than it does: read it again, and correct it again",
         NOTICE_LATE: "the site was told of the recall later than the regulator allows",
         RESULT_ABOVE_EXPECTED_UNSAID ["R-C3"]: "more cells bear the vector than the plan or the method expects, and the findings do not say so: look at clonality",
         ROLE_NOT_HELD: "the actor does not hold the role in which it acted: correct the role, or register it",

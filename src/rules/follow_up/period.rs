@@ -234,16 +234,16 @@ impl Course {
 
 /// What the class of a product asks for where neither plan nor product says more (R-D3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Floor {
+pub struct Floor {
     /// The months that the guideline has for the class.
-    months: Option<u32>,
+    pub months: Option<u32>,
     /// Whether no plan may say less without reasons.
-    is_firm: bool,
+    pub is_firm: bool,
 }
 
 impl Floor {
     /// Of several classes, the strictest.
-    fn of(product: &pb::ProductRegistered) -> Self {
+    pub fn of(product: &pb::ProductRegistered) -> Self {
         let integrates = |class| {
             matches!(
                 class,

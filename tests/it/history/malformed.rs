@@ -26,8 +26,8 @@ pub(crate) fn items(history: &Value) -> impl Iterator<Item = (u64, &Value)> {
 
 /// The record of a malformed item, at a time when the history is over.
 ///
-/// What the item does not tell is as in the first event of its kind, or else of all; what names a thing that
-/// comes to be is new, unless the item names it.
+/// What the item does not tell is as in the first event of its kind - of its patient's, if there is one - or else
+/// of all; what names a thing that comes to be is new, unless the item names it.
 pub(crate) fn record(
     history: &Value,
     number: u64,
@@ -37,7 +37,9 @@ pub(crate) fn record(
     let events = history["events"]
         .as_array()
         .context("a history has events")?;
-    let template = events.iter().find(|event| event["kind"] == item["kind"]);
+    let of_kind = || events.iter().filter(|event| event["kind"] == item["kind"]);
+    let of_patient = of_kind().find(|event| event["patient"] == item["patient"]);
+    let template = of_patient.or_else(|| of_kind().next());
     let mut event = match template {
         Some(event) => event.as_object().context("an event is an object")?.clone(),
         None => [("event_date".to_owned(), events[0]["event_date"].clone())]

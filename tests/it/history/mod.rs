@@ -231,3 +231,35 @@ async fn a_history_is_played_at_its_own_times() {
     let recorded = entry.recorded_at.unwrap();
     assert_eq!(recorded.to_string(), "2025-11-10T10:00:00Z");
 }
+
+/// Plays a history, asks it everything, and then tries what is malformed.
+async fn judge(history: &Value) {
+    let played = play::play(history).await.unwrap();
+    let mut found = compare::Differences::default();
+    played.ask_all(&mut found).await.unwrap();
+    played.try_malformed(&mut found).await.unwrap();
+    assert!(found.is_empty(), "{}:\n{found}", history["scenario"]);
+}
+
+#[tokio::test]
+async fn the_car_t_history_is_answered_as_expected() {
+    judge(&history("car-t.json")).await;
+}
+
+#[tokio::test]
+async fn the_aav_history_is_answered_as_expected() {
+    judge(&history("aav.json")).await;
+}
+
+#[tokio::test]
+async fn the_lentiviral_history_is_answered_as_expected() {
+    judge(&history("lv.json")).await;
+}
+
+/// The history that the variable names is played as ours are.
+#[tokio::test]
+async fn a_history_from_elsewhere_is_answered_as_expected() {
+    if let Some(path) = env::var_os("GENETRAIL_HISTORY") {
+        judge(&serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).await;
+    }
+}
