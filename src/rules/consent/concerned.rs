@@ -141,14 +141,12 @@ mod tests {
         let book = car_t();
         let makes = |lot: &str| {
             let mut facts = book.facts().iter();
-            let step = facts.find(|fact| match fact.kind() {
-                Some(Kind::Transformation(step)) => {
-                    step.outputs.iter().any(|item| match material(item) {
-                        Some(Material::Lot(made)) => made.lot == lot,
-                        Some(Material::Donation(_)) | None => false,
-                    })
-                }
-                _ => false,
+            let step = facts.find(|fact| {
+                let Some(Kind::Transformation(step)) = fact.kind() else {
+                    return false;
+                };
+                let mut made = step.outputs.iter().filter_map(material);
+                made.any(|made| matches!(made, Material::Lot(made) if made.lot == lot))
             });
             concerned(&book, step.unwrap())
         };
@@ -159,16 +157,15 @@ mod tests {
     #[test]
     fn a_result_that_names_nobody_concerns_whose_sample_it_is_of() {
         let mut book = car_t();
-        let mut samples = book.facts().iter().filter_map(|fact| match fact.kind()? {
-            Kind::SampleCollected(sample) if fact.record.patient == "P4" => {
-                Some(sample.sample_id.clone())
-            }
-            _ => None,
+        let mut facts = book.facts().iter();
+        let sample_id = facts.find_map(|fact| {
+            let Some(Kind::SampleCollected(sample)) = fact.kind() else {
+                return None;
+            };
+            (fact.record.patient == "P4").then(|| sample.sample_id.clone())
         });
-        let sample_id = samples.next().unwrap();
-        drop(samples);
         let parts = pb::SampleEvent {
-            sample_id,
+            sample_id: sample_id.unwrap(),
             aliquots: vec![pb::Aliquot {
                 sample_id: "ALIQUOT".to_owned(),
                 ..Default::default()
