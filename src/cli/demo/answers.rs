@@ -2,7 +2,12 @@
 //! sponsor would have asked on it.
 
 use crate::{
-    cli::{client::Connection, due, query::Shown, reconsent, say, trace},
+    cli::{
+        client::Connection,
+        due,
+        query::{Shown, Table},
+        reconsent, say, trace,
+    },
     pb::{self, ObligationKind, ObligationState, ReconsentList, SamplePurpose},
 };
 
@@ -63,7 +68,7 @@ fn print(shown: &Shown, titles: &[&str]) -> anyhow::Result<()> {
         .tables
         .iter()
         .filter(|table| titles.contains(&table.title));
-    for line in tables.flat_map(|table| table.lines()) {
+    for line in tables.flat_map(Table::lines) {
         say!("       {line}")?;
     }
     say!("")
