@@ -119,7 +119,8 @@ fn the_words_of_other_houses_are_not_used() {
         .chain(files_under("proto/genetrail", "proto"))
     {
         for (line, number) in read(&file).lines().zip(1..) {
-            let words = words_of(line);
+            // The worked history has ids of its own.
+            let words = words_of(&line.replace("LTFU-CAR19", ""));
             for (word, instead) in OTHER_WORDS {
                 if words.contains(&format!(" {word} ")) {
                     let file = file.display();

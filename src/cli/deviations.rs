@@ -1,5 +1,10 @@
 //! `genetrail deviations`: what was recorded and should not have been so, as things stand.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "what is said of arguments is printed as it stands"
+)]
+
 use anyhow::Context as _;
 
 use super::{

@@ -1,6 +1,11 @@
 //! `genetrail due`: what follow-up asks for and is not done yet, with the patients who were treated and are not
 //! enrolled, and the signals that something is still to be done about.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "what is said of arguments is printed as it stands"
+)]
+
 use super::{
     Outcome,
     client::{self, Connection},

@@ -1,5 +1,10 @@
 //! `genetrail reconsent`: who must sign anew, who is only told, who is asked to return, who declined.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "what is said of arguments is printed as it stands"
+)]
+
 use super::{
     Outcome,
     client::{self, Connection},

@@ -517,6 +517,10 @@ mod tests {
     }
 
     /// Refused on top of a story as expected, and recorded where one thing is mended.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are made where it is called"
+    )]
     fn check(story: &Story, refused_so: &[&str], kind: Value, mended: Value) {
         assert_eq!(refused(story, kind.clone()), refused_so, "{kind}");
         assert_eq!(refused(story, mended.clone()), [""; 0], "{mended}");
@@ -807,7 +811,7 @@ mod tests {
             change("sample_collected.sample_id", "S"),
             good.clone(),
         );
-        check(&story, &[path], change("record_id", "DP-002"), good.clone());
+        check(&story, &[path], change("record_id", "DP-002"), good);
         let value = "CHANGE_VALUE correction.changes[0].new";
         check(
             &story,

@@ -161,15 +161,12 @@ impl FactIndex {
             return Ok(groups);
         };
         let before = TreeSize::new(index.value());
-        let is_correction = corrected(&earlier.read(target)?.record).is_some();
-        let trail = if is_correction {
-            self.trail(store, target, before)?
-        } else {
-            self.trail_of(store, target, before)?
-        };
-        let Some(&first) = trail.first() else {
-            return Ok(groups);
-        };
+        // A target that is itself a correction leads on, if what it corrects was there.
+        let mut trail = self.trail(store, target, before)?;
+        if trail.is_empty() {
+            trail = self.trail_of(store, target, before)?;
+        }
+        let first = trail.first().copied().unwrap_or(target);
         let facts = trail.iter().chain([&index]);
         let facts: Vec<Arc<Fact>> = facts
             .map(|&index| Ok(Arc::new(earlier.read(index)?)))

@@ -1,3 +1,5 @@
+//! The rules of consent, by number: the worked history, and stories of an adult and of a child.
+
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;

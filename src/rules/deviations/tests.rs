@@ -50,6 +50,10 @@ impl Story {
         record(&self.json(at, kind).to_string())
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "values are made where it is called"
+    )]
     fn json(&self, at: &str, kind: Value) -> Value {
         let mut record = json!({
             "eventTime": at, "site": SITE, "siteTz": "Asia/Shanghai",
@@ -500,6 +504,10 @@ fn a_flag_goes_when_the_missing_record_comes() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of what is flagged, read from top to bottom"
+)]
 fn a_product_of_another_patient_is_flagged() {
     let own = json!({"intendedPatient": "X", "coi": "CHZ000126000001", "donorRelation": 1});
     let story = || {
@@ -1066,6 +1074,10 @@ fn consent_comes_before_what_is_done() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of what is flagged, read from top to bottom"
+)]
 fn the_catalogue_fits_together() {
     let document = |version: &str, ordinal: u32, hash: &str, of: &str| {
         (
