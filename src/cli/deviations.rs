@@ -18,7 +18,7 @@ use crate::pb::{self, Severity};
 pub(super) struct Arguments {
     #[command(flatten)]
     asking: Asking,
-    /// Only this code, as `LATE_SAMPLE`; may be given several times.
+    /// Only this code, as LATE_SAMPLE; may be given several times.
     #[arg(long = "code", value_name = "CODE")]
     codes: Vec<String>,
     /// Only what is as grave as this, or graver: INFO, DEVIATION or CRITICAL.

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// Only what is overdue.
     #[arg(long, conflicts_with = "states")]
     overdue: bool,
-    /// Only in this state: `DUE`, `OVERDUE`, `BLOCKED_CONSENT` or `WAIVED`; may be given several times.
+    /// Only in this state: DUE, OVERDUE, BLOCKED_CONSENT or WAIVED; may be given several times.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<String>,
     /// List instead the patients who were treated and are not enrolled.

@@ -28,10 +28,10 @@ pub(super) struct Arguments {
     /// Only this family of consent documents.
     #[arg(long, value_name = "FAMILY")]
     family: Option<String>,
-    /// Only this kind, as `NEW_VERSION` or `AGE_OF_MAJORITY`; may be given several times.
+    /// Only this kind, as NEW_VERSION or AGE_OF_MAJORITY; may be given several times.
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
-    /// Only in this state: `DUE`, `OVERDUE` or `NO_DEADLINE`; may be given several times.
+    /// Only in this state: DUE, OVERDUE or NO_DEADLINE; may be given several times.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<String>,
 }

@@ -734,6 +734,8 @@ fn the_demonstration_shows_it_all_and_leaves_nothing_behind() {
         "OVERDUE",
         "LOST_TO_FOLLOW_UP",
         "QUARANTINED",
+        "obligations",
+        "conformity.html",
     ] {
         assert!(told.contains(shown), "{shown} is not shown in\n{told}");
     }
