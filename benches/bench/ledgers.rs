@@ -68,7 +68,7 @@ pub(crate) fn administration_of(number: u64, patient: u64) -> pb::Record {
             quality: pb::IdentifierQuality::Scanned.into(),
             ..pb::LotKey::default()
         }),
-        coi: "CHZ000119000001".to_owned(),
+        coi: format!("CHZ000119{:06}", number % 1_000_000),
         coi_verification: uuid(number + 1),
         ended_at: "2026-03-02T09:55:00+08:00".to_owned(),
         status: pb::AdministrationStatus::Given.into(),

@@ -181,7 +181,7 @@ fn told(answered: &pb::Answered) -> String {
 }
 
 /// The word of an enum's value, without the enum's own name; of what is not said, nothing.
-pub(super) fn word<E: Default>(value: E, name: fn(&E) -> &'static str) -> String {
+pub(super) fn word<E: Copy + Default>(value: E, name: fn(&E) -> &'static str) -> String {
     let prefix = name(&E::default()).trim_end_matches("UNSPECIFIED");
     let word = name(&value).trim_start_matches(prefix);
     if word == "UNSPECIFIED" {

@@ -21,12 +21,12 @@ pub(super) struct Arguments {
 enum From {
     /// Where a lot went: the lots made from it, the patients, their samples, and what is left.
     Lot {
+        /// Its GTIN, of 14 digits.
+        #[arg(value_name = "GTIN")]
+        gtin: String,
         /// The lot number.
         #[arg(value_name = "LOT")]
         lot: String,
-        /// Its GTIN, of 14 digits.
-        #[arg(long, value_name = "GTIN")]
-        gtin: String,
         #[command(flatten)]
         asking: Asking,
     },
@@ -74,7 +74,7 @@ enum From {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.from {
-        From::Lot { lot, gtin, asking } => {
+        From::Lot { gtin, lot, asking } => {
             let key = pb::LotKey {
                 gtin: gtin.clone(),
                 lot: lot.clone(),

@@ -7,6 +7,7 @@
 pub mod codes;
 mod kinds;
 
+#[cfg(feature = "server")]
 pub(super) use self::kinds::guideline_months;
 
 #[cfg(test)]

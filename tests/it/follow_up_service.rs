@@ -37,6 +37,7 @@ async fn told() -> (TestServer, FollowUpServiceClient<Channel>, Value) {
     (server, client, history)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field takes it")]
 fn on(as_of: &str) -> Option<Question> {
     Some(Question {
         as_of: as_of.to_owned(),

@@ -41,6 +41,7 @@ async fn told() -> (TestServer, TraceServiceClient<Channel>, Value) {
     (server, traces, history)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the field takes it")]
 fn on(as_of: &str) -> Option<Question> {
     Some(Question {
         as_of: as_of.to_owned(),
@@ -510,6 +511,7 @@ async fn retention_is_the_one_expected() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one list, asked in each of its ways")]
 async fn deviations_are_found_by_code_and_patient_and_page() {
     let (_server, mut traces, _) = told().await;
     let request = ListDeviationsRequest {

@@ -1,8 +1,17 @@
 //! The answers: what the log is for. Each is asked of a day in the history, as a coordinator, a laboratory and a
 //! sponsor would have asked on it.
 
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+
 use crate::{
-    cli::{client::Connection, due, query::Shown, reconsent, say, trace},
+    cli::{
+        client::Connection,
+        due,
+        query::{Shown, Table},
+        reconsent, report, say, trace,
+    },
     pb::{self, ObligationKind, ObligationState, ReconsentList, SamplePurpose},
 };
 
@@ -11,8 +20,11 @@ const RECONSENT_DAY: &str = "2024-05-15";
 const SAMPLES_DAY: &str = "2024-08-15";
 const RECALL_DAY: &str = "2025-08-14";
 
-/// Asks the questions, and prints the answers.
-pub(super) async fn show(connection: Connection) -> anyhow::Result<()> {
+/// The product of the history.
+const PRODUCT: &str = "SYN-CAR19";
+
+/// Asks the questions, prints the answers, and writes the page for an inspector.
+pub(super) async fn show(connection: Connection, page: &Path) -> anyhow::Result<()> {
     say!(
         "     On {RECONSENT_DAY} a new consent version is in force at both hospitals. Who must still sign it,"
     )?;
@@ -45,9 +57,15 @@ pub(super) async fn show(connection: Connection) -> anyhow::Result<()> {
         "     and what is left, and where? (genetrail trace recall RCL-2025-01 --as-of {RECALL_DAY})"
     )?;
     let request = trace::recall_request(on(RECALL_DAY), "RCL-2025-01");
-    let answer = trace::of_recall(connection, request).await?;
+    let answer = trace::of_recall(connection.clone(), request).await?;
     print(&trace::recall_shown(&answer), &["administered", "left"])?;
-    say!("     The entries are the evidence: genetrail prove gives anybody the proof of each.")
+    say!("     The entries are the evidence: genetrail prove gives anybody the proof of each.")?;
+
+    say!("\n     And how does the product stand to the guideline, today?")?;
+    let (html, summary) = report::page(connection, PRODUCT).await?;
+    fs::write(page, html).with_context(|| format!("cannot write {}", page.display()))?;
+    say!("       {summary}")?;
+    say!("     The page for an inspector: file://{}", page.display())
 }
 
 /// A question about a day, by who knows all of the log.
@@ -63,7 +81,7 @@ fn print(shown: &Shown, titles: &[&str]) -> anyhow::Result<()> {
         .tables
         .iter()
         .filter(|table| titles.contains(&table.title));
-    for line in tables.flat_map(|table| table.lines()) {
+    for line in tables.flat_map(Table::lines) {
         say!("       {line}")?;
     }
     say!("")

@@ -274,7 +274,8 @@ impl<'a> Demo<'a> {
 
     async fn show_answers(&self) -> anyhow::Result<()> {
         say!("\n8. What is asked of the log")?;
-        answers::show(client::call_as(self.channel.clone(), Some(ADMINISTRATOR))?).await
+        let connection = client::call_as(self.channel.clone(), Some(ADMINISTRATOR))?;
+        answers::show(connection, &self.workshop.join("conformity.html")).await
     }
 
     fn invite(&self, administration: &Administration<'_>) -> anyhow::Result<()> {
@@ -300,12 +301,8 @@ impl<'a> Demo<'a> {
         say!("  genetrail check {receipt} --key {key}")?;
         say!("  genetrail export {workshop}/mine --server http://{addr}")?;
         say!("  genetrail verify {workshop}/mine --key {key}")?;
-        say!(
-            "  genetrail schedule P2 --as-of 2024-08-15 --server http://{addr} --actor administrator"
-        )?;
-        say!(
-            "  genetrail deviations --severity critical --server http://{addr} --actor administrator"
-        )
+        say!("  genetrail schedule P2 --as-of 2024-08-15 --server http://{addr}")?;
+        say!("  genetrail deviations --severity critical --server http://{addr}")
     }
 }
 

@@ -56,6 +56,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// The page about a product as things stand, and its verdicts in a sentence.
+pub(super) async fn page(
+    connection: Connection,
+    product: &str,
+) -> anyhow::Result<(String, String)> {
+    let request = pb::ReportConformityRequest {
+        question: None,
+        product_id: product.to_owned(),
+    };
+    let report = made(connection, request).await?;
+    Ok((html::page(&report)?, summary(&report)))
+}
+
 /// Waits for the report, and shows how far it is.
 async fn made(
     connection: Connection,

@@ -4,7 +4,7 @@
 //! A receipt carries those of its own entry as known at that entry; the list of deviations carries those of
 //! every entry as known now. Both are made here, from the same functions: what a patient's dossier shows,
 //! what a lot's history shows, what the catalogue shows. What a record raises by itself is
-//! [`flags`](super::flags).
+//! [`flags`].
 
 mod catalogue;
 mod consent;

@@ -24,6 +24,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Serialize
 use serde_json::{Value, json};
 
 use self::convert::convert;
+use crate::support::as_actor;
 
 /// A history of `tests/histories`.
 fn history(name: &str) -> Value {
@@ -221,9 +222,9 @@ fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
 #[tokio::test]
 async fn a_history_is_played_at_its_own_times() {
     let history = history("car-t.json");
-    let played = play::play(&history).await.unwrap();
+    let played = Box::pin(play::play(&history)).await.unwrap();
     let records = convert(&history).unwrap().len();
-    let request = played.ask(pb::GetEntryRequest {
+    let request = as_actor(pb::GetEntryRequest {
         key: Some(pb::get_entry_request::Key::Index(records as u64)),
     });
     let last = played.server.ledger().get_entry(request).await.unwrap();
@@ -234,7 +235,7 @@ async fn a_history_is_played_at_its_own_times() {
 
 /// Plays a history, asks it everything, and then tries what is malformed.
 async fn judge(history: &Value) {
-    let played = play::play(history).await.unwrap();
+    let played = Box::pin(play::play(history)).await.unwrap();
     let mut found = compare::Differences::default();
     played.ask_all(&mut found).await.unwrap();
     played.try_malformed(&mut found).await.unwrap();
@@ -243,23 +244,26 @@ async fn judge(history: &Value) {
 
 #[tokio::test]
 async fn the_car_t_history_is_answered_as_expected() {
-    judge(&history("car-t.json")).await;
+    Box::pin(judge(&history("car-t.json"))).await;
 }
 
 #[tokio::test]
 async fn the_aav_history_is_answered_as_expected() {
-    judge(&history("aav.json")).await;
+    Box::pin(judge(&history("aav.json"))).await;
 }
 
 #[tokio::test]
 async fn the_lentiviral_history_is_answered_as_expected() {
-    judge(&history("lv.json")).await;
+    Box::pin(judge(&history("lv.json"))).await;
 }
 
 /// The history that the variable names is played as ours are.
 #[tokio::test]
 async fn a_history_from_elsewhere_is_answered_as_expected() {
     if let Some(path) = env::var_os("GENETRAIL_HISTORY") {
-        judge(&serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).await;
+        Box::pin(judge(
+            &serde_json::from_slice(&fs::read(path).unwrap()).unwrap(),
+        ))
+        .await;
     }
 }

@@ -10,10 +10,10 @@ use genetrail::{
     record::format::parse_civil_date,
 };
 use serde_json::Value;
-use tonic::{Request, Status};
+use tonic::Status;
 
 use super::convert::{Converter, convert, in_order};
-use crate::support::{ADMINISTRATOR, TestServer, as_actor};
+use crate::support::{ADMINISTRATOR, TestServer};
 
 /// A history that has been played, and the server that holds it.
 pub(crate) struct Played<'h> {
@@ -75,12 +75,12 @@ impl Played<'_> {
 
     /// A question about a day, as known at the end of it.
     pub(crate) fn on(&self, as_of: NaiveDate) -> Result<pb::Question> {
-        self.question(as_of, self.end_of(as_of)?)
+        Ok(question(as_of, self.end_of(as_of)?))
     }
 
     /// A question about the last day of the history, by who knows all of it.
     pub(crate) fn at_the_end(&self) -> Result<pb::Question> {
-        self.question(self.last_day()?, self.server.clock.now())
+        Ok(question(self.last_day()?, self.server.clock.now()))
     }
 
     /// The question that an answer of the history is for: its day and, if it says, when it was known.
@@ -100,17 +100,9 @@ impl Played<'_> {
                     Ok(day) => self.end_of(day)?,
                     Err(_) => known_at.parse().context("known_at")?,
                 };
-                self.question(as_of, instant)
+                Ok(question(as_of, instant))
             }
         }
-    }
-
-    fn question(&self, as_of: NaiveDate, known_at: DateTime<Utc>) -> Result<pb::Question> {
-        Ok(pb::Question {
-            as_of: as_of.to_string(),
-            known_at: Some(KnownAt::RecordedBy(known_at.to_rfc3339())),
-            view: pb::QuestionView::AsCorrected.into(),
-        })
     }
 
     /// The last microsecond of a civil day in the history's time zone.
@@ -123,9 +115,12 @@ impl Played<'_> {
         let midnight = midnight.with_context(|| format!("{} has no midnight", next.year()))?;
         Ok(midnight.to_utc() - TimeDelta::microseconds(1))
     }
+}
 
-    /// A call by the administrator, who may ask everything.
-    pub(crate) fn ask<T>(&self, message: T) -> Request<T> {
-        as_actor(message)
+fn question(as_of: NaiveDate, known_at: DateTime<Utc>) -> pb::Question {
+    pb::Question {
+        as_of: as_of.to_string(),
+        known_at: Some(KnownAt::RecordedBy(known_at.to_rfc3339())),
+        view: pb::QuestionView::AsCorrected.into(),
     }
 }

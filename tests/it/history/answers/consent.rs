@@ -12,6 +12,7 @@ use super::{
     super::{compare::Differences, fields::Fields, play::Played},
     answers, word,
 };
+use crate::support::as_actor;
 
 /// So small that a list of a few patients has several pages.
 const PAGE_SIZE: i32 = 2;
@@ -53,7 +54,7 @@ impl Played<'_> {
         let mut rows = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = self.ask(pb::ListReconsentRequest {
+            let request = as_actor(pb::ListReconsentRequest {
                 question: Some(question.clone()),
                 page_size: PAGE_SIZE,
                 page_token,

@@ -5,6 +5,7 @@ use genetrail::pb::{self, trace_service_client::TraceServiceClient};
 use serde_json::{Map, Value, json};
 
 use super::{super::compare::Differences, super::play::Played, lot_name, site_code};
+use crate::support::as_actor;
 
 impl Played<'_> {
     /// Asked as of the last event: a list of deviations has no date.
@@ -13,7 +14,7 @@ impl Played<'_> {
         let mut answered = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = self.ask(pb::ListDeviationsRequest {
+            let request = as_actor(pb::ListDeviationsRequest {
                 question: Some(self.at_the_end()?),
                 page_token,
                 ..Default::default()

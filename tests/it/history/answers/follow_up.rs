@@ -14,6 +14,7 @@ use super::{
     super::{compare::Differences, fields::Fields, play::Played},
     answers, word,
 };
+use crate::support::as_actor;
 
 /// So small that a list of a few patients has several pages.
 const PAGE_SIZE: i32 = 3;
@@ -71,7 +72,7 @@ impl Played<'_> {
             let mut rows = Vec::new();
             let mut page_token = String::new();
             loop {
-                let request = self.ask(pb::ListObligationsRequest {
+                let request = as_actor(pb::ListObligationsRequest {
                     question: Some(question.clone()),
                     page_size: PAGE_SIZE,
                     page_token,
@@ -159,7 +160,7 @@ impl Played<'_> {
         patient: &str,
         question: pb::Question,
     ) -> Result<pb::GetScheduleResponse> {
-        let request = self.ask(pb::GetScheduleRequest {
+        let request = as_actor(pb::GetScheduleRequest {
             question: Some(question),
             patient: patient.to_owned(),
         });
@@ -181,7 +182,7 @@ impl Played<'_> {
             let mut patients = Vec::new();
             let mut page_token = String::new();
             loop {
-                let request = self.ask(pb::ListTreatedNotEnrolledRequest {
+                let request = as_actor(pb::ListTreatedNotEnrolledRequest {
                     question: Some(self.question_of(Some(as_of), known_at)?),
                     page_size: 1,
                     page_token,
@@ -259,7 +260,7 @@ impl Played<'_> {
                 "" => None,
                 id => self.record(id).await?,
             };
-            let request = self.ask(pb::ListDeviationsRequest {
+            let request = as_actor(pb::ListDeviationsRequest {
                 question: Some(self.at_the_end()?),
                 codes: vec!["PLAN_BEFORE_CONSENT".to_owned()],
                 ..Default::default()
@@ -288,7 +289,7 @@ impl Played<'_> {
     /// The record of this id, if it is in the log.
     async fn record(&self, id: &str) -> Result<Option<pb::Record>> {
         let key = pb::get_entry_request::Key::RecordId(id.to_owned());
-        let request = self.ask(pb::GetEntryRequest { key: Some(key) });
+        let request = as_actor(pb::GetEntryRequest { key: Some(key) });
         match self.server.ledger().get_entry(request).await {
             Ok(answer) => {
                 let entry = pb::Entry::decode(answer.into_inner().entry.as_slice())?;
@@ -306,7 +307,7 @@ impl Played<'_> {
             let [from, to] = period.as_slice() else {
                 anyhow::bail!("a period has two days");
             };
-            let request = self.ask(pb::SummarizePeriodRequest {
+            let request = as_actor(pb::SummarizePeriodRequest {
                 question: Some(self.question_of(Some(to), None)?),
                 from: (*from).to_owned(),
                 ..Default::default()

@@ -42,23 +42,22 @@ impl Played<'_> {
             "lot_trace" => self.lot_trace(expected, found).await,
             "retention_eu_30y" => self.retention(expected, found).await,
             "deviations" => self.deviations(expected, found).await,
-            other => match other.strip_prefix("visits_") {
-                Some(patient) => self.visits(patient, expected, found).await,
-                None => {
-                    found.tell(format!("no block of answers is called {other}"));
-                    Ok(())
+            other => {
+                if let Some(patient) = other.strip_prefix("visits_") {
+                    return self.visits(patient, expected, found).await;
                 }
-            },
+                found.tell(format!("no block of answers is called {other}"));
+                Ok(())
+            }
         }
     }
 }
 
 /// The answers of a block: a list of them, or one.
 fn answers(expected: &Value) -> &[Value] {
-    match expected {
-        Value::Array(answers) => answers,
-        one => std::slice::from_ref(one),
-    }
+    expected
+        .as_array()
+        .map_or(std::slice::from_ref(expected), Vec::as_slice)
 }
 
 /// The code of a site by its GLN.
@@ -71,7 +70,7 @@ fn lot_name(lot: Option<&pb::LotKey>) -> &str {
 }
 
 /// The word of an enum's value, without the enum's own name.
-fn word<E: Default>(value: E, name: fn(&E) -> &'static str) -> &'static str {
+fn word<E: Copy + Default>(value: E, name: fn(&E) -> &'static str) -> &'static str {
     let prefix = name(&E::default()).trim_end_matches("UNSPECIFIED");
     name(&value).trim_start_matches(prefix)
 }

@@ -14,6 +14,7 @@ use super::{
     super::{compare::Differences, fields::Fields, play::Played},
     answers, lot_name, site_code, word,
 };
+use crate::support::as_actor;
 
 /// So small that a trace of a few lots has several pages.
 const PAGE_SIZE: i32 = 3;
@@ -57,7 +58,7 @@ impl Played<'_> {
         let mut trace = RecallTrace::default();
         let mut page_token = String::new();
         loop {
-            let request = self.ask(pb::GetRecallRequest {
+            let request = as_actor(pb::GetRecallRequest {
                 question: Some(question.clone()),
                 recall_id: recall.to_owned(),
                 page_size: PAGE_SIZE,
@@ -120,7 +121,7 @@ impl Played<'_> {
             let mut ancestors = Vec::new();
             let mut page_token = String::new();
             let answer = loop {
-                let request = self.ask(pb::TracePatientRequest {
+                let request = as_actor(pb::TracePatientRequest {
                     question: Some(question.clone()),
                     patient: patient.to_owned(),
                     page_size: PAGE_SIZE,
@@ -163,7 +164,7 @@ impl Played<'_> {
             let mut patients = BTreeSet::new();
             let mut page_token = String::new();
             loop {
-                let request = self.ask(pb::TraceLotRequest {
+                let request = as_actor(pb::TraceLotRequest {
                     question: Some(self.at_the_end()?),
                     root: Some(match lot.strip_prefix("APH-") {
                         Some(din) => Root::Din(din.to_owned()),
@@ -187,7 +188,7 @@ impl Played<'_> {
     /// Asked as of the last event: a lot and the last day on which its records are kept in the EU.
     pub(super) async fn retention(&self, expected: &Value, found: &mut Differences) -> Result<()> {
         for (lot, expected) in expected.as_object().context("retention goes by lot")? {
-            let request = self.ask(pb::ListRetentionRequest {
+            let request = as_actor(pb::ListRetentionRequest {
                 question: Some(self.at_the_end()?),
                 lot: Some(self.told.lot_key(lot, None)),
                 ..Default::default()
