@@ -480,7 +480,7 @@ impl Asking<'_> {
         let signed = newest.said.iter().find_map(authority)?;
         let mut since = self.signatures.all.iter().rev();
         let other = since.find(|one| {
-            newest.on <= one.on
+            newest.on < one.on
                 && one.on <= self.on
                 && authority(&one.said).is_some_and(|other| other != signed)
         })?;

@@ -211,12 +211,12 @@ fn who_withdrew_from_procedures_is_not_asked_at_majority() {
     story.check("2030-02-28", &[]);
 }
 
-/// A child, consented for by one representative; another signs for a second family.
-fn represented(first: &[u8], second: &[u8]) -> Story {
+/// A child, consented for by one representative; another signs for a second family, on a day.
+fn represented(first: &[u8], second: &[u8], on: &str) -> Story {
     let mut story = Story::new();
     story.document(of_family("BANK", "1", 1), ("2010-01-01", ""));
     story.register("X", "2030-01-01", "2040-01-01");
-    for (on, family, authority) in [("2019-01-10", "ICF", first), ("2020-01-10", "BANK", second)] {
+    for (on, family, authority) in [("2019-01-10", "ICF", first), (on, "BANK", second)] {
         let signed = pb::ConsentSigned {
             version: Some(pb::ConsentVersionKey {
                 family: family.to_owned(),
@@ -237,13 +237,16 @@ fn represented(first: &[u8], second: &[u8]) -> Story {
 
 #[test]
 fn another_representative_consents_again() {
-    let story = represented(&[1; 32], &[2; 32]);
+    let later = "2020-01-10";
+    let story = represented(&[1; 32], &[2; 32], later);
     story.check("2020-01-09", &[]);
     story.check("2020-01-10", &["Needs LarChange 1 - no deadline"]);
-    represented(&[1; 32], &[1; 32]).check("2020-01-10", &[]);
-    represented(&[], &[2; 32]).check("2020-01-10", &[]);
-    represented(&[1; 32], &[]).check("2020-01-10", &[]);
-    let mut story = represented(&[1; 32], &[2; 32]);
+    represented(&[1; 32], &[1; 32], later).check("2020-01-10", &[]);
+    represented(&[], &[2; 32], later).check("2020-01-10", &[]);
+    represented(&[1; 32], &[], later).check("2020-01-10", &[]);
+    // Of two on one day, neither has taken the other's place.
+    represented(&[1; 32], &[2; 32], "2019-01-10").check("2020-01-10", &[]);
+    let mut story = represented(&[1; 32], &[2; 32], later);
     let signed = pb::ConsentSigned {
         version: Some(key("1")),
         signatory: Signatory::Lar.into(),

@@ -461,6 +461,19 @@ fn a_version_that_is_no_longer_signed_asks_on_where_a_later_one_satisfies_it() {
 }
 
 #[test]
+fn a_version_does_not_ask_before_its_first_day_though_a_later_one_satisfies_it() {
+    let mut story = adult();
+    let document = pb::ConsentDocumentVersion {
+        change_class: pb::ChangeClass::Administrative.into(),
+        satisfies: vec!["2".to_owned()],
+        ..of_family("ICF", "2.1", 3)
+    };
+    story.document(document, ("2020-02-01", ""));
+    story.check("2020-02-29", &[]);
+    story.check("2020-03-01", &["Needs NewVersion 2 2020-03-31 due"]);
+}
+
+#[test]
 fn a_version_due_at_the_next_visit_is_due_until_that_day() {
     let mut story = Story::new();
     story.sign("2019-01-10", "X", "1", Signatory::Self_);
