@@ -13,8 +13,11 @@ const ACTOR: &str = "crash-test";
 /// The tag of a record's patient, field 15: what it is about, for the views.
 const PATIENT_TAG: u8 = 0x7a;
 
-/// The tag of a kind of record, field 130.
-const KIND_TAG: [u8; 2] = [0x92, 0x08];
+/// A record's event time, field 3: without one it is nothing that happened.
+const EVENT_TIME: &[u8] = b"\x1a\x0a2020-01-01";
+
+/// The tag of a kind of record, field 204, a contact: one that no other record is held against.
+const KIND_TAG: [u8; 2] = [0xe2, 0x0c];
 
 /// The tag of a field that no kind has, 2000: it holds what makes a record long.
 const FILLER_TAG: [u8; 2] = [0x82, 0x7d];
@@ -76,6 +79,7 @@ impl Batch {
             let id = self.id(item);
             let mut bytes = vec![0x0a, 36];
             bytes.extend_from_slice(uuid(&id).as_bytes());
+            bytes.extend_from_slice(EVENT_TIME);
             let patient = format!("P-{}", self.number % 97);
             bytes.push(PATIENT_TAG);
             put_varint(patient.len(), &mut bytes);
