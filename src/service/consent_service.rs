@@ -201,6 +201,7 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
         history.push(pb::ConsentStep {
             version: Some(decline.version.clone()),
             signatory: decline.signatory.into(),
+            valid: decline.counts,
             ..convert::step(ConsentStepKind::Declined, &decline.said)
         });
     }

@@ -287,14 +287,41 @@ async fn a_watch_comes_to_what_the_list_says_and_goes_on_from_where_it_was_left(
     let listed: Vec<_> = listed.rows.into_iter().map(bare).collect();
     assert_eq!(watched, listed);
     assert!(!listed.is_empty(), "P5 has not signed version 3.0");
+}
 
-    // What is recorded while it listens is told as well.
-    let signed = late.iter().rev().find(|record| {
+#[tokio::test]
+async fn what_is_recorded_under_a_pseudonym_that_was_given_up_is_told_of_the_one_that_stays() {
+    let (server, mut consents) = told().await;
+    let records = records();
+    let size = u64::try_from(records.len()).unwrap() + 1;
+    let mut watch = consents
+        .watch_reconsent(WatchReconsentRequest {
+            tree_size: size,
+            ..WatchReconsentRequest::default()
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let merged = pb::Record {
+        record_id: super::support::uuid(79),
+        event_time: "2025-11-01".to_owned(),
+        site: S01.to_owned(),
+        patient: "P5".to_owned(),
+        reason: "one person under two pseudonyms".to_owned(),
+        kind: Some(pb::record::Kind::PatientMerged(pb::PatientMerged {
+            merged_patient: "P9".to_owned(),
+        })),
+        ..records.last().unwrap().clone()
+    };
+    tell(&server, vec![merged]).await;
+    let size = size + 1;
+    taken_in(&mut watch, size, &mut BTreeMap::new()).await;
+    let signed = records.iter().rev().find(|record| {
         matches!(record.kind, Some(pb::record::Kind::ConsentSigned(_))) && record.patient == "P6"
     });
     let mut signed = signed.unwrap().clone();
     signed.record_id = super::support::uuid(78);
-    signed.patient = "P5".to_owned();
+    signed.patient = "P9".to_owned();
     signed.site = S01.to_owned();
     tell(&server, vec![signed]).await;
     let told = timeout(Duration::from_secs(60), watch.message());

@@ -6,16 +6,16 @@ use chrono::{Days, NaiveDate};
 
 use super::signatures::{Fault, Set, Signatures, superseding};
 use crate::{
-    pb::{self, ChangeClass, NotificationOutcome, Signatory, WithdrawalScope, reconsent_due::Due},
-    record::format::parse_civil_date,
+    pb::{self, ChangeClass, NotificationOutcome, Signatory, WithdrawalScope, trigger::Cause},
     rules::{
         catalogue::{Activation, Catalogue, ConsentVersion},
         cohort::concerns,
         follow_up::{
             Why,
-            period::{Amendment, AmendmentState, Period},
+            period::{Amendment, AmendmentState, Course, Period, deadline},
         },
         patient::Patient,
+        question::Seen,
     },
 };
 
@@ -48,6 +48,8 @@ pub enum Kind {
     Assent,
     /// What was signed is not valid, and nothing else is.
     InvalidSignature,
+    /// Another represents the patient now than the one who signed.
+    LarChange,
     /// What was signed is in a language that the version does not have, and nothing else is valid.
     LanguageChange,
     /// The version that was signed is no longer in force, and none took its place.
@@ -169,11 +171,16 @@ impl Asking<'_> {
         }
         asked.extend(self.majority(family, versions));
         asked.extend(self.assent(family, versions));
-        let procedures = WithdrawalScope::AllProcedures;
-        let withdrawn = self.patient.withdrawn(procedures, self.on).is_some();
-        if asked.len() == before && !withdrawn {
+        if asked.len() == before && self.withdrawn(family).is_none() {
             asked.extend(self.lacking(family, versions));
         }
+    }
+
+    /// What says that the patient has withdrawn from procedures, as far as a family is concerned.
+    fn withdrawn(&self, family: &str) -> Option<&Seen> {
+        let procedures = WithdrawalScope::AllProcedures;
+        self.signatures
+            .withdrawn(self.patient, procedures, family, self.on)
     }
 
     /// The version that asks: the newest in force at the site that is for this patient and asks for a signature
@@ -185,7 +192,8 @@ impl Asking<'_> {
         let asking = versions.iter().rev().filter_map(|version| {
             let activation = version.activations.get(self.site)?;
             let asks = version.document().change_class() == ChangeClass::ReconsentRequired
-                && activation.is_in_force(self.on);
+                && (activation.is_in_force(self.on)
+                    || activation.has_begun(self.on) && self.is_carried_on(version, versions));
             asks.then_some((version, activation))
         });
         let mut concerning = asking.filter(|(version, _)| {
@@ -193,6 +201,18 @@ impl Asking<'_> {
             concerns(scope, self.patient, self.catalogue, self.on)
         });
         concerning.next()
+    }
+
+    /// Whether a later version that satisfies this one is in force at the site: who has not signed is still asked.
+    fn is_carried_on(&self, version: &ConsentVersion, versions: &[ConsentVersion]) -> bool {
+        let mut later = versions
+            .iter()
+            .filter(|later| version.ordinal < later.ordinal);
+        later.any(|later| {
+            let at_site = later.activations.get(self.site);
+            later.document().satisfies.contains(&version.version)
+                && at_site.is_some_and(|activation| activation.is_in_force(self.on))
+        })
     }
 
     fn new_version(
@@ -218,33 +238,34 @@ impl Asking<'_> {
             why.add(said);
         }
         why.add(&activation.said);
-        let deadline = deadline(document, activation.from);
-        let row = |list, why| self.row(list, kind, &key, deadline, why);
+        let deadline = deadline(document, activation.from, self.patient);
+        let row = |list, why| {
+            let mut row = self.row(list, kind, &key, deadline, why);
+            if deadline.is_none() && names_a_deadline(document) {
+                row.state = State::Due;
+            }
+            row
+        };
+        let withdrawn = self.withdrawn(&version.family);
+        if let Some(withdrawn) = withdrawn
+            && self.is_to_be_told(version, activation.from)
+        {
+            return Some(row(List::Notify, why.and("R-K6").on(withdrawn)));
+        }
         if let Some(decline) = self.signatures.declined(&key, self.on) {
             return Some(row(List::Declined, why.and("R-K8").on(&decline.said)));
         }
-        let procedures = WithdrawalScope::AllProcedures;
-        if let Some(withdrawn) = self.patient.withdrawn(procedures, self.on) {
-            let why = why.and("R-K6").on(withdrawn);
-            let notify = !self.is_told(document, activation.from)
-                && self
-                    .patient
-                    .withdrawn(WithdrawalScope::Contact, self.on)
-                    .is_none();
-            return notify.then(|| row(List::Notify, why));
+        if withdrawn.is_some() {
+            return None;
         }
-        let (mut list, mut rule) = (List::Needs, "R-K4");
-        if let Some(amendment) = self.amendment(&key) {
-            match amendment.state {
-                AmendmentState::Given(_) | AmendmentState::Awaited => rule = "R-A3",
-                AmendmentState::Declined(_) => list = List::Declined,
-                AmendmentState::Missed => {
-                    // Whoever returned follows a plan again, and whoever refused to is not asked again.
-                    (list, rule) = (List::Recontact, "R-A2");
-                }
+        let why = why.and("R-K4");
+        Some(match self.amendment(&key) {
+            Some((course, one)) if one.state == AmendmentState::Missed => {
+                row(List::Recontact, why.and(missed_by(course, one)))
             }
-        }
-        Some(row(list, why.and(rule)))
+            Some(_) => row(List::Needs, why.and("R-A3")),
+            None => row(List::Needs, why),
+        })
     }
 
     /// A signature alone brings nobody back whose follow-up was over: only a new enrolment does (R-A3).
@@ -255,63 +276,70 @@ impl Asking<'_> {
         signed: &Set,
     ) -> Option<Requirement> {
         let key = key(version);
-        let missed = |one: &Amendment| one.state == AmendmentState::Missed;
-        let procedures = WithdrawalScope::AllProcedures;
-        let returns = self.amendment(&key).is_some_and(missed)
-            && self.signatures.declined(&key, self.on).is_none()
-            && self.patient.withdrawn(procedures, self.on).is_none();
-        let why = Why::by("R-A2").and("R-A3").on(&activation.said);
+        let (course, amendment) = self.amendment(&key)?;
+        let is_over = amendment.state != AmendmentState::Missed
+            || self.signatures.declined(&key, self.on).is_some()
+            || self.withdrawn(&version.family).is_some();
+        if is_over {
+            return None;
+        }
+        let why = Why::by("R-A3").and(missed_by(course, amendment));
+        let why = why.on(&activation.said);
         let why = signed.said.iter().fold(why, |why, said| why.on(said));
-        let deadline = deadline(version.document(), activation.from);
-        returns.then(|| self.row(List::Recontact, Kind::NewVersion, &key, deadline, why))
+        let deadline = deadline(version.document(), activation.from, self.patient);
+        Some(self.row(List::Recontact, Kind::NewVersion, &key, deadline, why))
     }
 
     /// What the version means for how long the patient is followed, if it is a plan's (R-A1).
-    fn amendment(&self, key: &pb::ConsentVersionKey) -> Option<&Amendment> {
-        let mut amendments = self
-            .period
-            .courses
-            .iter()
-            .flat_map(|course| &course.amendments);
-        amendments.find(|one| one.is_longer && one.consent.as_ref() == Some(key))
+    fn amendment(&self, key: &pb::ConsentVersionKey) -> Option<(&Course, &Amendment)> {
+        let amendments = self.period.courses.iter().flat_map(|course| {
+            let amendments = course.amendments.iter();
+            amendments.map(move |amendment| (course, amendment))
+        });
+        let mut longer = amendments.filter(|(_, one)| one.is_longer);
+        longer.find(|(_, one)| one.consent.as_ref() == Some(key))
     }
 
-    /// Whether the patient was told of what made the version necessary, since it took effect or by its own name.
-    fn is_told(&self, document: &pb::ConsentDocumentVersion, effective: NaiveDate) -> bool {
-        let cause = document
-            .trigger
-            .as_ref()
-            .and_then(|trigger| trigger.cause.as_ref());
+    /// Whether somebody who withdrew from procedures is still to be told of what made the version necessary: who
+    /// did not refuse contact, and was not told of it by its name or, where the names cannot be compared, since
+    /// the version took effect (R-K6).
+    fn is_to_be_told(&self, version: &ConsentVersion, effective: NaiveDate) -> bool {
+        let contact = WithdrawalScope::Contact;
+        let family = &version.family;
+        let signatures = self.signatures;
+        if signatures
+            .withdrawn(self.patient, contact, family, self.on)
+            .is_some()
+        {
+            return false;
+        }
+        let cause = cause(version.document().trigger.as_ref());
         let mut told = self.patient.of_kind(pick!(RiskNotification));
-        told.any(|(fact, notification)| {
-            let named = notification
-                .trigger
-                .as_ref()
-                .and_then(|trigger| trigger.cause.as_ref());
-            let same = match (cause, named) {
-                (Some(cause), Some(named)) => cause == named,
+        !told.any(|(fact, notification)| {
+            let is_of_it = match (cause, self::cause(notification.trigger.as_ref())) {
+                (Some(cause), Some(named))
+                    if std::mem::discriminant(cause) == std::mem::discriminant(named) =>
+                {
+                    cause == named
+                }
+                // A recall and the signal behind it are one cause by two names.
                 _ => effective <= fact.on,
             };
-            same && fact.on <= self.on && notification.outcome() != NotificationOutcome::Bounced
+            is_of_it && fact.on <= self.on && notification.outcome() != NotificationOutcome::Bounced
         })
     }
 
-    /// One's own consent from majority on (R-M1).
+    /// One's own consent from majority on (R-M1), of a patient who was treated, or consented for, before it.
     fn majority(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
         let from = self.patient.majority_on().filter(|day| *day <= self.on)?;
-        let (first, _) = self.patient.given().next()?;
-        if from <= first.on {
-            return None;
-        }
         self.of_age(family, versions, Kind::AgeOfMajority, from)
     }
 
-    /// One's own assent from its age on, of a child who was treated younger (R-M2).
+    /// One's own assent from its age on, of a child who was treated, or consented for, younger (R-M2).
     fn assent(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
         let from = self.patient.assent_on().filter(|day| *day <= self.on)?;
-        let (first, _) = self.patient.given().next()?;
         let is_adult = self.patient.majority_on().is_some_and(|day| day <= self.on);
-        if from <= first.on || is_adult {
+        if is_adult {
             return None;
         }
         self.of_age(family, versions, Kind::Assent, from)
@@ -329,11 +357,12 @@ impl Asking<'_> {
         } else {
             (Signatory::Self_, "R-M1")
         };
-        let procedures = WithdrawalScope::AllProcedures;
-        if self.patient.withdrawn(procedures, self.on).is_some() {
+        if !self.was_younger(family, from) || self.withdrawn(family).is_some() {
             return None;
         }
-        let (version, activation) = self.in_force(versions, from)?;
+        let (version, activation) = self
+            .in_force(versions, self.patient.site(from), from)
+            .or_else(|| self.in_force(versions, self.site, self.on))?;
         let counts = |key: &pb::ConsentVersionKey| {
             let signed = self.catalogue.consent_version(key);
             key.family == family && signed.is_some_and(|one| version.ordinal <= one.ordinal)
@@ -342,6 +371,11 @@ impl Asking<'_> {
         if own.is_some() {
             return None;
         }
+        // A newer version that asks for a signature is the one to sign now.
+        let newer = self
+            .asking_version(versions)
+            .filter(|(newer, _)| version.ordinal < newer.ordinal);
+        let (required, activation) = newer.unwrap_or((version, activation));
         let days = self.requirement_days();
         let deadline = from.checked_add_days(Days::new(u64::from(days)));
         let mut why = Why::by(rule).on(&activation.said);
@@ -361,84 +395,113 @@ impl Asking<'_> {
             }
             None => List::Needs,
         };
-        Some(self.row(list, kind, &key(version), deadline, why))
+        Some(self.row(list, kind, &key(required), deadline, why))
+    }
+
+    /// Whether the patient was treated before a day, or a representative consented before it.
+    fn was_younger(&self, family: &str, day: NaiveDate) -> bool {
+        let mut sets = self.signatures.sets.iter();
+        self.patient.given().any(|(given, _)| given.on < day)
+            || sets
+                .any(|set| set.version.family == family && set.by == Signatory::Lar && set.on < day)
     }
 
     /// What a valid consent lacks where no new version asks.
     fn lacking(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
-        let (version, activation) = self.in_force(versions, self.on).or_else(|| {
+        let (version, activation) = self.in_force(versions, self.site, self.on).or_else(|| {
             let mut newest = versions.iter().rev();
             newest.find_map(|one| Some((one, one.activations.get(self.site)?)))
         })?;
-        let mut why = Why::by("R-K3").on(&activation.said);
-        let of_family: Vec<_> = self
-            .signatures
-            .all
-            .iter()
-            .filter(|one| one.version.family == family)
-            .collect();
-        let valid: Vec<_> = self
-            .signatures
-            .sets
-            .iter()
-            .filter(|set| set.version.family == family && set.on <= self.on)
-            .collect();
-        let kind = if valid.is_empty() {
-            let last = of_family.last()?;
-            why.add(&last.said);
-            if last.faults.iter().eq([&Fault::WrongLanguage]) {
-                Kind::LanguageChange
-            } else {
-                Kind::InvalidSignature
-            }
-        } else {
-            let transferred = self
-                .patient
-                .statuses()
-                .filter(|(fact, status)| {
-                    status.state() == pb::PatientState::Transferred && fact.on <= self.on
-                })
-                .last();
-            let at_site = |key: &pb::ConsentVersionKey| {
-                let signed = self.catalogue.consent_version(key);
-                signed.and_then(|one| one.activations.get(self.site))
-            };
-            let mut signed = valid.iter().filter_map(|set| at_site(&set.version));
-            let begun = signed
-                .clone()
-                .any(|activation| activation.has_begun(self.on));
-            let in_force = signed.any(|activation| activation.is_in_force(self.on));
-            let satisfies = valid.iter().any(|set| set.meets(&key(version)));
-            match transferred {
-                Some((transfer, _)) if !begun && !satisfies && activation.is_in_force(self.on) => {
-                    why.add(transfer);
-                    Kind::SiteTransfer
-                }
-                _ if begun && !in_force && !activation.is_in_force(self.on) => Kind::ConsentExpired,
-                _ => return None,
-            }
+        let why = Why::by("R-K3").on(&activation.said);
+        let (kind, why) = match self.signatures.newest(family, self.on) {
+            None => self.never_valid(family, why)?,
+            Some(newest) => self
+                .lapsed(newest, activation, version, why.clone())
+                .or_else(|| self.represented_by_another(newest, why))?,
         };
-        Some(self.row(List::Needs, kind, &key(version), None, why))
+        let key = key(version);
+        Some(match self.signatures.declined(&key, self.on) {
+            Some(decline) => {
+                let why = why.and("R-K8").on(&decline.said);
+                self.row(List::Declined, kind, &key, None, why)
+            }
+            None => self.row(List::Needs, kind, &key, None, why),
+        })
     }
 
-    /// The newest version for the patient that is in force at the site on a day.
+    /// What was signed of a family and never was valid.
+    fn never_valid(&self, family: &str, why: Why) -> Option<(Kind, Why)> {
+        let mut of_family = self.signatures.all.iter().rev();
+        let last = of_family.find(|one| one.version.family == family)?;
+        let kind = if last.faults.iter().eq([&Fault::WrongLanguage]) {
+            Kind::LanguageChange
+        } else {
+            Kind::InvalidSignature
+        };
+        Some((kind, why.on(&last.said)))
+    }
+
+    /// Whether what was signed no longer counts where the patient is followed now.
+    fn lapsed(
+        &self,
+        newest: &Set,
+        activation: &Activation,
+        version: &ConsentVersion,
+        why: Why,
+    ) -> Option<(Kind, Why)> {
+        let family = &newest.version.family;
+        let sets = self.signatures.sets.iter();
+        let mut valid = sets.filter(|set| set.version.family == *family && set.on <= self.on);
+        let at_site: Vec<&Activation> = valid
+            .clone()
+            .filter_map(|set| {
+                let signed = self.catalogue.consent_version(&set.version)?;
+                signed.activations.get(self.site)
+            })
+            .collect();
+        let begun = at_site.iter().any(|one| one.has_begun(self.on));
+        let in_force = at_site.iter().any(|one| one.is_in_force(self.on));
+        let satisfies = valid.any(|set| set.meets(&key(version)));
+        if begun {
+            let expired = !in_force && !activation.is_in_force(self.on);
+            return expired.then_some((Kind::ConsentExpired, why));
+        }
+        let transfers = self.patient.statuses().filter(|(fact, status)| {
+            status.state() == pb::PatientState::Transferred && fact.on <= self.on
+        });
+        let (transfer, _) = transfers.last()?;
+        let elsewhere = !satisfies && activation.is_in_force(self.on);
+        elsewhere.then(|| (Kind::SiteTransfer, why.on(transfer)))
+    }
+
+    /// Whether a representative signed who has given way to another: one who has signed since, for another family
+    /// or in vain, by another authority.
+    fn represented_by_another(&self, newest: &Set, why: Why) -> Option<(Kind, Why)> {
+        let signed = newest.said.iter().find_map(authority)?;
+        let mut since = self.signatures.all.iter().rev();
+        let other = since.find(|one| {
+            newest.on < one.on
+                && one.on <= self.on
+                && authority(&one.said).is_some_and(|other| other != signed)
+        })?;
+        Some((Kind::LarChange, why.on(&other.said)))
+    }
+
+    /// The newest version for the patient that is in force at a site on a day.
     fn in_force<'v>(
         &self,
         versions: &'v [ConsentVersion],
+        site: &str,
         on: NaiveDate,
     ) -> Option<(&'v ConsentVersion, &'v Activation)> {
         let mut in_force = versions.iter().rev().filter_map(|version| {
-            let activation = version.activations.get(self.site)?;
+            let activation = version.activations.get(site)?;
             activation.is_in_force(on).then_some((version, activation))
         });
         in_force.find(|(version, _)| {
-            superseding(self.patient, self.catalogue, version, self.site, on).is_none()
-                && concerns(
-                    version.document().scope.as_ref(),
-                    self.patient,
-                    self.catalogue,
-                    on,
-                )
+            let scope = version.document().scope.as_ref();
+            superseding(self.patient, self.catalogue, version, site, on).is_none()
+                && concerns(scope, self.patient, self.catalogue, on)
         })
     }
 
@@ -490,13 +553,32 @@ impl Asking<'_> {
     }
 }
 
-/// The day by which a version asks to be signed (R-K4).
-pub fn deadline(document: &pb::ConsentDocumentVersion, effective: NaiveDate) -> Option<NaiveDate> {
-    match document.reconsent_due.as_ref()?.due.as_ref()? {
-        Due::Days(days) => effective.checked_add_days(Days::new(u64::from(*days))),
-        Due::On(day) => parse_civil_date(day).ok(),
-        Due::NextVisit(_) => None,
+/// By which rule a follow-up was over before a longer one was signed: before it took effect, or while it was
+/// waited for.
+fn missed_by(course: &Course, amendment: &Amendment) -> &'static str {
+    match course.end {
+        Some(end) if end < amendment.effective => "R-A2",
+        _ => "R-A3",
     }
+}
+
+/// Whether a version names a deadline, be it that the day is not known yet.
+fn names_a_deadline(document: &pb::ConsentDocumentVersion) -> bool {
+    let due = document.reconsent_due.as_ref();
+    due.is_some_and(|due| due.due.is_some())
+}
+
+fn cause(trigger: Option<&pb::Trigger>) -> Option<&Cause> {
+    trigger?.cause.as_ref()
+}
+
+/// By what a representative who signed may sign.
+fn authority(said: &Seen) -> Option<&[u8]> {
+    let Some(pb::record::Kind::ConsentSigned(signed)) = said.kind() else {
+        return None;
+    };
+    let document = signed.authority_document.as_ref()?;
+    (signed.signatory() == Signatory::Lar).then_some(document.sha256.as_slice())
 }
 
 /// The deadline's own day is in time (R-D2).

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 
 use crate::{
-    pb::{self, Signatory},
+    pb::{self, Signatory, WithdrawalScope},
     rules::{
         catalogue::{Catalogue, ConsentVersion},
         cohort::concerns,
@@ -93,6 +93,8 @@ pub struct Decline {
     pub signatory: Signatory,
     /// The day.
     pub on: NaiveDate,
+    /// Whether whoever declined may decline for the patient: the patient, or for a minor the representative.
+    pub counts: bool,
 }
 
 /// What a patient, or somebody for the patient, has signed and declined.
@@ -131,6 +133,7 @@ impl Signatures {
                 version,
                 signatory: declined.signatory(),
                 on: said.on,
+                counts: may_decline(patient, said.on, declined.signatory()),
             });
         }
         signatures.make_sets(patient, catalogue);
@@ -158,10 +161,31 @@ impl Signatures {
         all.any(|one| one.said.index == signature && one.faults.is_empty())
     }
 
-    /// The first refusal of this version by a day.
+    /// The first refusal of this version by a day, by somebody whose refusal counts.
     pub fn declined(&self, key: &pb::ConsentVersionKey, by: NaiveDate) -> Option<&Decline> {
         let mut declines = self.declines.iter();
-        declines.find(|decline| decline.version == *key && decline.on <= by)
+        declines.find(|decline| decline.counts && decline.version == *key && decline.on <= by)
+    }
+
+    /// What says that the patient has withdrawn from this, as far as a family is concerned, and has not validly
+    /// consented to the family anew since: an invalid signature takes nothing back (R-K3).
+    pub fn withdrawn<'a>(
+        &self,
+        patient: &'a Patient,
+        scope: WithdrawalScope,
+        family: &str,
+        on: NaiveDate,
+    ) -> Option<&'a Seen> {
+        let withdrawals = patient.of_kind(pick!(ConsentWithdrawn));
+        let of_it = withdrawals.filter(|(fact, withdrawal)| {
+            fact.on <= on
+                && withdrawal.scopes().any(|one| one == scope)
+                && (withdrawal.family.is_empty() || withdrawal.family == family)
+        });
+        let (last, _) = of_it.last()?;
+        let mut sets = self.sets.iter();
+        let anew = sets.any(|set| set.version.family == family && last.on < set.on && set.on <= on);
+        (!anew).then_some(last)
     }
 
     /// The first valid signature by this signatory, from a day to a day, of a version that counts.
@@ -343,5 +367,16 @@ fn is_authorised(patient: &Patient, on: NaiveDate, signed: &pb::ConsentSigned) -
         }
         Signatory::Assent => is_minor,
         Signatory::Witness | Signatory::SecondParent | Signatory::Unspecified => true,
+    }
+}
+
+/// Whether a refusal by this signatory is one of the patient's (R-M1). A minor's own refusal is one of assent; a
+/// witness or a second parent refuses beside another.
+fn may_decline(patient: &Patient, on: NaiveDate, signatory: Signatory) -> bool {
+    let is_of_age = patient.majority_on().is_some_and(|majority| majority <= on);
+    match signatory {
+        Signatory::Self_ => true,
+        Signatory::Lar | Signatory::Assent => !is_of_age,
+        Signatory::Witness | Signatory::SecondParent | Signatory::Unspecified => false,
     }
 }

@@ -272,6 +272,7 @@ fn late(
             Asked::NewVersion
             | Asked::Cohort
             | Asked::InvalidSignature
+            | Asked::LarChange
             | Asked::LanguageChange
             | Asked::ConsentExpired
             | Asked::SiteTransfer => (codes::LATE_RECONSENT, None),

@@ -415,7 +415,9 @@ impl<'a> Change<'a> {
             .zip(explained)
             .and_then(|(version, from)| deadline(version.document(), from, patient));
         let signed = consent.as_ref().and_then(|key| signatures.valid(key, on));
-        let declined = consent.as_ref().and_then(|key| declined(patient, key, on));
+        let declined = consent
+            .as_ref()
+            .and_then(|key| signatures.declined(key, on));
         Some(Self {
             version,
             plan: Plan::up_to(versions, at, patient, catalogue, on)?,
@@ -424,7 +426,7 @@ impl<'a> Change<'a> {
             in_force,
             signed,
             deadline,
-            declined,
+            declined: declined.map(|decline| decline.on),
         })
     }
 
@@ -511,8 +513,8 @@ pub(super) fn first_day_under(
     days.filter(|day| *day <= on).min()
 }
 
-/// The last day on which a version is signed in time (R-K4).
-fn deadline(
+/// The last day on which a version is signed in time (R-K4). Of the next visit, the day is known once it is held.
+pub fn deadline(
     document: &pb::ConsentDocumentVersion,
     from: NaiveDate,
     patient: &Patient,
@@ -527,12 +529,6 @@ fn deadline(
             next.map(|(fact, _)| fact.on)
         }
     }
-}
-
-fn declined(patient: &Patient, key: &pb::ConsentVersionKey, on: NaiveDate) -> Option<NaiveDate> {
-    let mut declined = patient.of_kind(pick!(ConsentDeclined));
-    let by = declined.find(|(fact, one)| fact.on <= on && one.version.as_ref() == Some(key));
-    by.map(|(fact, _)| fact.on)
 }
 
 /// The decisions that bear on the whole follow-up of a patient for a product.

@@ -60,6 +60,7 @@ pub(super) const fn kind(kind: Kind) -> pb::ReconsentKind {
         Kind::AgeOfMajority => pb::ReconsentKind::AgeOfMajority,
         Kind::Assent => pb::ReconsentKind::Assent,
         Kind::InvalidSignature => pb::ReconsentKind::InvalidSignature,
+        Kind::LarChange => pb::ReconsentKind::LarChange,
         Kind::LanguageChange => pb::ReconsentKind::LanguageChange,
         Kind::ConsentExpired => pb::ReconsentKind::ConsentExpired,
         Kind::SiteTransfer => pb::ReconsentKind::SiteTransfer,
@@ -84,6 +85,7 @@ fn text(list: List, kind: Kind, version: &str) -> String {
         Kind::AgeOfMajority => "the patient has come of age and decides alone".to_owned(),
         Kind::Assent => "the patient has reached the age of assent".to_owned(),
         Kind::InvalidSignature => "no signature so far is valid".to_owned(),
+        Kind::LarChange => "another represents the patient now than the one who signed".to_owned(),
         Kind::LanguageChange => {
             format!("version {version} was signed in a language that it does not have")
         }

@@ -1,7 +1,7 @@
 //! The lists as they change: entry by entry and day by day. Nothing is kept between two steps but where the
 //! stream has come to, so whoever comes back goes on from there.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use tokio::sync::{mpsc, watch};
@@ -14,7 +14,7 @@ use crate::{
         WatchReconsentResponse, question::KnownAt,
     },
     record::format::parse_civil_date,
-    rules::fact::{Fact, Subject, subjects},
+    rules::consent::concerned::{Concerned, patients_at},
     service::{
         Answers,
         answers::{Asked, wrong},
@@ -41,12 +41,6 @@ pub(super) struct Watching {
     family: String,
     size: u64,
     as_of: NaiveDate,
-}
-
-/// Which patients a step may concern.
-enum Concerned {
-    These(BTreeSet<String>),
-    All,
 }
 
 impl Watching {
@@ -143,7 +137,7 @@ impl Watching {
                     }
                 }
                 let next = (entry.index.value() + 1, self.as_of);
-                let concerned = concerned(&entry);
+                let concerned = Concerned::by(&entry);
                 if !self.step(next, concerned, changes, &mut told).await? {
                     return Ok(false);
                 }
@@ -176,9 +170,10 @@ impl Watching {
         (self.size, self.as_of) = next;
         let mut found = Vec::new();
         match concerned {
-            Concerned::These(patients) => {
-                if !patients.is_empty() {
-                    let patients: Vec<String> = patients.into_iter().collect();
+            Concerned::ThoseAt(leads) => {
+                if !leads.is_empty() {
+                    let at = move |asked: &Asked<'_>| patients_at(asked, asked.question(), leads);
+                    let patients = self.answers.ask(Some(question(next)), at).await?;
                     found = self.changes(before, next, patients).await?;
                 }
             }
@@ -238,38 +233,6 @@ impl Watching {
             .await?;
         Ok(differences(was, is))
     }
-}
-
-/// A merge or a correction of one may concern whoever is named in what it is about; what is not a patient's own
-/// may concern all.
-fn concerned(fact: &Fact) -> Concerned {
-    let mut patients = BTreeSet::new();
-    let about = subjects(&fact.record);
-    for subject in &about {
-        match subject {
-            Subject::Patient(patient) => {
-                patients.insert(patient.clone());
-            }
-            Subject::Coi(_)
-            | Subject::Sample(_)
-            | Subject::Case(_)
-            | Subject::Stock(_)
-            | Subject::Consignment(_)
-            | Subject::Identity(_) => {}
-            Subject::Catalogue | Subject::Lot(_) | Subject::MadeOf(_) | Subject::Donation(_) => {
-                return Concerned::All;
-            }
-        }
-    }
-    let is_about_another = crate::rules::fact::corrected(&fact.record).is_some()
-        || matches!(
-            fact.kind(),
-            Some(pb::record::Kind::PatientMerged(_) | pb::record::Kind::PatientSplit(_))
-        );
-    if is_about_another {
-        return Concerned::All;
-    }
-    Concerned::These(patients)
 }
 
 fn question((size, as_of): (u64, NaiveDate)) -> Question {
