@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, basis, entries, lot, word},
+    query::{Asking, PAGE_SIZE, Shown, Table, basis, entries, lot, pages, word},
 };
 use crate::pb::{self, Severity};
 
@@ -58,22 +58,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 /// All pages, as one.
 async fn all(
     connection: Connection,
-    mut request: pb::ListDeviationsRequest,
+    request: pb::ListDeviationsRequest,
 ) -> anyhow::Result<pb::ListDeviationsResponse> {
     let mut client = client::trace(connection);
     let mut all = pb::ListDeviationsResponse::default();
-    loop {
-        let answer = client.list_deviations(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::ListDeviationsRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.list_deviations(request).await
+    };
+    let join = |page: pb::ListDeviationsResponse| {
         all.answered = page.answered;
         all.rows.extend(page.rows);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 fn shown(answer: &pb::ListDeviationsResponse) -> Shown {

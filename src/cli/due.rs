@@ -9,7 +9,7 @@
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, values, word, yes},
+    query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, pages, values, word, yes},
 };
 use crate::pb::{self, ObligationKind, ObligationState, SamplePurpose, SignalAction};
 
@@ -119,62 +119,68 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 /// All pages, as one.
 pub(super) async fn obligations(
     connection: Connection,
-    mut request: pb::ListObligationsRequest,
+    request: pb::ListObligationsRequest,
 ) -> anyhow::Result<pb::ListObligationsResponse> {
     let mut client = client::follow_up(connection);
     let mut all = pb::ListObligationsResponse::default();
-    loop {
-        let answer = client.list_obligations(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::ListObligationsRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.list_obligations(request).await
+    };
+    let join = |page: pb::ListObligationsResponse| {
         all.answered = page.answered;
         all.obligations.extend(page.obligations);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 async fn not_enrolled(
     connection: Connection,
-    mut request: pb::ListTreatedNotEnrolledRequest,
+    request: pb::ListTreatedNotEnrolledRequest,
 ) -> anyhow::Result<pb::ListTreatedNotEnrolledResponse> {
     let mut client = client::follow_up(connection);
     let mut all = pb::ListTreatedNotEnrolledResponse::default();
-    loop {
-        let answer = client.list_treated_not_enrolled(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::ListTreatedNotEnrolledRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.list_treated_not_enrolled(request).await
+    };
+    let join = |page: pb::ListTreatedNotEnrolledResponse| {
         all.answered = page.answered;
         all.patients.extend(page.patients);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 async fn signals(
     connection: Connection,
-    mut request: pb::ListOpenSignalsRequest,
+    request: pb::ListOpenSignalsRequest,
 ) -> anyhow::Result<pb::ListOpenSignalsResponse> {
     let mut client = client::follow_up(connection);
     let mut all = pb::ListOpenSignalsResponse::default();
-    loop {
-        let answer = client.list_open_signals(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::ListOpenSignalsRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.list_open_signals(request).await
+    };
+    let join = |page: pb::ListOpenSignalsResponse| {
         all.answered = page.answered;
         all.signals.extend(page.signals);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 /// What is open, for people.

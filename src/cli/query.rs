@@ -7,8 +7,13 @@ use std::io;
 use anyhow::Context as _;
 use comfy_table::{LineStyle, Table as Grid, TableStyle};
 use prost::Message;
+use tonic::{Response, Status};
 
-use super::{Outcome, client::Server, record_json, say};
+use super::{
+    Outcome,
+    client::{self, Server},
+    record_json, say,
+};
 use crate::pb::{self, question::KnownAt};
 
 /// Rows of a page: the largest that a server gives.
@@ -178,6 +183,23 @@ fn told(answered: &pb::Answered) -> String {
         "As of {}, known from the first {} entries, {view}.",
         answered.as_of, answered.tree_size
     )
+}
+
+/// Asks for the pages of a list, one after the other, each with the token of the one before: `join` adds a page to
+/// the answer, and gives the token of the next.
+pub(super) async fn pages<Page>(
+    mut ask: impl AsyncFnMut(String) -> Result<Response<Page>, Status>,
+    mut join: impl FnMut(Page) -> String,
+) -> anyhow::Result<()> {
+    let mut token = String::new();
+    loop {
+        let answer = ask(token).await;
+        let page = answer.map_err(|status| client::failed(&status))?;
+        token = join(page.into_inner());
+        if token.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// The word of an enum's value, without the enum's own name; of what is not said, nothing.

@@ -8,7 +8,7 @@
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, values, word, yes},
+    query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, pages, values, word, yes},
 };
 use crate::pb::{self, DeadlineState, ReconsentKind, ReconsentList};
 
@@ -64,22 +64,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 /// All pages, as one.
 pub(super) async fn all(
     connection: Connection,
-    mut request: pb::ListReconsentRequest,
+    request: pb::ListReconsentRequest,
 ) -> anyhow::Result<pb::ListReconsentResponse> {
     let mut client = client::consent(connection);
     let mut all = pb::ListReconsentResponse::default();
-    loop {
-        let answer = client.list_reconsent(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::ListReconsentRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.list_reconsent(request).await
+    };
+    let join = |page: pb::ListReconsentResponse| {
         all.answered = page.answered;
         all.rows.extend(page.rows);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 /// The lists for people: one table for each.

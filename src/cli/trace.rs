@@ -4,7 +4,7 @@
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, amount, entries, lot, word, yes},
+    query::{Asking, PAGE_SIZE, Shown, Table, amount, entries, lot, pages, word, yes},
 };
 use crate::pb::{
     self, AdministrationStatus, CoiResult, CoiStep, Disposition, LotRole, PatientStanding,
@@ -143,63 +143,75 @@ fn from_root(asking: &Asking, root: Root) -> anyhow::Result<Outcome> {
 /// All pages of a trace from a lot, as one.
 async fn of_lot(
     connection: Connection,
-    mut request: pb::TraceLotRequest,
+    request: pb::TraceLotRequest,
 ) -> anyhow::Result<pb::TraceLotResponse> {
     let mut client = client::trace(connection);
     let mut all = pb::TraceLotResponse::default();
-    loop {
-        let answer = client.trace_lot(request.clone()).await;
-        let page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let ask = async |page_token| {
+        let request = pb::TraceLotRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.trace_lot(request).await
+    };
+    let join = |page: pb::TraceLotResponse| {
         all.answered = page.answered;
         all.materials.extend(page.materials);
         all.administrations.extend(page.administrations);
         extend_new(&mut all.samples, page.samples);
         all.unadministered.extend(page.unadministered);
-        if page.next_page_token.is_empty() {
-            return Ok(all);
-        }
-        request.page_token = page.next_page_token;
-    }
+        page.next_page_token
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 async fn of_patient(
     connection: Connection,
-    mut request: pb::TracePatientRequest,
+    request: pb::TracePatientRequest,
 ) -> anyhow::Result<pb::TracePatientResponse> {
     let mut client = client::trace(connection);
-    let mut ancestors = Vec::new();
-    loop {
-        let answer = client.trace_patient(request.clone()).await;
-        let mut page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let mut all = pb::TracePatientResponse::default();
+    let ask = async |page_token| {
+        let request = pb::TracePatientRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.trace_patient(request).await
+    };
+    let join = |mut page: pb::TracePatientResponse| {
+        let mut ancestors = std::mem::take(&mut all.ancestors);
         ancestors.append(&mut page.ancestors);
-        request.page_token = std::mem::take(&mut page.next_page_token);
-        if request.page_token.is_empty() {
-            return Ok(pb::TracePatientResponse { ancestors, ..page });
-        }
-    }
+        let next = std::mem::take(&mut page.next_page_token);
+        all = pb::TracePatientResponse { ancestors, ..page };
+        next
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 async fn of_sample(
     connection: Connection,
-    mut request: pb::TraceSampleRequest,
+    request: pb::TraceSampleRequest,
 ) -> anyhow::Result<pb::TraceSampleResponse> {
     let mut client = client::trace(connection);
-    let mut materials = Vec::new();
-    loop {
-        let answer = client.trace_sample(request.clone()).await;
-        let mut page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
+    let mut all = pb::TraceSampleResponse::default();
+    let ask = async |page_token| {
+        let request = pb::TraceSampleRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.trace_sample(request).await
+    };
+    let join = |mut page: pb::TraceSampleResponse| {
+        let mut materials = std::mem::take(&mut all.materials);
         materials.append(&mut page.materials);
-        request.page_token = std::mem::take(&mut page.next_page_token);
-        if request.page_token.is_empty() {
-            return Ok(pb::TraceSampleResponse { materials, ..page });
-        }
-    }
+        let next = std::mem::take(&mut page.next_page_token);
+        all = pb::TraceSampleResponse { materials, ..page };
+        next
+    };
+    pages(ask, join).await?;
+    Ok(all)
 }
 
 async fn of_coi(
@@ -227,32 +239,33 @@ pub(super) fn recall_request(question: pb::Question, recall: &str) -> pb::GetRec
 /// All pages of a recall, as one.
 pub(super) async fn of_recall(
     connection: Connection,
-    mut request: pb::GetRecallRequest,
+    request: pb::GetRecallRequest,
 ) -> anyhow::Result<pb::GetRecallResponse> {
     let mut client = client::trace(connection);
     let mut all: Option<pb::GetRecallResponse> = None;
-    loop {
-        let answer = client.get_recall(request.clone()).await;
-        let mut page = answer
-            .map_err(|status| client::failed(&status))?
-            .into_inner();
-        request.page_token = std::mem::take(&mut page.next_page_token);
-        let recall = match all {
-            None => page,
-            Some(mut recall) => {
+    let ask = async |page_token| {
+        let request = pb::GetRecallRequest {
+            page_token,
+            ..request.clone()
+        };
+        client.get_recall(request).await
+    };
+    let join = |mut page: pb::GetRecallResponse| {
+        let next = std::mem::take(&mut page.next_page_token);
+        match &mut all {
+            None => all = Some(page),
+            Some(recall) => {
                 recall.materials.extend(page.materials);
                 recall.administrations.extend(page.administrations);
                 extend_new(&mut recall.samples, page.samples);
                 recall.unadministered.extend(page.unadministered);
                 recall.reconciliations.extend(page.reconciliations);
-                recall
             }
-        };
-        if request.page_token.is_empty() {
-            return Ok(recall);
         }
-        all = Some(recall);
-    }
+        next
+    };
+    pages(ask, join).await?;
+    Ok(all.unwrap_or_default())
 }
 
 /// A patient who received lots of several pages has the samples on each.
