@@ -19,11 +19,6 @@ pub(super) async fn receipt(
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
-    if !accepted.repeated {
-        // What a new entry is held against was nearly always read lately: looking it up costs less than handing
-        // the work to another thread.
-        return make(ledger, flagging, accepted, record);
-    }
     let (ledger, flagging) = (Arc::clone(ledger), flagging.clone());
     blocking(move || make(&ledger, &flagging, accepted, record)).await
 }
