@@ -78,7 +78,7 @@ impl Dossier {
     pub fn seen(&self, question: &Question) -> Vec<Seen> {
         let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
         let mut all = seen(&facts, question);
-        let people = People::of(&facts, question);
+        let people = People::of(self.facts(), question);
         let me = people.now(&self.patient);
         all.retain(|fact| {
             let of = people.patient_of(fact);
@@ -95,14 +95,14 @@ impl Dossier {
 
     /// What one of the patient's pseudonyms has become.
     pub fn known_as_of(&self, pseudonym: &str, question: &Question) -> String {
-        let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
-        People::of(&facts, question).now(pseudonym).to_owned()
+        People::of(self.facts(), question).now(pseudonym).to_owned()
     }
 
     /// The pseudonym of whom one of these facts is about, as the question knows; empty if it names nobody.
     pub fn whose(&self, fact: &Fact, question: &Question) -> String {
-        let facts: Vec<Arc<Fact>> = self.facts.values().map(Arc::clone).collect();
-        People::of(&facts, question).patient_of(fact).to_owned()
+        People::of(self.facts(), question)
+            .patient_of(fact)
+            .to_owned()
     }
 }
 
@@ -115,7 +115,7 @@ struct People {
 impl People {
     /// Merges and splits tell who somebody is, not what happened: like corrections they count as soon as they
     /// are known. A later split undoes a merge for the records that it names.
-    fn of(facts: &[Arc<Fact>], question: &Question) -> Self {
+    fn of<'a>(facts: impl IntoIterator<Item = &'a Arc<Fact>>, question: &Question) -> Self {
         let mut people = Self {
             merged_into: BTreeMap::new(),
             moved_to: BTreeMap::new(),
@@ -127,7 +127,15 @@ impl People {
             as_of: chrono::NaiveDate::MAX,
             ..*question
         };
-        let mut told = seen(facts, &whenever);
+        // Few facts are of a kind that matters here; corrections decide which of them stand.
+        let matters = |fact: &&Arc<Fact>| {
+            matches!(
+                fact.kind(),
+                Some(Kind::PatientMerged(_) | Kind::PatientSplit(_) | Kind::Correction(_))
+            )
+        };
+        let facts: Vec<Arc<Fact>> = facts.into_iter().filter(matters).cloned().collect();
+        let mut told = seen(&facts, &whenever);
         told.sort_by_key(|fact| fact.index);
         for fact in &told {
             let patient = fact.record.patient.clone();

@@ -27,6 +27,10 @@ pub struct Patient {
     /// The rejections of samples that are known, also those of a later day: like a correction, a rejection tells
     /// what was true of a sample (R-S2).
     pub rejections: Vec<Seen>,
+    /// Where among the facts are those that say how the patient stands; and those that give a consent or take it
+    /// back. Asked for each of many facts, so found once.
+    statuses: Vec<usize>,
+    consents: Vec<usize>,
 }
 
 impl Patient {
@@ -44,7 +48,16 @@ impl Patient {
         };
         let rejections = facts.iter().filter(is_rejection).cloned().collect();
         facts.retain(|fact| fact.on <= question.as_of);
+        let places = |is: fn(&Kind) -> bool| {
+            let found = facts.iter().enumerate();
+            let found = found.filter(|(_, fact)| fact.kind().is_some_and(is));
+            found.map(|(place, _)| place).collect()
+        };
         Self {
+            statuses: places(|kind| matches!(kind, Kind::PatientStatus(_))),
+            consents: places(|kind| {
+                matches!(kind, Kind::ConsentWithdrawn(_) | Kind::ConsentSigned(_))
+            }),
             id: dossier.known_as(question),
             as_of: question.as_of,
             facts,
@@ -138,7 +151,7 @@ impl Patient {
     /// What says that the patient has withdrawn from this on a day, and has not consented anew since.
     pub fn withdrawn(&self, scope: WithdrawalScope, on: NaiveDate) -> Option<&Seen> {
         let mut withdrawn = None;
-        for fact in self.facts.iter().filter(|fact| fact.on <= on) {
+        for fact in self.at(&self.consents).filter(|fact| fact.on <= on) {
             match fact.kind() {
                 Some(Kind::ConsentWithdrawn(withdrawal))
                     if withdrawal.scopes().any(|one| one == scope) =>
@@ -181,6 +194,14 @@ impl Patient {
 
     /// What was recorded of the patient's state, in the order of the day.
     pub fn statuses(&self) -> impl Iterator<Item = (&Seen, &pb::PatientStatus)> {
-        self.of_kind(pick!(PatientStatus))
+        self.at(&self.statuses)
+            .filter_map(|fact| match fact.kind() {
+                Some(Kind::PatientStatus(status)) => Some((fact, status)),
+                _ => None,
+            })
+    }
+
+    fn at<'a>(&'a self, places: &'a [usize]) -> impl DoubleEndedIterator<Item = &'a Seen> {
+        places.iter().filter_map(|place| self.facts.get(*place))
     }
 }

@@ -1,6 +1,6 @@
 //! Chains of identity: whether what was given was made for whom it was given to, and whether somebody looked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Details, Deviation,
@@ -15,12 +15,24 @@ use crate::{
 pub(super) fn given(dossier: &Dossier, patient: &Patient, around: &[Seen]) -> Vec<Deviation> {
     let lots = Lots::of(around);
     let own = pseudonyms(dossier, patient);
+    let mut of_others: BTreeMap<&str, &Seen> = BTreeMap::new();
+    for (one, (coi, _)) in around
+        .iter()
+        .filter_map(|one| Some((one, binding(one)?)))
+        .filter(|(_, (_, patient))| !own.contains(patient))
+    {
+        of_others.entry(coi).or_insert(one);
+    }
+    let by_id: BTreeMap<&str, &Seen> = around
+        .iter()
+        .map(|one| (one.record.record_id.as_str(), one))
+        .collect();
     let mut raised = Vec::new();
     for (fact, administration) in patient.given() {
-        if let Some(mismatch) = mismatch(fact, administration, &own, &lots, around) {
+        if let Some(mismatch) = mismatch(fact, administration, &own, &lots, &of_others) {
             raised.push(mismatch);
         }
-        raised.extend(unverified(fact, administration, &lots, around));
+        raised.extend(unverified(fact, administration, &lots, &by_id));
     }
     raised
 }
@@ -34,13 +46,14 @@ fn pseudonyms<'a>(dossier: &'a Dossier, patient: &'a Patient) -> BTreeSet<&'a st
         .collect()
 }
 
-/// Whether the lot, or the chain of identity on it, is another patient's, or not the lot's.
+/// Whether the lot, or the chain of identity on it, is another patient's, or not the lot's. `of_others` has the
+/// first fact that binds a chain to another patient.
 fn mismatch(
     fact: &Seen,
     administration: &pb::Administration,
     own: &BTreeSet<&str>,
     lots: &Lots<'_>,
-    around: &[Seen],
+    of_others: &BTreeMap<&str, &Seen>,
 ) -> Option<Deviation> {
     let lot = lot_id(administration.lot.as_ref());
     let registered = lot.as_ref().and_then(|lot| lots.registered(lot));
@@ -68,11 +81,10 @@ fn mismatch(
             return Some(raise("administration.coi", by));
         }
     }
-    let others = around.iter().find(|one| {
-        binding(one)
-            .is_some_and(|(coi_of, patient)| coi.contains(&coi_of) && !own.contains(patient))
-    });
-    others.map(|by| raise("administration.coi", by))
+    let bound = coi.into_iter().filter_map(|coi| of_others.get(coi));
+    // Of both chains' first, the one that was first.
+    let first = bound.min_by_key(|by| (by.on, by.index));
+    first.map(|by| raise("administration.coi", by))
 }
 
 /// The chain of identity and the patient that a fact binds to each other.
@@ -94,7 +106,7 @@ fn unverified(
     fact: &Seen,
     administration: &pb::Administration,
     lots: &Lots<'_>,
-    around: &[Seen],
+    by_id: &BTreeMap<&str, &Seen>,
 ) -> Option<Deviation> {
     let field = "administration.coi_verification";
     let lot = lot_id(administration.lot.as_ref())?;
@@ -110,7 +122,7 @@ fn unverified(
         let missing = administration.coi.is_empty() && is_one_patients(registered);
         return missing.then(|| raise(codes::COI_VERIFICATION_MISSING));
     }
-    let by = around.iter().find(|one| one.record.record_id == *named)?;
+    let by = by_id.get(named.as_str())?;
     let Some(Kind::CoiVerification(verification)) = by.kind() else {
         return Some(raise(codes::COI_VERIFICATION_UNFIT).shown_by(by));
     };
