@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 
-use super::{blocking, error::CallError};
+use super::{blocking, catalogues::Catalogues, error::CallError};
 use crate::{
     clock::Clock,
     ledger::{Ledger, LedgerFacts},
@@ -35,12 +35,13 @@ const PAGE_ROWS_MAX: usize = 1_000;
 pub(crate) struct Answers {
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
+    catalogues: Catalogues,
 }
 
 /// A question with what it is asked of.
 pub(super) struct Asked<'a> {
     question: Question,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     facts: &'a LedgerFacts,
 }
 
@@ -75,7 +76,11 @@ impl<'a> PageOf<'a> {
 impl Answers {
     /// Questions about this ledger.
     pub(crate) fn new(ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock }
+        Self {
+            ledger,
+            clock,
+            catalogues: Catalogues::default(),
+        }
     }
 
     /// Asks a question.
@@ -153,7 +158,7 @@ impl Answers {
         let facts = facts.at(question.known_at);
         work(&Asked {
             question,
-            catalogue: Catalogue::of(&facts.about(&Subject::Catalogue)?, &question),
+            catalogue: self.catalogues.of(&facts, &question)?,
             facts: &facts,
         })
     }
@@ -206,6 +211,15 @@ impl Asked<'_> {
     /// The catalogue as the question sees it.
     pub(super) fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// That nothing is known, as the question sees it, of what was asked about.
+    pub(super) fn unknown(&self, what: &'static str) -> CallError {
+        CallError::SubjectUnknown {
+            what,
+            as_of: self.question.as_of,
+            size: self.question.known_at.value(),
+        }
     }
 
     /// What was answered, for the answer.

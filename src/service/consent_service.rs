@@ -188,12 +188,7 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
     let dossier = asked.dossier(patient)?;
     let patient = Patient::of(&dossier, asked.question());
     if patient.facts.is_empty() {
-        let size = asked.question().known_at.value();
-        return Err(CallError::SubjectUnknown {
-            what: "patient",
-            as_of: asked.question().as_of,
-            size,
-        });
+        return Err(asked.unknown("patient"));
     }
     let signatures = Signatures::of(&patient, asked.catalogue());
     let mut history: Vec<pb::ConsentStep> = signatures.all.iter().map(convert::signed).collect();

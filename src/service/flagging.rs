@@ -2,11 +2,12 @@
 //! the records before it, and what its author's key is suspected of. Never stored; evaluated again for whoever
 //! asks again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
+    catalogues::Catalogues,
     error::{CallError, in_request},
     submission::{CheckedRecord, Path},
 };
@@ -16,9 +17,8 @@ use crate::{
     record::{Violation, kind_rule},
     rules::{
         ahead::Ahead,
-        catalogue::Catalogue,
         deviations,
-        fact::{Fact, Facts, Records, Subject, event_day},
+        fact::{Fact, Records, event_day},
         flags::{Flag, flags},
         question::{Question, View},
         refusals,
@@ -30,15 +30,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Flagging {
     ledger: Arc<Ledger>,
-    /// The catalogue that the last record was held against: most records find the same.
-    kept: Arc<Mutex<Option<Kept>>>,
-}
-
-/// A catalogue, and what it was made from: so many facts, seen on that day.
-struct Kept {
-    facts: usize,
-    as_of: NaiveDate,
-    catalogue: Arc<Catalogue>,
+    catalogues: Catalogues,
 }
 
 impl Flagging {
@@ -46,7 +38,7 @@ impl Flagging {
     pub(super) fn new(ledger: Arc<Ledger>) -> Self {
         Self {
             ledger,
-            kept: Arc::default(),
+            catalogues: Catalogues::default(),
         }
     }
 
@@ -123,33 +115,9 @@ impl Flagging {
             known_at: after(fact.index),
             view: View::AsCorrected,
         };
-        let catalogue = self.catalogue(facts, &question)?;
+        let catalogue = self.catalogues.of(facts, &question)?;
         let raised = deviations::of_record(facts, fact, &catalogue, &question)?;
         Ok(raised.iter().map(deviations::Deviation::flag).collect())
-    }
-
-    fn catalogue<F: Facts<Error = ReadError>>(
-        &self,
-        facts: &F,
-        question: &Question,
-    ) -> Result<Arc<Catalogue>, CallError> {
-        let mut about = facts.about(&Subject::Catalogue)?;
-        about.retain(|fact| question.knows(fact));
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // The facts about the catalogue only ever grow: as many are the same ones.
-        if let Some(kept) = kept.as_ref()
-            && kept.facts == about.len()
-            && kept.as_of == question.as_of
-        {
-            return Ok(Arc::clone(&kept.catalogue));
-        }
-        let catalogue = Arc::new(Catalogue::of(&about, question));
-        *kept = Some(Kept {
-            facts: about.len(),
-            as_of: question.as_of,
-            catalogue: Arc::clone(&catalogue),
-        });
-        Ok(catalogue)
     }
 }
 

@@ -133,11 +133,7 @@ impl FollowUpService for FollowUp {
         let answer = self.answers.ask(question, move |asked| {
             let patient = Patient::of(&asked.dossier(&patient)?, asked.question());
             if patient.facts.is_empty() {
-                return Err(CallError::SubjectUnknown {
-                    what: "patient",
-                    as_of: asked.question().as_of,
-                    size: asked.question().known_at.value(),
-                });
+                return Err(asked.unknown("patient"));
             }
             let signatures = Signatures::of(&patient, asked.catalogue());
             let on = asked.question().as_of;

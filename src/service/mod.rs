@@ -5,6 +5,7 @@
 //! | File | What it is for |
 //! |---|---|
 //! | `recording_service` | `Record`, `RecordBatch`, `RecordStream` |
+//! | `catalogues` | the catalogue that was last asked for |
 //! | `consent_service` | who must be asked again, what was signed, what changes |
 //! | `follow_up_service` | what is due, schedules, open signals, the figures of a period |
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
@@ -25,6 +26,7 @@
 mod actor;
 mod answers;
 pub(crate) mod call;
+mod catalogues;
 mod consent_service;
 mod driven;
 pub mod error;

@@ -100,7 +100,7 @@ impl TraceService for Trace {
         demand_text("patient", &pseudonym)?;
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let trace = patient::trace_patient(asked, asked.question(), &pseudonym)?
-                .ok_or_else(|| unknown(asked, "patient"))?;
+                .ok_or_else(|| asked.unknown("patient"))?;
             let (ancestors, next_page_token) = materials(asked, page, &trace.ancestors)?;
             Ok(TracePatientResponse {
                 answered: Some(asked.answered()),
@@ -128,7 +128,7 @@ impl TraceService for Trace {
         demand_text("sample_id", &sample_id)?;
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let trace = sample::trace_sample(asked, asked.question(), &sample_id)?
-                .ok_or_else(|| unknown(asked, "sample"))?;
+                .ok_or_else(|| asked.unknown("sample"))?;
             let (materials, next_page_token) = materials(asked, page, &trace.materials)?;
             Ok(TraceSampleResponse {
                 answered: Some(asked.answered()),
@@ -150,7 +150,7 @@ impl TraceService for Trace {
         check_text("coi", check_coi(&coi), &coi)?;
         let answer = self.answers.ask(question, move |asked| {
             let chain = identity::chain_of_identity(asked, asked.question(), &coi)?
-                .ok_or_else(|| unknown(asked, "chain of identity"))?;
+                .ok_or_else(|| asked.unknown("chain of identity"))?;
             Ok(GetChainOfIdentityResponse {
                 answered: Some(asked.answered()),
                 patients: chain.patients,
@@ -213,7 +213,7 @@ impl TraceService for Trace {
         demand_text("recall_id", &recall_id)?;
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let recall = recall::recall(asked, asked.question(), &recall_id)?
-                .ok_or_else(|| unknown(asked, "recall"))?;
+                .ok_or_else(|| asked.unknown("recall"))?;
             recalled(asked, page, &recall)
         });
         Ok(Response::new(answer.await?))
@@ -295,14 +295,6 @@ fn lot_id(field: &str, key: &pb::LotKey) -> Result<LotId, CallError> {
     Ok(key.into())
 }
 
-fn unknown(asked: &Asked<'_>, what: &'static str) -> CallError {
-    CallError::SubjectUnknown {
-        what,
-        as_of: asked.question().as_of,
-        size: asked.question().known_at.value(),
-    }
-}
-
 /// A trace of what nobody knows would read as "nobody received it".
 fn demand_known(asked: &Asked<'_>, root: &Material) -> Result<(), CallError> {
     let (is_known, what) = match root {
@@ -316,7 +308,7 @@ fn demand_known(asked: &Asked<'_>, root: &Material) -> Result<(), CallError> {
     if is_known {
         Ok(())
     } else {
-        Err(unknown(asked, what))
+        Err(asked.unknown(what))
     }
 }
 
@@ -374,7 +366,7 @@ fn lots(
         return if Lot::of(asked, asked.question(), only)?.is_known() {
             Ok((vec![only.clone()], String::new()))
         } else {
-            Err(unknown(asked, "lot"))
+            Err(asked.unknown("lot"))
         };
     }
     // Neither a GTIN nor a lot number has a space in it.

@@ -108,11 +108,7 @@ fn make(
     listener: &Sender,
 ) -> Result<Option<Conformity>, CallError> {
     let (catalogue, question) = (asked.catalogue(), asked.question());
-    let unknown = || CallError::SubjectUnknown {
-        what: "product",
-        as_of: question.as_of,
-        size: question.known_at.value(),
-    };
+    let unknown = || asked.unknown("product");
     let product = catalogue.product(product_id).ok_or_else(unknown)?;
     let report = conformity::Conformity::of(catalogue, product_id, question.as_of);
     let mut report = report.ok_or_else(unknown)?;
