@@ -14,6 +14,7 @@
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
 //! | `flagging` | what a record is flagged with, and what it would be |
+//! | `why` | from the reasons of the rules to messages |
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
@@ -38,6 +39,7 @@ mod recording_service;
 mod submission;
 mod trace_service;
 mod verification;
+mod why;
 mod witnesses;
 
 pub(crate) use answers::Answers;

@@ -7,10 +7,10 @@ use crate::{
             requirements::{Kind, List, Requirement, State},
             signatures::{Set, Signature},
         },
-        follow_up::Why,
         patient::Patient,
         question::Seen,
     },
+    service::why::evidence,
 };
 
 pub(super) fn row(patient: &Patient, requirement: Requirement) -> pb::ReconsentRow {
@@ -40,7 +40,10 @@ pub(super) fn row(patient: &Patient, requirement: Requirement) -> pb::ReconsentR
         state: deadline_state(state).into(),
         days_overdue: days,
         unreachable: is_unreachable,
-        why: Some(why(reason, text)),
+        why: Some(pb::Why {
+            text,
+            ..reason.into()
+        }),
     }
 }
 
@@ -126,27 +129,6 @@ pub(super) fn in_force(set: &Set) -> pb::ConsentInForce {
     pb::ConsentInForce {
         version: Some(set.version.clone()),
         on: set.on.to_string(),
-        evidence: set.said.iter().map(evidence).collect(),
-    }
-}
-
-fn evidence(said: &Seen) -> pb::Evidence {
-    pb::Evidence {
-        index: said.index.value(),
-        record_id: said.record.record_id.clone(),
-    }
-}
-
-fn why(why: Why, text: String) -> pb::Why {
-    let entries = why.evidence.into_iter();
-    pb::Why {
-        basis: why.basis.into_iter().map(str::to_owned).collect(),
-        evidence: entries
-            .map(|(index, record_id)| pb::Evidence {
-                index: index.value(),
-                record_id,
-            })
-            .collect(),
-        text,
+        evidence: set.said.iter().map(|said| evidence(said)).collect(),
     }
 }

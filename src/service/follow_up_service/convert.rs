@@ -18,31 +18,11 @@ use crate::{
         },
         patient::Patient,
     },
-    tlog::Index,
+    service::why::entry,
 };
 
 fn day(day: Option<NaiveDate>) -> String {
     day.map(|day| day.to_string()).unwrap_or_default()
-}
-
-fn evidence(index: Index, record_id: &str) -> pb::Evidence {
-    pb::Evidence {
-        index: index.value(),
-        record_id: record_id.to_owned(),
-    }
-}
-
-fn why(why: Why) -> pb::Why {
-    let Why {
-        basis,
-        evidence: entries,
-    } = why;
-    let entries = entries.iter();
-    pb::Why {
-        basis: basis.into_iter().map(str::to_owned).collect(),
-        evidence: entries.map(|(index, id)| evidence(*index, id)).collect(),
-        text: String::new(),
-    }
 }
 
 /// What is owed: its kind, the purpose of a sample, and the plan version that asks for it.
@@ -85,7 +65,7 @@ pub(super) fn obligation(patient: &Patient, on: NaiveDate, row: Obligation) -> p
         product_id: row.product_id,
         slot: row.slot,
         blocked_by: row.blocked_by,
-        why: Some(why(row.why)),
+        why: Some(row.why.into()),
     }
 }
 
@@ -161,7 +141,7 @@ fn course(course: Course) -> pb::FollowUpCourse {
         amendments: course.amendments.into_iter().map(amendment).collect(),
         product_id: course.product_id,
         plan: course.plan.map(|plan| plan.version),
-        why: Some(why(course.why)),
+        why: Some(course.why.into()),
     }
 }
 
@@ -224,7 +204,7 @@ fn planned(planned: Planned) -> pb::PlannedItem {
 }
 
 fn met(met: &Met) -> pb::Evidence {
-    evidence(met.index, &met.record_id)
+    entry(met.index, &met.record_id)
 }
 
 fn sample_taken(taken: Taken) -> pb::SampleTaken {
@@ -233,7 +213,7 @@ fn sample_taken(taken: Taken) -> pb::SampleTaken {
         due: taken.due.to_string(),
         actual: taken.on.to_string(),
         days_late: taken.days_late,
-        why: Some(why(taken.why)),
+        why: Some(taken.why.into()),
     }
 }
 
@@ -241,7 +221,7 @@ fn intensified(schedule: Intensified) -> pb::IntensifiedSchedule {
     pb::IntensifiedSchedule {
         from: schedule.from.to_string(),
         to: day(schedule.to),
-        why: Some(why(schedule.why)),
+        why: Some(schedule.why.into()),
     }
 }
 
@@ -273,7 +253,7 @@ pub(super) fn not_enrolled(
         treated_on: treated_on.to_string(),
         days: days.try_into().unwrap_or(0),
         unreachable: patient.lost(on).is_some(),
-        why: Some(why(stands_on)),
+        why: Some(stands_on.into()),
     })
 }
 
@@ -286,7 +266,7 @@ pub(super) fn signal(signal: OpenSignal) -> pb::OpenSignal {
         due: day(signal.due),
         days_open: signal.days_open,
         days_overdue: signal.days_overdue,
-        why: Some(why(signal.why)),
+        why: Some(signal.why.into()),
     }
 }
 
@@ -301,7 +281,7 @@ pub(super) fn summary(
         pb::PeriodFigure {
             kind: figure(kind).into(),
             count: counted.count,
-            evidence: entries.map(|(index, id)| evidence(*index, id)).collect(),
+            evidence: entries.map(|(index, id)| entry(*index, id)).collect(),
             patients: counted.patients.into_iter().collect(),
         }
     });
