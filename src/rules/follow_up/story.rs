@@ -326,28 +326,6 @@ pub(super) fn consent(version: &str) -> pb::ConsentVersionKey {
     }
 }
 
-/// The CAR-T history, as the demonstration records it: known at an instant.
-pub(super) fn car_t() -> Book {
-    use prost::Message as _;
-    use prost_reflect::{DescriptorPool, DynamicMessage};
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let descriptor = pool.get_message_by_name("genetrail.v1.Record").unwrap();
-    let mut book = Book::default();
-    for line in include_str!("../../../examples/car-t.ndjson").lines() {
-        let mut json = serde_json::Deserializer::from_str(line);
-        let record = DynamicMessage::deserialize(descriptor.clone(), &mut json).unwrap();
-        let record = pb::Record::decode(record.encode_to_vec().as_slice()).unwrap();
-        book.insert(Fact {
-            index: Index::new(book.facts().len().try_into().unwrap()),
-            recorded_at: record.client_time.parse().unwrap(),
-            actor: record.actor_person.clone(),
-            on: event_day(&record).unwrap(),
-            record,
-        });
-    }
-    book
-}
-
 /// How much of a book is known at the end of a day.
 pub(super) fn known_at(book: &Book, on: &str) -> TreeSize {
     let end = day(on).succ_opt().unwrap();

@@ -305,7 +305,8 @@ mod tests {
     use crate::{
         pb,
         rules::{
-            follow_up::story::{Story, car_t, day},
+            example::car_t,
+            follow_up::story::{Story, day},
             question::Question,
         },
     };

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use super::{
     forward::{Part, Position, part},
@@ -22,6 +20,7 @@ use crate::{
     record::format::Decimal,
     rules::{
         book::Book,
+        example,
         fact::{Fact, LotId, Material, event_day},
         question::{Question, View},
     },
@@ -272,13 +271,9 @@ fn name(material: &Material) -> String {
 
 /// The CAR-T history.
 fn car_t() -> Log {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
-    let descriptor = pool.get_message_by_name("genetrail.v1.Record").unwrap();
     let mut log = Log::default();
-    for line in include_str!("../../../examples/car-t.ndjson").lines() {
-        let mut json = serde_json::Deserializer::from_str(line);
-        let message = DynamicMessage::deserialize(descriptor.clone(), &mut json).unwrap();
-        log.insert(pb::Record::decode(message.encode_to_vec().as_slice()).unwrap());
+    for fact in example::car_t().facts() {
+        log.insert(fact.record.clone());
     }
     log
 }

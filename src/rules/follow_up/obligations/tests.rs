@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::rules::{
-    follow_up::story::{Story, car_t, day, known_at},
+    example::car_t,
+    follow_up::story::{Story, day, known_at},
     question::Question,
 };
 

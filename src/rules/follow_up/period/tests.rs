@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::rules::consent::signatures::Signatures;
-use crate::rules::follow_up::story::{Story, car_t, day, known_at, months};
+use crate::rules::{
+    example::car_t,
+    follow_up::story::{Story, day, known_at, months},
+};
 
 #[track_caller]
 fn check(story: &Story, patient: &str, rows: &[(&str, Status, &str)]) {
