@@ -107,6 +107,27 @@ async fn the_list_is_filtered_by_what_is_asked_for() {
 }
 
 #[tokio::test]
+async fn who_was_merged_into_another_is_still_at_the_site() {
+    let (server, mut consents) = told().await;
+    let mut merged = records()
+        .into_iter()
+        .find(|record| record.patient == "P6")
+        .unwrap();
+    merged.record_id = super::support::uuid(79);
+    merged.patient = "P6-2".to_owned();
+    merged.reason = "one person, registered twice".to_owned();
+    merged.kind = Some(pb::record::Kind::PatientMerged(pb::PatientMerged {
+        merged_patient: "P6".to_owned(),
+    }));
+    tell(&server, vec![merged]).await;
+    let at_site = ListReconsentRequest {
+        site: S02.to_owned(),
+        ..needs("2024-04-20")
+    };
+    assert_eq!(patients(&mut consents, at_site).await, ["P4", "P6-2"]);
+}
+
+#[tokio::test]
 async fn pages_come_to_one_long_page_and_do_not_see_what_is_recorded_between_them() {
     let (server, mut consents) = told().await;
     let whole = needs("2024-04-20");
