@@ -139,6 +139,17 @@ impl LedgerFacts {
         self.or_suspect(signed.map_err(ReadError::from))
     }
 
+    /// How many entries are about a subject, without reading them.
+    ///
+    /// # Errors
+    /// The store's, and where a view is damaged.
+    pub fn count_about(&self, subject: &Subject) -> Result<usize, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let indexes = views.facts.about(store, subject, self.size);
+        self.or_suspect(indexes.map_err(ReadError::from))
+            .map(|indexes| indexes.len())
+    }
+
     /// How many entries were recorded by an instant: `recorded_at` never goes back.
     ///
     /// # Errors

@@ -18,13 +18,17 @@ use crate::{
     rules::{
         ahead::Ahead,
         deviations,
-        fact::{Fact, Records, event_day},
+        fact::{Fact, Records, Subject, event_day, subjects},
         flags::{Flag, flags},
         question::{Question, View},
         refusals,
     },
     tlog::{Index, TreeSize},
 };
+
+/// Entries about one subject of a record, up to which looking at all of them costs less than handing the work to
+/// another thread.
+const SHORT_HISTORY: usize = 256;
 
 /// Where records are flagged.
 #[derive(Clone)]
@@ -40,6 +44,18 @@ impl Flagging {
             ledger,
             catalogues: Catalogues::default(),
         }
+    }
+
+    /// Whether flagging a record looks at few others.
+    pub(super) fn is_quick(&self, record: &pb::Record) -> Result<bool, CallError> {
+        let facts = self.ledger.facts();
+        for subject in subjects(record) {
+            // The catalogue is kept.
+            if subject != Subject::Catalogue && SHORT_HISTORY < facts.count_about(&subject)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The flags of an entry's record, but for those of its key. Reads the store.

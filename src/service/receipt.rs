@@ -19,6 +19,10 @@ pub(super) async fn receipt(
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
+    if !accepted.repeated && flagging.is_quick(&record.record)? {
+        return make(ledger, flagging, accepted, record);
+    }
+    // A long history must not hold up a thread that answers calls.
     let (ledger, flagging) = (Arc::clone(ledger), flagging.clone());
     blocking(move || make(&ledger, &flagging, accepted, record)).await
 }
