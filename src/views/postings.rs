@@ -48,6 +48,10 @@ const BLOCK_POSTINGS: u64 = 500;
 /// A posting ends with the index of its entry.
 const INDEX_BYTES: usize = 8;
 
+/// What is posted under which groups: another number than the manifest's, and the set is made anew. Before the first
+/// number the manifest began with the watermark, whose first byte is 0.
+const FORMAT: u8 = 1;
+
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
 
@@ -781,10 +785,10 @@ impl Manifest {
         }
     }
 
-    /// watermark (8), next run (4), runs' count (4), each run: id (4) level (1) postings (8) groups (8);
+    /// format (1), watermark (8), next run (4), runs' count (4), each run: id (4) level (1) postings (8) groups (8);
     /// then the unfinished runs' ids (4 each).
     fn write(&self) -> Write {
-        let mut value = Vec::new();
+        let mut value = vec![FORMAT];
         value.extend_from_slice(&self.watermark.to_be_bytes());
         value.extend_from_slice(&self.next_run.to_be_bytes());
         let count = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
@@ -812,7 +816,10 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (watermark, rest) = bytes.split_first_chunk()?;
+        let (&FORMAT, rest) = bytes.split_first()? else {
+            return None;
+        };
+        let (watermark, rest) = rest.split_first_chunk()?;
         let (next_run, rest) = rest.split_first_chunk()?;
         let (count, mut rest) = rest.split_first_chunk()?;
         let mut runs = Vec::new();

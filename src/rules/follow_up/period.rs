@@ -3,6 +3,8 @@
 //! the order of its days, because who was still followed on that day decides what it changes. What is due within
 //! the period is not known here.
 
+use std::cell::Cell;
+
 use chrono::{Days, NaiveDate};
 
 use super::{
@@ -57,6 +59,8 @@ pub struct Period {
     pub end: Option<NaiveDate>,
     /// Product by product, in the order in which they were first given.
     pub courses: Vec<Course>,
+    /// Whether results of samples were looked for: an end was past, and only they could keep it open (R-V4).
+    pub rests_on_results: bool,
 }
 
 /// How long a patient is followed for one product.
@@ -146,16 +150,21 @@ impl Period {
                 }
             }
         }
-        let courses: Vec<Course> = products
-            .into_iter()
-            .filter_map(|product| Course::of(patient, catalogue, signatures, product, on))
-            .collect();
+        let mut rests_on_results = false;
+        let mut courses: Vec<Course> = Vec::new();
+        for product in products {
+            if let Some((course, rests)) = Course::of(patient, catalogue, signatures, product, on) {
+                courses.push(course);
+                rests_on_results |= rests;
+            }
+        }
         // The strictest wins: who is followed for one product is followed.
         let status = courses.iter().map(|course| course.status).max();
         Self {
             status: status.unwrap_or(Status::NotTreated),
             end: courses.iter().filter_map(|course| course.end).max(),
             courses,
+            rests_on_results,
         }
     }
 
@@ -174,13 +183,14 @@ impl Status {
 }
 
 impl Course {
+    /// The course, and whether results of samples were looked for.
     fn of(
         patient: &Patient,
         catalogue: &Catalogue,
         signatures: &Signatures,
         product: &Product,
         on: NaiveDate,
-    ) -> Option<Self> {
+    ) -> Option<(Self, bool)> {
         let product_id = product.product.product_id.as_str();
         let given = patient.given_of(catalogue, product_id);
         let given = given.map(|(fact, _)| fact).filter(|fact| fact.on <= on);
@@ -355,6 +365,8 @@ struct Walk<'a> {
     extended: Option<Parameter<u32>>,
     /// Whether a decision has said that persistence does not keep the end open.
     settled: bool,
+    /// Whether results were looked for.
+    rests_on_results: Cell<bool>,
     halted: Option<(Status, NaiveDate)>,
     pending: Vec<Pending<'a>>,
     gaps: Vec<Gap>,
@@ -598,6 +610,7 @@ impl<'a> Walk<'a> {
             until_no_risk: false,
             extended: None,
             settled: false,
+            rests_on_results: Cell::new(false),
             halted: None,
             pending: Vec::new(),
             gaps: Vec::new(),
@@ -762,6 +775,7 @@ impl<'a> Walk<'a> {
         if self.until_no_risk {
             return Some(Why::by("R-D3"));
         }
+        self.rests_on_results.set(true);
         let (persists, fact) = self.specimens.persists(end)?;
         (persists && !self.settled).then(|| Why::by("R-V4").on(fact))
     }
@@ -784,7 +798,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn course(mut self, on: NaiveDate) -> Course {
+    fn course(mut self, on: NaiveDate) -> (Course, bool) {
         let product_id = self.product.product.product_id.clone();
         let standing = self.standing(on);
         let mut end = self.end();
@@ -822,7 +836,7 @@ impl<'a> Walk<'a> {
             deadline: one.change.deadline,
             state: one.state(completed, on),
         });
-        Course {
+        let course = Course {
             first: self.first,
             anchor: self.anchor(),
             begun: self.begun.unwrap_or(self.first),
@@ -835,7 +849,8 @@ impl<'a> Walk<'a> {
             gaps: self.gaps,
             why: self.why,
             product_id,
-        }
+        };
+        (course, self.rests_on_results.get())
     }
 }
 
