@@ -242,6 +242,11 @@ impl Facts for LedgerFacts {
         self.read(views.facts.about(store, subject, self.size))
     }
 
+    fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, ReadError> {
+        let facts = self.clone().at(size);
+        facts.count_about(subject).map(Some)
+    }
+
     fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, ReadError> {
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
         self.read(views.facts.standing(store, patient, self.size))

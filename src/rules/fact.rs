@@ -13,7 +13,7 @@ use crate::{
         entry::{EntryRejected, EntryView},
         format::EventTime,
     },
-    tlog::Index,
+    tlog::{Index, TreeSize},
 };
 
 /// A record that was accepted: where it stands in the log, when, and what it says.
@@ -363,6 +363,12 @@ pub trait Facts {
 
     /// All facts about a subject, in the order of the log; corrections of such facts among them.
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error>;
+
+    /// How many facts there are about a subject in the tree of this size, where that is known without reading them
+    /// and no more can come to be in it: as many are the same ones.
+    fn count(&self, _subject: &Subject, _size: TreeSize) -> Result<Option<usize>, Self::Error> {
+        Ok(None)
+    }
 
     /// Of the facts about a patient those that tell how the patient stands ([`tells_standing`]), in the order of the
     /// log; their corrections among them. A patient's other facts are many more: whoever can do without them asks

@@ -313,6 +313,10 @@ impl Facts for Asked<'_> {
         Ok(self.facts.about(subject)?)
     }
 
+    fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, CallError> {
+        Ok(self.facts.count(subject, size)?)
+    }
+
     fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, CallError> {
         Ok(self.facts.standing(patient)?)
     }

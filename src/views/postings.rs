@@ -582,10 +582,12 @@ impl Cursor {
     }
 
     fn forward(&mut self, store: &dyn Store, posting: &[u8]) -> Result<(), ViewError> {
-        while let Some(current) = self.current()
-            && current < posting
-        {
-            self.advance(store)?;
+        while !self.ended {
+            match self.unpacker.seek(posting) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.leave(store)?,
+                Err(_) => return Err(ViewError::Damaged { run: self.run.id }),
+            }
         }
         Ok(())
     }
@@ -595,16 +597,18 @@ impl Cursor {
         if self.ended {
             return Ok(());
         }
-        let damaged = ViewError::Damaged { run: self.run.id };
         match self.unpacker.advance() {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                let mut after = std::mem::take(&mut self.block);
-                after.push(0);
-                self.next_block(store, &after)
-            }
-            Err(_) => Err(damaged),
+            Ok(false) => self.leave(store),
+            Err(_) => Err(ViewError::Damaged { run: self.run.id }),
         }
+    }
+
+    /// Moves to the first posting of the next block.
+    fn leave(&mut self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut after = std::mem::take(&mut self.block);
+        after.push(0);
+        self.next_block(store, &after)
     }
 
     fn next_block(&mut self, store: &dyn Store, from: &[u8]) -> Result<(), ViewError> {

@@ -3,7 +3,7 @@
 //! the order of its days, because who was still followed on that day decides what it changes. What is due within
 //! the period is not known here.
 
-use std::cell::Cell;
+use std::{cell::OnceCell, sync::Arc};
 
 use chrono::{Days, NaiveDate};
 
@@ -330,7 +330,7 @@ impl Floor {
                 // Less than the floor counts with reasons that the regulator knows of.
                 let has_reasons = plan.is_some_and(|plan| {
                     let by = plan.versions.iter().find(|one| {
-                        let named = Source::Plan(plan::key(one));
+                        let named = Source::Plan(Arc::new(plan::key(one)));
                         named == said.source
                     });
                     by.is_some_and(|one| {
@@ -349,7 +349,8 @@ struct Walk<'a> {
     patient: &'a Patient,
     catalogue: &'a Catalogue,
     product: &'a Product,
-    specimens: Specimens<'a>,
+    /// Looked at only where an end is past.
+    specimens: OnceCell<Specimens<'a>>,
     floor: Floor,
     first: NaiveDate,
     last: NaiveDate,
@@ -365,8 +366,6 @@ struct Walk<'a> {
     extended: Option<Parameter<u32>>,
     /// Whether a decision has said that persistence does not keep the end open.
     settled: bool,
-    /// Whether results were looked for.
-    rests_on_results: Cell<bool>,
     halted: Option<(Status, NaiveDate)>,
     pending: Vec<Pending<'a>>,
     gaps: Vec<Gap>,
@@ -517,7 +516,10 @@ pub(super) fn first_day_under(
     on: NaiveDate,
 ) -> Option<NaiveDate> {
     let moves: Vec<NaiveDate> = patient.statuses().map(|(fact, _)| fact.on).collect();
-    let days = activations.iter().flat_map(|(site, activation)| {
+    let at_sites = patient
+        .sites()
+        .filter_map(|site| Some((site, activations.get(site)?)));
+    let days = at_sites.flat_map(|(site, activation)| {
         let moves = moves.iter().copied();
         let candidates = std::iter::once(activation.from).chain(moves);
         candidates.filter(move |day| activation.is_in_force(*day) && patient.site(*day) == site)
@@ -599,7 +601,7 @@ impl<'a> Walk<'a> {
             patient,
             catalogue,
             product,
-            specimens: Specimens::of(patient),
+            specimens: OnceCell::new(),
             floor: Floor::of(&product.product),
             first,
             last: first,
@@ -610,7 +612,6 @@ impl<'a> Walk<'a> {
             until_no_risk: false,
             extended: None,
             settled: false,
-            rests_on_results: Cell::new(false),
             halted: None,
             pending: Vec::new(),
             gaps: Vec::new(),
@@ -775,8 +776,8 @@ impl<'a> Walk<'a> {
         if self.until_no_risk {
             return Some(Why::by("R-D3"));
         }
-        self.rests_on_results.set(true);
-        let (persists, fact) = self.specimens.persists(end)?;
+        let specimens = self.specimens.get_or_init(|| Specimens::of(self.patient));
+        let (persists, fact) = specimens.persists(end)?;
         (persists && !self.settled).then(|| Why::by("R-V4").on(fact))
     }
 
@@ -850,7 +851,7 @@ impl<'a> Walk<'a> {
             why: self.why,
             product_id,
         };
-        (course, self.rests_on_results.get())
+        (course, self.specimens.get().is_some())
     }
 }
 
