@@ -1140,6 +1140,10 @@ mod tests {
         for cut in 0..manifest.len() {
             assert!(Manifest::decode(&manifest[..cut]).is_none(), "cut at {cut}");
         }
+        // Another format, and the one that had no number.
+        let other = [&[FORMAT + 1], &manifest[1..]].concat();
+        assert!(Manifest::decode(&other).is_none());
+        assert!(Manifest::decode(&manifest[1..]).is_none());
     }
 
     #[test]
