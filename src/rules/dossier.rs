@@ -81,9 +81,10 @@ impl Dossier {
         };
         gathered.ask(Subject::Patient(patient.to_owned()));
         while let Some(subject) = gathered.open.pop() {
-            let about = match &subject {
-                Subject::Patient(patient) => facts.standing(patient)?,
-                subject => facts.about(subject)?,
+            let about = if let Subject::Patient(patient) = &subject {
+                facts.standing(patient)?
+            } else {
+                facts.about(&subject)?
             };
             for fact in about {
                 if with_lots {

@@ -66,9 +66,10 @@ fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
 }
 
 fn patient_of(subject: &Subject) -> Option<&str> {
-    match subject {
-        Subject::Patient(patient) => Some(patient),
-        _ => None,
+    if let Subject::Patient(patient) = subject {
+        Some(patient)
+    } else {
+        None
     }
 }
 
