@@ -307,7 +307,7 @@ fn before_its_consent(version: &PlanVersion, catalogue: &Catalogue) -> Vec<Devia
     };
     let consent = catalogue.consent_version(key);
     let mut raised = Vec::new();
-    for (site, activation) in &version.activations {
+    for (site, activation) in version.activations.iter() {
         let explained = consent.and_then(|consent| consent.activations.get(site));
         if explained.is_some_and(|explained| explained.from <= activation.from) {
             continue;
