@@ -1,6 +1,13 @@
 //! Each code is raised by a story, and not by the same story with one thing mended; and the worked history
 //! raises what it is expected to raise.
 
+mod catalogue;
+mod consent;
+mod follow_up;
+mod lots;
+mod safety;
+mod samples;
+
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -120,7 +127,12 @@ impl Story {
 
     /// The codes that an entry raises, in their order.
     fn codes(&self, index: Index) -> BTreeSet<&'static str> {
-        let question = self.question("2099-12-31");
+        self.codes_on(index, "2099-12-31")
+    }
+
+    /// The codes that an entry raises as of a day.
+    fn codes_on(&self, index: Index, as_of: &str) -> BTreeSet<&'static str> {
+        let question = self.question(as_of);
         let Ok(about) = self.book.about(&Subject::Catalogue);
         let catalogue = Catalogue::of(&about, &question);
         let position = usize::try_from(index.value()).unwrap();
@@ -350,6 +362,25 @@ fn treated() -> Story {
     story.tell("2026-01-02", "", lot("L", &json!({})));
     story.tell("2026-01-03", "", disposed("L", "RELEASED"));
     story
+}
+
+/// The same, where a plan says what its parameters say.
+fn planned(parameters: &Value) -> Story {
+    let mut story = treated();
+    let plan = json!({"planId": "STRICT", "version": "1", "ordinal": 1, "parameters": parameters});
+    story.tell("2026-01-02", "", json!({"followUpPlanVersion": plan}));
+    let activated = json!({"plan": {"planId": "STRICT", "version": "1"}, "site": SITE,
+        "effectiveFrom": "2026-01-03"});
+    story.tell("2026-01-02", "", json!({"planActivated": activated}));
+    story
+}
+
+/// Whether what was told last raises a code, as of each of two days that follow each other: not yet, and then.
+fn falls_due(story: &Story, index: Index, code: &str, (not_yet, then): (&str, &str)) {
+    for (as_of, raises) in [(not_yet, false), (then, true)] {
+        let codes = story.codes_on(index, as_of);
+        assert_eq!(codes.contains(code), raises, "{code} {as_of} {codes:?}");
+    }
 }
 
 const DAY: &str = "2026-01-10T09:00:00+08:00";

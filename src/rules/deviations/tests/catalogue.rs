@@ -1,0 +1,206 @@
+//! The catalogue: plans that fit their products and their consent, and records that were late without a reason.
+
+use serde_json::{Value, json};
+
+use super::{DAY, SITE, Story, check, treated};
+
+fn product(id: &str, version: u32, more: &Value) -> Value {
+    let mut product = json!({"productId": id, "version": version});
+    let fields = product.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"productRegistered": product})
+}
+
+fn plan(products: &[&str], more: &Value) -> Value {
+    let mut plan = json!({"planId": "P", "version": "1", "ordinal": 1, "productIds": products});
+    let fields = plan.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"followUpPlanVersion": plan})
+}
+
+#[test]
+fn a_plan_goes_on_until_a_delayed_reaction_would_have_come() {
+    let story = || {
+        let mut story = treated();
+        for (id, months) in [("SLOW", 190), ("QUICK", 12)] {
+            story.tell(
+                "2026-01-02",
+                "",
+                product(id, 1, &json!({"expectedOnsetMaxMonths": months})),
+            );
+        }
+        story
+    };
+    let of = |months: u32, products: &[&str]| {
+        (
+            DAY,
+            plan(products, &json!({"parameters": {"followUpMonths": months}})),
+        )
+    };
+    let code = "PLAN_BELOW_ONSET";
+    check(&story, code, of(189, &["SLOW"]), of(190, &["SLOW"]));
+    check(
+        &story,
+        code,
+        of(189, &["QUICK", "SLOW"]),
+        of(189, &["QUICK"]),
+    );
+    check(&story, code, of(189, &[]), of(190, &[]));
+}
+
+#[test]
+fn a_plan_takes_effect_with_its_consent_at_the_earliest() {
+    let code = "PLAN_BEFORE_CONSENT";
+    let version = || json!({"family": "ICF-LTFU-CAR19", "version": "5"});
+    let explained = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-02",
+            "",
+            json!({"consentDocumentVersion": {"family": "ICF-LTFU-CAR19",
+            "version": "5", "ordinal": 5, "language": "zh-CN"}}),
+        );
+        story.tell(
+            "2026-01-02",
+            "",
+            plan(&[], &json!({"linkedConsent": version()})),
+        );
+        story
+    };
+    let in_force = || {
+        let mut story = explained();
+        story.tell(
+            "2026-01-02",
+            "",
+            json!({"consentVersionActivated": {"version": version(), "site": SITE,
+            "effectiveFrom": "2026-02-02"}}),
+        );
+        story
+    };
+    let from = |day: &str, site: &str| {
+        (
+            DAY,
+            json!({"planActivated": {"plan": {"planId": "P", "version": "1"}, "site": site,
+            "effectiveFrom": day}}),
+        )
+    };
+    check(
+        &in_force,
+        code,
+        from("2026-02-01", SITE),
+        from("2026-02-02", SITE),
+    );
+    check(
+        &in_force,
+        code,
+        from("2026-02-02", "9521123001022"),
+        from("2026-02-02", SITE),
+    );
+    let mut nowhere = explained();
+    let (at, kind) = from("2026-02-02", SITE);
+    let index = nowhere.tell(at, "", kind);
+    assert!(
+        nowhere.codes(index).contains(code),
+        "the consent is in force nowhere"
+    );
+    let mut unexplained = treated();
+    unexplained.tell("2026-01-02", "", plan(&[], &json!({})));
+    let (at, kind) = from("2026-02-02", SITE);
+    let index = unexplained.tell(at, "", kind);
+    assert!(
+        !unexplained.codes(index).contains(code),
+        "no consent explains it"
+    );
+}
+
+#[test]
+fn a_plan_is_looked_at_when_the_risk_is_judged_otherwise() {
+    let code = "RISK_CHANGED_WITHOUT_PLAN";
+    let risk = |state: &str| json!({"riskProfile": [{"factor": "RISK_FACTOR_SHEDDING", "state": format!("RISK_STATE_{state}")}]});
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-02", "", product("RISKY", 1, &risk("ABSENT")));
+        story
+    };
+    let judged = |state: &str| (DAY, product("RISKY", 2, &risk(state)));
+    check(&story, code, judged("PRESENT"), judged("ABSENT"));
+    check(&story, code, judged("UNKNOWN"), judged("ABSENT"));
+    let after = |day: &str, kind: Value| {
+        let mut story = story();
+        let (at, judged) = judged("PRESENT");
+        let index = story.tell(at, "", judged);
+        story.tell(day, "", kind);
+        story.codes(index).contains(code)
+    };
+    assert!(!after("2026-01-10", plan(&["RISKY"], &json!({}))));
+    assert!(
+        !after("2026-01-10", plan(&[], &json!({}))),
+        "a plan for every product"
+    );
+    assert!(
+        after("2026-01-09", plan(&["RISKY"], &json!({}))),
+        "a plan from before"
+    );
+    let decided = |action: &str| json!({"signalDecision": {"signalId": "SIG-1", "notNeeded": [format!("SIGNAL_ACTION_{action}")]}});
+    assert!(!after("2026-01-10", decided("PLAN")));
+    assert!(after("2026-01-10", decided("LABEL")));
+}
+
+#[test]
+fn where_genes_are_edited_throughout_the_body_other_tissues_are_looked_at() {
+    let code = "ONE_TISSUE_PLAN";
+    let tissue = |code: &str| json!({"system": "urn:tissue", "code": code});
+    let story = || {
+        let mut story = treated();
+        let edited = |id: &str, class: &str, delivery: &str| {
+            product(
+                id,
+                1,
+                &json!({"productClasses": [format!("PRODUCT_CLASS_{class}")],
+                "delivery": format!("DELIVERY_{delivery}"), "targetTissues": [tissue("liver")]}),
+            )
+        };
+        story.tell(
+            "2026-01-02",
+            "",
+            edited("EDITED", "GENE_EDITED_IN_VIVO", "SYSTEMIC"),
+        );
+        story.tell(
+            "2026-01-02",
+            "",
+            edited("LOCAL", "GENE_EDITED_IN_VIVO", "LOCAL"),
+        );
+        story.tell("2026-01-02", "", edited("OTHER", "AAV", "SYSTEMIC"));
+        story
+    };
+    let looks_at = |product: &str, tissues: &[&str]| {
+        let tissues: Vec<Value> = tissues.iter().map(|code| tissue(code)).collect();
+        (DAY, plan(&[product], &json!({"tissues": tissues})))
+    };
+    let liver = |product| looks_at(product, &["liver"]);
+    check(
+        &story,
+        code,
+        liver("EDITED"),
+        looks_at("EDITED", &["liver", "gonad"]),
+    );
+    check(&story, code, liver("EDITED"), looks_at("EDITED", &[]));
+    check(&story, code, liver("EDITED"), liver("LOCAL"));
+    check(&story, code, liver("EDITED"), liver("OTHER"));
+}
+
+#[test]
+fn what_is_recorded_late_says_why() {
+    let code = "LATE_REASON_MISSING";
+    let told = |recorded_at: &str, reason: &str| {
+        let mut story: Story = treated();
+        let status =
+            json!({"lateReason": reason, "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        let index = story.tell_late("2026-01-10", recorded_at, "X", status);
+        story.codes(index).contains(code)
+    };
+    assert!(told("2026-01-20T10:00:00Z", ""));
+    assert!(told("2026-01-20T10:00:00Z", " "));
+    assert!(!told("2026-01-20T10:00:00Z", "the line was down"));
+    assert!(!told("2026-01-17T10:00:00Z", ""), "it is not late");
+}

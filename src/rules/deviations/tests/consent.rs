@@ -1,0 +1,237 @@
+//! Consent: which signatures count, and whether they came in time.
+
+use serde_json::{Value, json};
+
+use super::{DAY, SITE, Story, check, falls_due, given, planned, treated};
+
+const FAMILY: &str = "ICF-LTFU-CAR19";
+
+fn signed(patient: &str, signatory: &str, more: &Value) -> Value {
+    let mut signed = json!({"signatory": format!("SIGNATORY_{signatory}"),
+        "version": {"family": FAMILY, "version": "2.0"}});
+    let fields = signed.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"patient": patient, "consentSigned": signed})
+}
+
+#[test]
+fn what_is_signed_is_a_document_of_a_version_that_is_known() {
+    let own = |more: &Value| (DAY, signed("X", "SELF", more));
+    let version = |version: &str| own(&json!({"version": {"family": FAMILY, "version": version}}));
+    check(
+        &treated,
+        "CONSENT_VERSION_UNKNOWN",
+        version("9"),
+        version("2.0"),
+    );
+    let language = |language: &str| own(&json!({"language": language}));
+    check(
+        &treated,
+        "WRONG_LANGUAGE",
+        language("en"),
+        language("ZH-cn"),
+    );
+    check(&treated, "WRONG_LANGUAGE", language("zh"), language(""));
+    let document = |hash: &str| own(&json!({"documentSha256": hash}));
+    let (first, second) = (
+        "ERERERERERERERERERERERERERERERERERERERERERE=",
+        "MzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzM=",
+    );
+    let code = "CONSENT_DOCUMENT_UNKNOWN";
+    check(&treated, code, document(first), document(second));
+    check(&treated, code, document(first), document(""));
+    let plan = |version: &str| {
+        let linked = json!({"family": FAMILY, "version": version});
+        (
+            DAY,
+            json!({"followUpPlanVersion": {"planId": "P", "version": "1", "ordinal": 1, "linkedConsent": linked}}),
+        )
+    };
+    check(&treated, "CONSENT_VERSION_UNKNOWN", plan("9"), plan("2.0"));
+}
+
+#[test]
+fn a_discussed_consent_is_signed_by_who_discussed_it() {
+    let code = "COUNTERSIGNATURE_MISSING";
+    let discussed = |by: &str| {
+        let mut signed = signed("X", "SELF", &json!({"discussedBy": by}));
+        signed["recordId"] = json!("cccccccc-cccc-4ccc-8ccc-cccccccccccc");
+        signed
+    };
+    let told = |by: &str| {
+        let mut story = planned(&json!({"countersignatureHours": 48}));
+        let index = story.tell(DAY, "", discussed(by));
+        (story, index)
+    };
+    let (story, index) = told("s02-1");
+    falls_due(&story, index, code, ("2026-01-12", "2026-01-13"));
+    let (story, index) = told("s01-1");
+    assert!(
+        !story.codes(index).contains(code),
+        "who records it has signed it"
+    );
+    let (mut story, index) = told("s02-1");
+    story.tell(
+        "2026-01-11",
+        "",
+        json!({"actorPerson": "s02-1", "countersigned": {
+        "target": "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "capacity": "CAPACITY_DISCUSSER"}}),
+    );
+    assert!(!story.codes(index).contains(code));
+}
+
+/// A minor with these days of assent and of majority.
+fn minor(assent_on: &str, majority_on: &str) -> Story {
+    let mut story = treated();
+    story.tell(
+        "2026-01-01",
+        "M",
+        json!({"patientRegistered": {"identityCommitment": "CCCC",
+        "assentOn": assent_on, "majorityOn": majority_on}}),
+    );
+    story
+}
+
+#[test]
+fn a_child_of_the_age_of_assent_assents_too() {
+    let code = "ASSENT_MISSING";
+    let represented = |assent_on: &str| {
+        let mut story = minor(assent_on, "2036-01-10");
+        let index = story.tell("2026-01-10", "", signed("M", "LAR", &json!({})));
+        (story, index)
+    };
+    let (story, index) = represented("2026-01-11");
+    assert!(!story.codes(index).contains(code), "younger by a day");
+    let (mut story, index) = represented("2026-01-10");
+    assert!(story.codes(index).contains(code));
+    let other = json!({"version": {"family": FAMILY, "version": "9"}});
+    story.tell("2026-01-12", "", signed("M", "ASSENT", &other));
+    assert!(story.codes(index).contains(code), "to another version");
+    story.tell("2026-01-12", "", signed("M", "ASSENT", &json!({})));
+    assert!(!story.codes(index).contains(code));
+}
+
+#[test]
+fn who_comes_of_age_signs_in_sixty_days() {
+    let treated_young = || {
+        let mut story = minor("2016-03-01", "2026-03-01");
+        for signatory in ["LAR", "ASSENT"] {
+            story.tell("2026-01-05", "", signed("M", signatory, &json!({})));
+        }
+        story.tell("2026-01-10", "", given("M", "L"));
+        story
+    };
+    let own = || signed("M", "SELF", &json!({}));
+    let code = "LATE_MAJORITY_CONSENT";
+    check(
+        &treated_young,
+        code,
+        ("2026-05-01", own()),
+        ("2026-04-30", own()),
+    );
+    let again = || {
+        let mut story = treated_young();
+        story.tell("2026-04-30", "", own());
+        story
+    };
+    let mut story = again();
+    let index = story.tell("2026-05-01", "", own());
+    assert!(
+        !story.codes(index).contains(code),
+        "it was signed in time before"
+    );
+}
+
+#[test]
+fn a_child_that_was_treated_younger_assents_in_sixty_days() {
+    let treated_young = || {
+        let mut story = minor("2026-03-01", "2036-03-01");
+        story.tell("2026-01-05", "", signed("M", "LAR", &json!({})));
+        story.tell("2026-01-10", "", given("M", "L"));
+        story
+    };
+    let own = || signed("M", "ASSENT", &json!({}));
+    check(
+        &treated_young,
+        "LATE_ASSENT",
+        ("2026-05-01", own()),
+        ("2026-04-30", own()),
+    );
+}
+
+/// Who has signed a version that has only these items.
+fn signed_of(family: &str, items: &[&str], patient: &str, story: &mut Story) -> String {
+    let items: Vec<Value> = items
+        .iter()
+        .map(|item| json!({"item": format!("CONSENT_ITEM_KIND_{item}"), "page": 1}))
+        .collect();
+    let version = json!({"family": family, "version": "1"});
+    story.tell(
+        "2026-01-02",
+        "",
+        json!({"consentDocumentVersion": {"family": family, "version": "1",
+        "ordinal": 1, "language": "zh-CN", "items": items}}),
+    );
+    story.tell(
+        "2026-01-02",
+        "",
+        json!({"consentVersionActivated": {"version": version, "site": SITE,
+        "effectiveFrom": "2026-01-03"}}),
+    );
+    story.tell(
+        "2026-01-05",
+        "",
+        signed(patient, "SELF", &json!({"version": version})),
+    );
+    story.book.facts().last().unwrap().record.record_id.clone()
+}
+
+#[test]
+fn a_sample_is_taken_under_a_version_that_speaks_of_it() {
+    let code = "CONSENT_ITEM_LACKING";
+    let with = |items: &'static [&'static str]| {
+        move || {
+            let mut story = treated();
+            story.tell(
+                "2026-01-01",
+                "Z",
+                json!({"patientRegistered": {"identityCommitment": "DDDD"}}),
+            );
+            signed_of("BARE", items, "Z", &mut story);
+            story
+        }
+    };
+    let sample = |patient: &str, purpose: &str| {
+        (
+            DAY,
+            json!({"patient": patient, "sampleCollected": {"sampleId": "S",
+            "purposes": [format!("SAMPLE_PURPOSE_{purpose}")]}}),
+        )
+    };
+    check(
+        &with(&["RISKS"]),
+        code,
+        sample("Z", "PERSISTENCE"),
+        sample("X", "PERSISTENCE"),
+    );
+    for purpose in ["CLONALITY", "ISA", "OFF_TARGET"] {
+        check(
+            &with(&["SAMPLES"]),
+            code,
+            sample("Z", purpose),
+            sample("Z", "PERSISTENCE"),
+        );
+        check(
+            &with(&["SAMPLES"]),
+            code,
+            sample("Z", purpose),
+            sample("X", purpose),
+        );
+    }
+    check(
+        &with(&["GENETIC_TESTING"]),
+        code,
+        sample("Z", "ISA"),
+        sample("X", "ISA"),
+    );
+}
