@@ -38,6 +38,24 @@ fn a_lot_on_the_market_in_china_has_a_trace_code() {
         let index = story.tell(DAY, "", bare());
         assert!(!story.codes(index).contains(code), "{phase} {authority}");
     }
+    // What was made for a trial is not for the market, whatever the product has become.
+    let brought_to_market = || {
+        let mut story = with(&product("2026-01-05", 1, "PHASE3", "NMPA"));
+        product("2026-02-01", 2, "POST_MARKETING", "NMPA")(&mut story);
+        story
+    };
+    check(
+        &brought_to_market,
+        code,
+        ("2026-02-01", bare()),
+        ("2026-01-31", bare()),
+    );
+    check(
+        &marketed,
+        code,
+        ("2026-01-04", bare()),
+        ("2026-01-04", coded()),
+    );
 }
 
 #[test]
