@@ -227,7 +227,9 @@ fn not_countersigned(
     let hours = least(catalogue, fact, |plan| plan.countersignature_hours)?;
     let deadline = day_after_hours(fact, hours)?;
     let mut second = patient.of_kind(pick!(Countersigned));
-    let is_signed = second.any(|(_, second)| second.target == fact.record.record_id);
+    let is_signed = second.any(|(by, second)| {
+        second.target == fact.record.record_id && by.record.actor_person == signed.discussed_by
+    });
     let details = Details {
         deadline: Some(deadline),
         ..Details::default()

@@ -100,20 +100,24 @@ fn the_other_side_signs_for_a_hand_over_in_the_hours_of_the_plan() {
     };
     let (story, index) = handed_over();
     falls_due(&story, index, code, ("2026-01-11", "2026-01-12"));
-    let signed = |target: &str| {
+    let signed = |target: &str, by: &str| {
         let (mut story, index) = handed_over();
         story.tell(
             "2026-01-11",
             "",
-            json!({"actorPerson": "lab-1", "actorRole": "ACTOR_ROLE_LAB",
+            json!({"actorPerson": by, "actorRole": "ACTOR_ROLE_LAB",
             "countersigned": {"target": target, "capacity": "CAPACITY_RECEIVER"}}),
         );
         story.codes(index).contains(code)
     };
-    assert!(!signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc"));
+    assert!(!signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc", "lab-1"));
     assert!(
-        signed("dddddddd-dddd-4ddd-8ddd-dddddddddddd"),
+        signed("dddddddd-dddd-4ddd-8ddd-dddddddddddd", "lab-1"),
         "another hand-over"
+    );
+    assert!(
+        signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc", "s01-1"),
+        "not who recorded it, too"
     );
     let mut unhurried = treated();
     let index = unhurried.tell(DAY, "", transfer());
