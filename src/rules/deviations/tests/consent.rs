@@ -238,3 +238,20 @@ fn a_sample_is_taken_under_a_version_that_speaks_of_it() {
         sample("X", "ISA"),
     );
 }
+
+#[test]
+fn what_one_consent_does_not_speak_of_another_may() {
+    let code = "CONSENT_ITEM_LACKING";
+    let story = || {
+        let mut story = treated();
+        let bare = signed_of("BARE", &["SAMPLES"], "X", &mut story);
+        (story, bare)
+    };
+    let isa = |consent: &str| {
+        json!({"patient": "X", "sampleCollected": {"sampleId": "S", "consent": consent,
+            "purposes": ["SAMPLE_PURPOSE_ISA"]}})
+    };
+    let (_, bare) = story();
+    // The consent that is named is the one that counts.
+    check(&|| story().0, code, (DAY, isa(&bare)), (DAY, isa("")));
+}
