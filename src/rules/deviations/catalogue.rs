@@ -337,11 +337,17 @@ fn risks_changed(versions: &[Product], catalogue: &Catalogue) -> Vec<Deviation> 
             earlier.any(|one| one.state != risk.state)
         });
         let since = after.said.on;
+        let concerns = |products: &[String]| {
+            products.is_empty() || products.contains(&after.product.product_id)
+        };
         let mut plans = catalogue.plans.values().flatten();
-        let planned = plans.any(|plan| since <= plan.said.on);
+        let planned = plans.any(|plan| since <= plan.said.on && concerns(&plan.plan.product_ids));
         let decided = catalogue.others.iter().any(|fact| match fact.kind() {
             Some(Kind::SignalDecision(decision)) => {
-                since <= fact.on && decision.not_needed().any(|one| one == SignalAction::Plan)
+                let of = signal(&decision.signal_id, catalogue);
+                since <= fact.on
+                    && decision.not_needed().any(|one| one == SignalAction::Plan)
+                    && of.is_none_or(|(_, signal)| concerns(&signal.product_ids))
             }
             _ => false,
         });
@@ -377,10 +383,10 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
     }
 }
 
-fn signal<'a>(signal_id: &str, catalogue: &'a Catalogue) -> Option<&'a Seen> {
-    catalogue.others.iter().find(|fact| match fact.kind() {
-        Some(Kind::RiskSignal(signal)) => signal.signal_id == signal_id,
-        _ => false,
+fn signal<'a>(signal_id: &str, catalogue: &'a Catalogue) -> Option<(&'a Seen, &'a pb::RiskSignal)> {
+    catalogue.others.iter().find_map(|fact| match fact.kind() {
+        Some(Kind::RiskSignal(signal)) if signal.signal_id == signal_id => Some((fact, signal)),
+        _ => None,
     })
 }
 

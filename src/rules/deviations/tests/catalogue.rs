@@ -141,9 +141,26 @@ fn a_plan_is_looked_at_when_the_risk_is_judged_otherwise() {
         after("2026-01-09", plan(&["RISKY"], &json!({}))),
         "a plan from before"
     );
-    let decided = |action: &str| json!({"signalDecision": {"signalId": "SIG-1", "notNeeded": [format!("SIGNAL_ACTION_{action}")]}});
+    assert!(
+        after("2026-01-10", plan(&["OTHER"], &json!({}))),
+        "the plan of another product"
+    );
+    let decided = |action: &str| json!({"signalDecision": {"signalId": "S", "notNeeded": [format!("SIGNAL_ACTION_{action}")]}});
     assert!(!after("2026-01-10", decided("PLAN")));
     assert!(after("2026-01-10", decided("LABEL")));
+    for (product, open) in [("RISKY", false), ("OTHER", true)] {
+        let mut story = story();
+        let (at, judged) = judged("PRESENT");
+        let index = story.tell(at, "", judged);
+        let signal = json!({"riskSignal": {"signalId": "S", "productIds": [product]}});
+        story.tell("2026-01-03", "", signal);
+        story.tell("2026-01-10", "", decided("PLAN"));
+        assert_eq!(
+            story.codes(index).contains(code),
+            open,
+            "a signal of {product}"
+        );
+    }
 }
 
 #[test]
