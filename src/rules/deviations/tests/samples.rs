@@ -129,3 +129,45 @@ fn samples_are_destroyed_in_the_days_of_the_plan() {
     let (story, index) = withdrawn("KEEP");
     assert!(!story.codes(index).contains(code));
 }
+
+#[test]
+fn a_part_of_a_sample_is_of_that_sample() {
+    let divided = |parameters: &Value| {
+        let mut story = sampled(parameters);
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "aliquots": [{"sampleId": "S-1"}],
+            "event": "SAMPLE_EVENT_KIND_ALIQUOTED"}}),
+        );
+        story.tell(
+            "2026-01-07",
+            "",
+            json!({"sampleEvent": {"sampleId": "S-1", "newSampleId": "N",
+            "event": "SAMPLE_EVENT_KIND_RELABELLED"}}),
+        );
+        story
+    };
+    let on = |day: &'static str| (day, result(&json!({"sampleId": "N"})));
+    let story = || divided(&json!({"turnaroundDays": 14}));
+    check(&story, "LATE_RESULT", on("2026-01-20"), on("2026-01-19"));
+
+    let mut story = divided(&json!({"sampleDestructionDays": 30}));
+    let index = story.tell(
+        "2026-02-01",
+        "X",
+        json!({"consentWithdrawn": {
+        "sampleInstruction": "SAMPLE_INSTRUCTION_DESTROY"}}),
+    );
+    let mut kept_after = |sample: &str| {
+        story.tell(
+            "2026-02-02",
+            "",
+            json!({"sampleEvent": {"sampleId": sample,
+            "event": "SAMPLE_EVENT_KIND_DESTROYED"}}),
+        );
+        story.codes(index).contains("SAMPLES_NOT_DESTROYED")
+    };
+    assert!(kept_after("S"), "a part of it is left");
+    assert!(!kept_after("N"), "S-1 is called N");
+}
