@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Details, Deviation};
+use super::{Details, Deviation, consent::is_genetic};
 use crate::{
     pb::{AdministrationStatus, PatientState, VisitMode, WithdrawalScope, record::Kind},
     rules::{flags::codes, patient::Patient, question::Seen},
@@ -156,7 +156,9 @@ fn after_withdrawal(patient: &Patient) -> Vec<Deviation> {
 /// From which withdrawals on this is no longer done. A visit or a call that was made by other means than a
 /// procedure remains allowed to who has withdrawn from procedures alone.
 fn needs_consent_to(fact: &Seen) -> &'static [WithdrawalScope] {
-    use WithdrawalScope::{AllProcedures, Contact, InvasiveSampling, RecordFollowup};
+    use WithdrawalScope::{
+        AllProcedures, Contact, GeneticTesting, InvasiveSampling, RecordFollowup,
+    };
     let by_mode = |mode| match mode {
         VisitMode::OnSite | VisitMode::Home => &[AllProcedures, Contact][..],
         VisitMode::RecordReview => &[RecordFollowup],
@@ -171,6 +173,9 @@ fn needs_consent_to(fact: &Seen) -> &'static [WithdrawalScope] {
             if administration.status() != AdministrationStatus::NotDone =>
         {
             &[AllProcedures]
+        }
+        Some(Kind::SampleCollected(sample)) if sample.purposes().any(is_genetic) => {
+            &[AllProcedures, InvasiveSampling, GeneticTesting]
         }
         Some(Kind::SampleCollected(_)) => &[AllProcedures, InvasiveSampling],
         Some(Kind::FollowUpVisit(visit)) if visit.reached != Some(false) => by_mode(visit.mode()),

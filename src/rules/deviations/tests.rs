@@ -859,6 +859,16 @@ fn what_was_withdrawn_from_is_no_longer_done() {
         (DAY, sample()),
         (DAY, visit("ON_SITE")),
     );
+    for purpose in ["CLONALITY", "ISA", "OFF_TARGET"] {
+        let mut genetic = sample();
+        let purposes = json!([
+            "SAMPLE_PURPOSE_PERSISTENCE",
+            format!("SAMPLE_PURPOSE_{purpose}")
+        ]);
+        genetic["sampleCollected"]["purposes"] = purposes;
+        let story = withdrawn("GENETIC_TESTING");
+        check(&story, code, (DAY, genetic), (DAY, sample()));
+    }
     check(
         &withdrawn("ALL_PROCEDURES"),
         code,
