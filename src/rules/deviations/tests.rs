@@ -5,6 +5,7 @@ mod catalogue;
 mod consent;
 mod follow_up;
 mod lots;
+mod people;
 mod safety;
 mod samples;
 

@@ -221,3 +221,34 @@ fn what_is_recorded_late_says_why() {
     assert!(!told("2026-01-20T10:00:00Z", "the line was down"));
     assert!(!told("2026-01-17T10:00:00Z", ""), "it is not late");
 }
+
+#[test]
+fn a_site_answers_a_recall() {
+    let code = "RECALL_UNACKNOWLEDGED";
+    let told = || {
+        let mut story = treated();
+        let opened = json!({"recallOpened": {"recallId": "R", "roots": [super::key("L")]}});
+        story.tell("2026-01-09", "", opened);
+        let index = story.tell(
+            DAY,
+            "",
+            json!({"recallNotice": {"recallId": "R", "site": SITE}}),
+        );
+        (story, index)
+    };
+    let (story, index) = told();
+    super::falls_due(&story, index, code, ("2026-01-10", "2026-01-11"));
+    for (recall, site, open) in [
+        ("R", SITE, false),
+        ("R", "9521123001022", true),
+        ("OTHER", SITE, true),
+    ] {
+        let (mut story, index) = told();
+        story.tell(
+            "2026-02-01",
+            "",
+            json!({"site": site, "recallAcknowledged": {"recallId": recall}}),
+        );
+        assert_eq!(story.codes(index).contains(code), open, "{recall} {site}");
+    }
+}

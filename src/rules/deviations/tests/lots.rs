@@ -126,3 +126,38 @@ fn the_other_side_signs_for_a_hand_over_in_the_hours_of_the_plan() {
         "no plan says in which hours"
     );
 }
+
+#[test]
+fn lots_that_a_recall_a_signal_or_a_report_names_are_known() {
+    let code = "UNKNOWN_LOT";
+    let recalled = |lot: &str| {
+        (
+            DAY,
+            json!({"recallOpened": {"recallId": "R", "roots": [key("L"), key(lot)]}}),
+        )
+    };
+    check(&treated, code, recalled("NONE"), recalled("L"));
+    let signalled = |lot: &str| {
+        (
+            DAY,
+            json!({"riskSignal": {"signalId": "S", "lots": [key(lot)]}}),
+        )
+    };
+    check(&treated, code, signalled("NONE"), signalled("L"));
+    let suspected = |lot: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "adverseEvent": {"caseId": "C", "suspectLots": [key(lot)]}}),
+        )
+    };
+    check(&treated, code, suspected("NONE"), suspected("L"));
+    let mut story = treated();
+    let (at, kind) = recalled("NONE");
+    let index = story.tell(at, "", kind);
+    let raised = story.raised("2026-02-01");
+    let raised = raised
+        .iter()
+        .find(|one| one.raised_by.index == index && one.rule.code == code);
+    assert_eq!(raised.unwrap().field, "recall_opened.roots[1]");
+    assert_eq!(raised.unwrap().about.lot.as_ref().unwrap().lot, "NONE");
+}
