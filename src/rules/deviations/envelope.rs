@@ -66,7 +66,7 @@ fn is_for_own_or_delegated(fact: &Seen, catalogue: &Catalogue) -> bool {
 /// The organisation that an actor was of when something happened: by the last record until then that says so,
 /// or else by the first.
 fn of_organisation<'a>(actor: &str, then: &Seen, catalogue: &'a Catalogue) -> Option<&'a String> {
-    let of_actor = catalogue.others.iter().filter_map(|fact| {
+    let mut of_actor = catalogue.others.iter().filter_map(|fact| {
         let organisation = match fact.kind() {
             Some(Kind::ActorRegistered(registered)) if registered.actor_id == actor => {
                 &registered.organisation
@@ -76,11 +76,9 @@ fn of_organisation<'a>(actor: &str, then: &Seen, catalogue: &'a Catalogue) -> Op
         };
         (!organisation.is_empty()).then_some((fact.on, organisation))
     });
-    let by_then = of_actor.clone().filter(|(on, _)| *on <= then.on).last();
-    let mut of_actor = of_actor;
-    by_then
-        .or_else(|| of_actor.next())
-        .map(|(_, organisation)| organisation)
+    let first = of_actor.clone().next();
+    let by_then = of_actor.rfind(|(on, _)| *on <= then.on);
+    by_then.or(first).map(|(_, organisation)| organisation)
 }
 
 fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
