@@ -1,8 +1,8 @@
-//! The catalogue: plans that fit their products and their consent, and records that were late without a reason.
+//! The catalogue: whether its parts fit each other, and whether what they call for was done in time.
 
 use serde_json::{Value, json};
 
-use super::{DAY, SITE, Story, check, treated};
+use super::{DAY, GTIN, SITE, Story, check, falls_due, key, treated};
 
 fn product(id: &str, version: u32, more: &Value) -> Value {
     let mut product = json!({"productId": id, "version": version});
@@ -207,27 +207,11 @@ fn where_genes_are_edited_throughout_the_body_other_tissues_are_looked_at() {
 }
 
 #[test]
-fn what_is_recorded_late_says_why() {
-    let code = "LATE_REASON_MISSING";
-    let told = |recorded_at: &str, reason: &str| {
-        let mut story: Story = treated();
-        let status =
-            json!({"lateReason": reason, "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
-        let index = story.tell_late("2026-01-10", recorded_at, "X", status);
-        story.codes(index).contains(code)
-    };
-    assert!(told("2026-01-20T10:00:00Z", ""));
-    assert!(told("2026-01-20T10:00:00Z", " "));
-    assert!(!told("2026-01-20T10:00:00Z", "the line was down"));
-    assert!(!told("2026-01-17T10:00:00Z", ""), "it is not late");
-}
-
-#[test]
 fn a_site_answers_a_recall() {
     let code = "RECALL_UNACKNOWLEDGED";
     let told = || {
         let mut story = treated();
-        let opened = json!({"recallOpened": {"recallId": "R", "roots": [super::key("L")]}});
+        let opened = json!({"recallOpened": {"recallId": "R", "roots": [key("L")]}});
         story.tell("2026-01-09", "", opened);
         let index = story.tell(
             DAY,
@@ -237,7 +221,7 @@ fn a_site_answers_a_recall() {
         (story, index)
     };
     let (story, index) = told();
-    super::falls_due(&story, index, code, ("2026-01-10", "2026-01-11"));
+    falls_due(&story, index, code, ("2026-01-10", "2026-01-11"));
     for (recall, site, open) in [
         ("R", SITE, false),
         ("R", "9521123001022", true),
@@ -251,4 +235,160 @@ fn a_site_answers_a_recall() {
         );
         assert_eq!(story.codes(index).contains(code), open, "{recall} {site}");
     }
+}
+
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of what is flagged, read from top to bottom"
+)]
+fn the_catalogue_fits_together() {
+    let document = |version: &str, ordinal: u32, hash: &str, of: &str| {
+        (
+            DAY,
+            json!({"consentDocumentVersion": {"family": "ICF-LTFU-CAR19", "version": version,
+            "ordinal": ordinal, "language": "en", "document": {"sha256": hash}, "translationOf": of}}),
+        )
+    };
+    check(
+        &treated,
+        "ORDINAL_GAP",
+        document("5", 6, "AAAA", ""),
+        document("4", 5, "AAAA", ""),
+    );
+    let ones = "ERERERERERERERERERERERERERERERERERERERERERE=";
+    check(
+        &treated,
+        "DOCUMENT_SEEN_BEFORE",
+        document("4", 5, ones, ""),
+        document("1.0", 1, ones, ""),
+    );
+    check(
+        &treated,
+        "TRANSLATION_WITHOUT_SOURCE",
+        document("3.0", 4, "AAAA", "9"),
+        document("3.0", 4, "AAAA", "3.0"),
+    );
+    let product = |id: &str| {
+        (
+            DAY,
+            json!({"productRegistered": {"productId": id, "version": 2, "gtins": [GTIN]}}),
+        )
+    };
+    check(
+        &treated,
+        "GTIN_ON_TWO_PRODUCTS",
+        product("OTHER"),
+        product("SYN-CAR19"),
+    );
+    let plan = |months: Option<u32>, communicated: bool| {
+        let text = |text: &str| {
+            if communicated {
+                text.to_owned()
+            } else {
+                String::new()
+            }
+        };
+        (
+            DAY,
+            json!({"followUpPlanVersion": {"planId": "LTFU-CAR19", "version": "3", "ordinal": 3,
+            "parameters": {"followUpMonths": months}, "justification": text("why"),
+            "communication": text("ffffffff-ffff-4fff-8fff-ffffffffffff")}}),
+        )
+    };
+    check(
+        &treated,
+        "LESS_MONITORING_UNCOMMUNICATED",
+        plan(Some(179), false),
+        plan(Some(179), true),
+    );
+    check(
+        &treated,
+        "LOOSER_THAN_GUIDELINE",
+        plan(Some(179), false),
+        plan(Some(180), false),
+    );
+    check(
+        &treated,
+        "COMMUNICATION_MISSING",
+        plan(Some(181), false),
+        plan(Some(180), false),
+    );
+    check(
+        &treated,
+        "COMMUNICATION_MISSING",
+        plan(Some(181), false),
+        plan(None, false),
+    );
+    let notice = |recall: &str| json!({"recallNotice": {"recallId": recall, "site": SITE}});
+    check(
+        &treated,
+        "UNKNOWN_RECALL",
+        (DAY, notice("NONE")),
+        (DAY, notice("RCL-2025-01")),
+    );
+    check(
+        &treated,
+        "NOTICE_LATE",
+        ("2025-08-14", notice("RCL-2025-01")),
+        ("2025-08-13", notice("RCL-2025-01")),
+    );
+    let decided = |signal: &str| (DAY, json!({"signalDecision": {"signalId": signal}}));
+    check(
+        &treated,
+        "UNKNOWN_SIGNAL",
+        decided("NONE"),
+        decided("SIG-1"),
+    );
+    let gln = |name: &str| {
+        (
+            DAY,
+            json!({"organisationRegistered": {"gln": SITE, "name": name, "timeZone": "Asia/Shanghai",
+            "roles": ["ORGANISATION_ROLE_HOSPITAL"], "country": "CN"}}),
+        )
+    };
+    check(&treated, "DUPLICATE_GLN", gln("Another"), gln("Site S01"));
+}
+
+#[test]
+fn a_signal_that_changes_the_risk_is_answered_in_time() {
+    let signal = |deadline: &str, changes: bool| {
+        (
+            DAY,
+            json!({"riskSignal": {"signalId": "S", "changesRisk": changes, "deadline": deadline,
+            "requiredActions": ["SIGNAL_ACTION_CONSENT"]}}),
+        )
+    };
+    let code = "SIGNAL_WITHOUT_ACTION";
+    check(
+        &treated,
+        code,
+        signal("2026-02-01", true),
+        signal("2026-02-01", false),
+    );
+    check(
+        &treated,
+        code,
+        signal("2099-12-30", true),
+        signal("2099-12-31", true),
+    );
+    check(&treated, code, signal("2026-02-01", true), signal("", true));
+    let answered = |day: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell(day, "", json!({"signalDecision": {"signalId": "S", "notNeeded": ["SIGNAL_ACTION_CONSENT"]}}));
+            story
+        }
+    };
+    let index_raises = |story: Story| {
+        let mut story = story;
+        let (at, kind) = signal("2026-02-01", true);
+        let index = story.tell(at, "", kind);
+        story.codes(index).contains(code)
+    };
+    assert!(!index_raises(answered("2026-02-01")()));
+    assert!(
+        index_raises(answered("2026-02-02")()),
+        "too late stays too late"
+    );
 }

@@ -1,4 +1,4 @@
-//! Consent: which signatures count, and whether they came in time.
+//! Consent: which signatures count, whether they came in time, and before what they come.
 
 use serde_json::{Value, json};
 
@@ -254,4 +254,119 @@ fn what_one_consent_does_not_speak_of_another_may() {
     let (_, bare) = story();
     // The consent that is named is the one that counts.
     check(&|| story().0, code, (DAY, isa(&bare)), (DAY, isa("")));
+}
+
+#[test]
+fn consent_comes_before_what_is_done() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-01",
+            "Y",
+            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
+        );
+        story
+    };
+    let sample = |patient: &str| json!({"patient": patient, "sampleCollected": {"sampleId": "S", "purposes": [1]}});
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        (DAY, sample("Y")),
+        (DAY, sample("X")),
+    );
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        ("2026-01-01", sample("X")),
+        ("2026-01-02", sample("X")),
+    );
+    let signed = |patient: &str| {
+        json!({"patient": patient, "consentSigned": {"signatory": "SIGNATORY_SELF",
+            "version": {"family": "ICF-LTFU-CAR19", "version": "2.0"}}})
+    };
+    let treated_first = || {
+        let mut story = story();
+        story.tell("2026-01-05", "", given("Y", "L"));
+        story
+    };
+    check(
+        &treated_first,
+        "TREATED_BEFORE_CONSENT",
+        ("2026-01-06", signed("Y")),
+        ("2026-01-05", signed("Y")),
+    );
+    let mut discussed = signed("X");
+    discussed["consentSigned"]["discussedBy"] = json!("lab-1");
+    let mut by_investigator = discussed.clone();
+    by_investigator["consentSigned"]["discussedBy"] = json!("s01-1");
+    check(
+        &story,
+        "DISCUSSER_NOT_DELEGATED",
+        (DAY, discussed),
+        (DAY, by_investigator),
+    );
+}
+
+#[test]
+fn what_is_signed_is_in_force_and_signed_by_who_may() {
+    let own = |version: &str| {
+        let key = json!({"version": {"family": FAMILY, "version": version}});
+        signed("X", "SELF", &key)
+    };
+    let mut elsewhere = own("2.0");
+    elsewhere["site"] = json!("9521123001022");
+    let code = "CONSENT_VERSION_NOT_EFFECTIVE";
+    check(
+        &treated,
+        code,
+        ("2024-04-09", elsewhere.clone()),
+        ("2024-04-10", elsewhere),
+    );
+    let code = "CONSENT_VERSION_SUPERSEDED";
+    check(&treated, code, (DAY, own("1.1")), (DAY, own("2.0")));
+    let child = || minor("2020-01-10", "2030-01-10");
+    let by = |day: &'static str, signatory: &str| (day, signed("M", signatory, &json!({})));
+    let code = "SIGNATORY_NOT_AUTHORISED";
+    check(
+        &child,
+        code,
+        by("2030-01-09", "SELF"),
+        by("2030-01-10", "SELF"),
+    );
+    check(
+        &child,
+        code,
+        by("2030-01-10", "LAR"),
+        by("2030-01-09", "LAR"),
+    );
+}
+
+#[test]
+fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
+    let version = || json!({"family": FAMILY, "version": "5"});
+    let asked = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "X", given("X", "L"));
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"consentDocumentVersion": {"family": FAMILY, "version": "5",
+            "ordinal": 5, "language": "zh-CN", "changeClass": "CHANGE_CLASS_RECONSENT_REQUIRED",
+            "scope": {"allTreated": true}, "reconsentDue": {"days": 60}}}),
+        );
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"consentVersionActivated": {"version": version(), "site": SITE,
+            "effectiveFrom": "2026-02-01"}}),
+        );
+        story
+    };
+    let own = || signed("X", "SELF", &json!({"version": version()}));
+    check(
+        &asked,
+        "LATE_RECONSENT",
+        ("2026-04-03", own()),
+        ("2026-04-02", own()),
+    );
 }

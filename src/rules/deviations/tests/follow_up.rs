@@ -1,4 +1,4 @@
-//! Follow-up: visits in their windows and with their content, and attempts to find a patient.
+//! Follow-up: enrolments, visits in their windows and with their content, and attempts to find a patient.
 
 use serde_json::{Value, json};
 
@@ -119,5 +119,45 @@ fn a_patient_is_looked_for_as_often_as_the_plan_says() {
         code,
         state("LOST_TO_FOLLOW_UP", 0),
         state("ACTIVE", 0),
+    );
+}
+
+#[test]
+fn an_enrolment_is_in_the_plan_that_is_in_force() {
+    let enrolled = |plan: &str, version: &str, end: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "followUpEnrolment": {"planId": plan, "planVersion": version, "claimedEndOn": end}}),
+        )
+    };
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-05", "", given("X", "L"));
+        story
+    };
+    check(
+        &story,
+        "UNKNOWN_PLAN",
+        enrolled("NONE", "", ""),
+        enrolled("LTFU-CAR19", "", ""),
+    );
+    check(
+        &story,
+        "UNKNOWN_PLAN",
+        enrolled("LTFU-CAR19", "9", ""),
+        enrolled("LTFU-CAR19", "2", ""),
+    );
+    check(
+        &story,
+        "PLAN_NOT_LATEST",
+        enrolled("LTFU-CAR19", "1", ""),
+        enrolled("LTFU-CAR19", "2", ""),
+    );
+    let wrong = enrolled("LTFU-CAR19", "2", "2041-01-06");
+    check(
+        &story,
+        "END_DATE_DIFFERS",
+        wrong,
+        enrolled("LTFU-CAR19", "2", "2041-01-05"),
     );
 }

@@ -168,3 +168,149 @@ fn delegations_of_a_task_follow_each_other() {
     let index = endless.tell(at, "", kind);
     assert!(!endless.codes(index).contains(code));
 }
+
+#[test]
+fn patients_are_one_person_each_and_live() {
+    let story = || {
+        let mut story = treated();
+        let died = json!({"patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+        story.tell("2026-01-10", "X", died);
+        story
+    };
+    let visit =
+        || json!({"patient": "X", "followUpVisit": {"reached": true, "mode": "VISIT_MODE_PHONE"}});
+    check(
+        &story,
+        "AFTER_DEATH",
+        ("2026-01-11", visit()),
+        ("2026-01-10", visit()),
+    );
+    let died = || json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+    let visited = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "", visit());
+        story
+    };
+    check(
+        &visited,
+        "CONTRADICTS_STATUS",
+        ("2026-01-09", died()),
+        ("2026-01-10", died()),
+    );
+    let lost = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-09",
+            "X",
+            json!({"patientStatus": {"state": "PATIENT_STATE_LOST_TO_FOLLOW_UP"}}),
+        );
+        story
+    };
+    check(
+        &lost,
+        "AFTER_LOST_TO_FOLLOW_UP",
+        ("2026-01-10", visit()),
+        ("2026-01-09", visit()),
+    );
+    let twin = |commitment: &str| json!({"patient": "Y", "patientRegistered": {"identityCommitment": commitment}});
+    check(
+        &treated,
+        "POSSIBLE_DUPLICATE",
+        (DAY, twin("AAAA")),
+        (DAY, twin("BBBB")),
+    );
+    let of = |patient: &str| json!({"patient": patient, "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+    check(
+        &treated,
+        "UNKNOWN_PATIENT",
+        (DAY, of("NOBODY")),
+        (DAY, of("X")),
+    );
+    check(
+        &visited,
+        "SUSPECTED_DUPLICATE",
+        ("2026-01-10", visit()),
+        ("2026-01-11", visit()),
+    );
+
+    let mut story = treated();
+    let index = story.tell(DAY, "", twin("AAAA"));
+    assert!(story.codes(index).contains("POSSIBLE_DUPLICATE"));
+    story.tell(DAY, "X", json!({"patientMerged": {"mergedPatient": "Y"}}));
+    assert!(
+        !story.codes(index).contains("POSSIBLE_DUPLICATE"),
+        "a merge settles it"
+    );
+}
+
+#[test]
+fn what_was_withdrawn_from_is_no_longer_done() {
+    let withdrawn = |scope: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell(
+                "2026-01-09",
+                "X",
+                json!({"consentWithdrawn": {
+                "scopes": [format!("WITHDRAWAL_SCOPE_{scope}")]}}),
+            );
+            story
+        }
+    };
+    let sample = || json!({"patient": "X", "sampleCollected": {"sampleId": "S", "purposes": [1]}});
+    let visit = |mode: &str| json!({"patient": "X", "followUpVisit": {"reached": true, "mode": format!("VISIT_MODE_{mode}")}});
+    let code = "AFTER_WITHDRAWAL";
+    check(
+        &withdrawn("ALL_PROCEDURES"),
+        code,
+        ("2026-01-10", sample()),
+        ("2026-01-09", sample()),
+    );
+    check(
+        &withdrawn("INVASIVE_SAMPLING"),
+        code,
+        (DAY, sample()),
+        (DAY, visit("ON_SITE")),
+    );
+    for purpose in ["CLONALITY", "ISA", "OFF_TARGET"] {
+        let mut genetic = sample();
+        let purposes = json!([
+            "SAMPLE_PURPOSE_PERSISTENCE",
+            format!("SAMPLE_PURPOSE_{purpose}")
+        ]);
+        genetic["sampleCollected"]["purposes"] = purposes;
+        let story = withdrawn("GENETIC_TESTING");
+        check(&story, code, (DAY, genetic), (DAY, sample()));
+    }
+    check(
+        &withdrawn("ALL_PROCEDURES"),
+        code,
+        (DAY, visit("ON_SITE")),
+        (DAY, visit("PHONE")),
+    );
+    check(
+        &withdrawn("CONTACT"),
+        code,
+        (DAY, visit("PHONE")),
+        (DAY, visit("RECORD_REVIEW")),
+    );
+    let stored = || {
+        let mut story = withdrawn("SAMPLE_STORAGE")();
+        story.tell("2026-01-08", "", sample());
+        story
+    };
+    let event = |event: &str| json!({"sampleEvent": {"sampleId": "S", "event": format!("SAMPLE_EVENT_KIND_{event}")}});
+    let code = "PROCESSED_AFTER_WITHDRAWAL";
+    check(
+        &stored,
+        code,
+        ("2026-01-10", event("PROCESSED")),
+        ("2026-01-09", event("PROCESSED")),
+    );
+    check(
+        &stored,
+        code,
+        (DAY, event("PROCESSED")),
+        (DAY, event("DESTROYED")),
+    );
+}

@@ -1,8 +1,9 @@
-//! Adverse events: whether they were assessed and coded in time.
+//! Adverse events: when they began, and whether they were assessed and coded in time.
 
 use serde_json::{Value, json};
 
-use super::{Story, falls_due, planned};
+use super::{DAY, Story, check, falls_due, given, planned, treated};
+use crate::tlog::Index;
 
 fn event(more: &Value) -> Value {
     let mut event = json!({"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"});
@@ -11,7 +12,7 @@ fn event(more: &Value) -> Value {
     json!({"patient": "X", "adverseEvent": event})
 }
 
-fn told(more: &Value) -> (Story, crate::tlog::Index) {
+fn told(more: &Value) -> (Story, Index) {
     let mut story = planned(&json!({"assessmentDays": 15, "codingDays": 10}));
     let index = story.tell("2026-02-01", "", event(more));
     (story, index)
@@ -59,4 +60,32 @@ fn an_event_is_coded_in_the_days_of_the_plan() {
         let (story, index) = told(&json!({"term": {coded: "1"}}));
         assert!(!story.codes(index).contains(code), "{coded}");
     }
+}
+
+#[test]
+fn an_adverse_event_begins_after_the_product_was_given() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-05", "", given("X", "L"));
+        story
+    };
+    let event = || json!({"patient": "X", "adverseEvent": {"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"}});
+    check(
+        &story,
+        "ONSET_BEFORE_ADMINISTRATION",
+        ("2026-01-04", event()),
+        ("2026-01-05", event()),
+    );
+    let assessed = |case: &str| json!({"patient": "X", "causalityAssessment": {"caseId": case}});
+    let known = || {
+        let mut story = story();
+        story.tell("2026-01-06", "", event());
+        story
+    };
+    check(
+        &known,
+        "UNKNOWN_CASE",
+        (DAY, assessed("D")),
+        (DAY, assessed("C")),
+    );
 }

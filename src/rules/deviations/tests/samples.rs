@@ -1,8 +1,8 @@
-//! Samples and results: whether they came in time, and whether the findings say what the numbers do.
+//! Samples and results: of what they are, whether they came in time, and whether the findings say what the numbers do.
 
 use serde_json::{Value, json};
 
-use super::{Story, check, falls_due, planned};
+use super::{DAY, Story, check, falls_due, given, planned, treated};
 
 fn sampled(parameters: &Value) -> Story {
     let mut story = planned(parameters);
@@ -170,4 +170,97 @@ fn a_part_of_a_sample_is_of_that_sample() {
     };
     assert!(kept_after("S"), "a part of it is left");
     assert!(!kept_after("N"), "S-1 is called N");
+}
+
+#[test]
+fn samples_and_results_are_of_samples_that_count() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"sampleCollected": {"sampleId": "S",
+            "volume": {"value": "5", "unit": "mL"}}}),
+        );
+        story
+    };
+    let divided = |sample: &str, used: &str| {
+        (
+            DAY,
+            json!({"sampleEvent": {"sampleId": sample, "event": "SAMPLE_EVENT_KIND_ALIQUOTED",
+            "aliquots": [{"sampleId": "S-1", "volume": {"value": "3", "unit": "mL"}}],
+            "volumeUsed": {"value": used, "unit": "mL"}}}),
+        )
+    };
+    check(
+        &story,
+        "UNKNOWN_SAMPLE",
+        divided("T", "1"),
+        divided("S", "1"),
+    );
+    check(
+        &story,
+        "VOLUME_EXCEEDED",
+        divided("S", "2.1"),
+        divided("S", "2"),
+    );
+    let result =
+        |method: &str| json!({"assayResult": {"sampleId": "S", "method": {"methodId": method}}});
+    let rejected = || {
+        let mut story = story();
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "event": "SAMPLE_EVENT_KIND_REJECTED"}}),
+        );
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"assayMethodVersion": {"methodId": "BARE", "version": "1"}}),
+        );
+        story.tell("2026-01-06", "", json!({"assayMethodVersion": {"methodId": "SOUND", "version": "1",
+            "lod": {"value": "1", "unit": "%"}, "sensitivityPercent": "9", "specificityPercent": "9",
+            "reproducibilityPercent": "9", "validationReport": {"sha256": "AAAA"}}}));
+        story
+    };
+    check(
+        &rejected,
+        "RESULT_ON_REJECTED_SAMPLE",
+        ("2026-01-06", result("SOUND")),
+        ("2026-01-05", result("SOUND")),
+    );
+    check(
+        &rejected,
+        "METHOD_UNVALIDATED",
+        (DAY, result("BARE")),
+        (DAY, result("SOUND")),
+    );
+    check(
+        &rejected,
+        "UNKNOWN_METHOD",
+        (DAY, result("NONE")),
+        (DAY, result("SOUND")),
+    );
+}
+
+#[test]
+fn a_persistence_sample_is_taken_by_the_day_it_is_due() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "X", given("X", "L"));
+        story
+    };
+    let taken = |day: &'static str| {
+        let purposes = ["SAMPLE_PURPOSE_PERSISTENCE"];
+        (
+            day,
+            json!({"patient": "X", "sampleCollected": {"sampleId": "S", "purposes": purposes}}),
+        )
+    };
+    check(
+        &story,
+        "LATE_SAMPLE",
+        taken("2026-07-11"),
+        taken("2026-07-10"),
+    );
 }
