@@ -45,10 +45,7 @@ pub fn check_event_time(text: &str) -> Result<(), FormatError> {
 /// Parses a civil date, `2026-11-22`.
 pub fn parse_civil_date(text: &str) -> Result<NaiveDate, FormatError> {
     let wrong = FormatError::new("DATE_FORMAT", "write the date as YYYY-MM-DD");
-    let parts: Vec<&str> = text.split('-').collect();
-    let &[year, month, day] = parts.as_slice() else {
-        return Err(wrong);
-    };
+    let [year, month, day] = three(text, '-').ok_or(wrong)?;
     let numbers = (number(year, 4), number(month, 2), number(day, 2));
     let (Some(year), Some(month), Some(day)) = numbers else {
         return Err(wrong);
@@ -164,10 +161,7 @@ impl Instant {
         };
         let date = parse_civil_date(date)?;
         let offset = parse_offset(offset)?;
-        let parts: Vec<&str> = time.split(':').collect();
-        let &[hour, minute, second] = parts.as_slice() else {
-            return Err(wrong);
-        };
+        let [hour, minute, second] = three(time, ':').ok_or(wrong)?;
         let numbers = (number(hour, 2), number(minute, 2), number(second, 2));
         let (Some(hour), Some(minute), Some(second)) = numbers else {
             return Err(wrong);
@@ -240,6 +234,13 @@ fn calendar_date(year: u32, month: u32, day: u32) -> Result<NaiveDate, FormatErr
         "DATE_NOT_IN_CALENDAR",
         "the calendar has no such day: look it up again",
     ))
+}
+
+/// The three parts of a text, if it has as many.
+fn three(text: &str, separator: char) -> Option<[&str; 3]> {
+    let mut parts = text.split(separator);
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
 }
 
 /// The number that exactly so many digits write.

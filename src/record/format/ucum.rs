@@ -2,6 +2,8 @@
 //! sensitive) over the atoms that clinics and laboratories use. Does not convert, and computes no dates: a
 //! UCUM month is 30.4375 days.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use super::{FormatError, demand};
 
 /// A UCUM unit: `10*6/kg`, `{vg}/kg`, `mm[Hg]`.
@@ -117,15 +119,16 @@ fn symbol_length(text: &str) -> usize {
 }
 
 fn is_unit(symbol: &str) -> bool {
-    let is_listed =
-        |list: &str, symbol: &str| !symbol.is_empty() && list.split(' ').any(|s| s == symbol);
-    is_listed(METRIC, symbol)
-        || is_listed(OTHER, symbol)
-        || PREFIXES.split(' ').any(|prefix| {
-            symbol
-                .strip_prefix(prefix)
-                .is_some_and(|atom| is_listed(METRIC, atom))
-        })
+    static UNITS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let prefixes = PREFIXES.split(' ').chain([""]);
+        let metric = prefixes
+            .flat_map(|prefix| METRIC.split(' ').map(move |atom| format!("{prefix}{atom}")));
+        metric
+            .chain(OTHER.split(' ').map(str::to_owned))
+            .filter(|unit| !unit.is_empty())
+            .collect()
+    });
+    UNITS.contains(symbol)
 }
 
 const PARENTHESIS: FormatError = FormatError::new("UCUM_SYNTAX", "close the parenthesis");
