@@ -117,12 +117,6 @@ struct Writing {
     group: Vec<u8>,
 }
 
-/// The set as it was at one moment.
-struct Snapshot<T> {
-    recent: T,
-    runs: Vec<Arc<Run>>,
-}
-
 impl Postings {
     /// Opens the set as the store holds it. What lies beyond [`Postings::watermark`] must be inserted by
     /// the caller.
@@ -181,14 +175,20 @@ impl Postings {
         group: &[u8],
         end: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
-        let (first, last) = (posting(group, 0), posting(group, end.value()));
-        let snapshot = self.snapshot(|recent| {
-            let indexes = recent.get(group).into_iter().flatten().copied();
-            indexes.filter(|&index| index < end.value()).collect()
-        });
-        let mut indexes: Vec<u64> = snapshot.recent;
         let digest = digest(group);
-        for run in snapshot.runs {
+        let (mut indexes, runs) = {
+            let state = self.read();
+            let recent = state.recent.get(group).into_iter().flatten().copied();
+            let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
+            // Most runs do not hold the group, and say so without being taken out of the set.
+            let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
+            (recent, runs.map(Arc::clone).collect::<Vec<_>>())
+        };
+        if runs.is_empty() {
+            return Ok(indexes.into_iter().map(Index::new).collect());
+        }
+        let (first, last) = (posting(group, 0), posting(group, end.value()));
+        for run in runs {
             if !run.filter(store)?.may_hold(digest) {
                 continue;
             }
@@ -220,7 +220,7 @@ impl Postings {
         while found.len() < limit {
             let page = limit - found.len();
             let mut firsts = Firsts::new(end, page);
-            let snapshot = self.snapshot(|recent| {
+            let runs = self.snapshot(|recent| {
                 let range = (Bound::Included(start.as_slice()), Bound::Unbounded);
                 for (group, indexes) in recent.range::<[u8], _>(range) {
                     let first = indexes.first().copied();
@@ -229,7 +229,7 @@ impl Postings {
                     }
                 }
             });
-            for run in snapshot.runs {
+            for run in runs {
                 let mut cursor = Cursor::new(run);
                 cursor.seek(store, &start)?;
                 firsts.begin();
@@ -258,8 +258,8 @@ impl Postings {
         store: &dyn Store,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ViewError> {
-        let snapshot = self.snapshot(|recent| postings_of(recent, &mut take));
-        for run in snapshot.runs {
+        let runs = self.snapshot(|recent| postings_of(recent, &mut take));
+        for run in runs {
             let damaged = || ViewError::Damaged { run: run.id };
             let filter = run.filter(store)?;
             let mut cursor = Cursor::new(Arc::clone(&run));
@@ -430,12 +430,11 @@ impl Postings {
     }
 
     /// What `recent` yields of the postings in memory, and the runs of the same moment.
-    fn snapshot<T>(&self, recent: impl FnOnce(&Recent) -> T) -> Snapshot<T> {
+    /// Hands over what is in memory, and returns the runs of the same moment.
+    fn snapshot(&self, take: impl FnOnce(&Recent)) -> Vec<Arc<Run>> {
         let state = self.read();
-        Snapshot {
-            recent: recent(&state.recent),
-            runs: state.runs.clone(),
-        }
+        take(&state.recent);
+        state.runs.clone()
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
@@ -463,6 +462,13 @@ impl Run {
     }
 
     /// The filter, read when it is first asked for.
+    /// Whether the run may hold a group, as far as can be told without reading its filter.
+    fn is_worth_asking(&self, digest: u64) -> bool {
+        self.filter
+            .get()
+            .is_none_or(|filter| filter.may_hold(digest))
+    }
+
     fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
         if let Some(filter) = self.filter.get() {
             return Ok(filter);
@@ -1036,9 +1042,9 @@ mod tests {
         for _ in 0..100 {
             bench.keep_up();
         }
-        let old: BTreeSet<u32> = reader.runs.iter().map(|run| run.id).collect();
+        let old: BTreeSet<u32> = reader.iter().map(|run| run.id).collect();
         assert!(old.is_subset(&bench.stored_run_ids()));
-        for run in reader.runs {
+        for run in reader {
             let mut cursor = Cursor::new(run);
             cursor.seek(&bench.store, &[]).unwrap();
             assert!(cursor.current().is_some());

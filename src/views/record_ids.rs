@@ -160,7 +160,8 @@ impl RecordIds {
                 let state = self.read();
                 let recent = state.recent.range((digest, 0)..=(digest, u64::MAX));
                 let recent: Vec<u64> = recent.map(|&(_, index)| index).collect();
-                (recent, state.runs.clone())
+                let runs = state.runs.iter().filter(|run| run.filter.may_hold(digest));
+                (recent, runs.map(Arc::clone).collect::<Vec<_>>())
             };
             match candidates_in(store, &runs, digest, &mut found) {
                 Ok(()) => {
@@ -169,10 +170,15 @@ impl RecordIds {
                     return Ok(found.into_iter().map(Index::new).collect());
                 }
                 // The runs may have been merged away while we read.
-                Err(ViewError::Damaged { .. }) if self.read().runs != runs => {}
+                Err(ViewError::Damaged { .. }) if !self.still_has(&runs) => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn still_has(&self, runs: &[Arc<Run>]) -> bool {
+        let state = self.read();
+        runs.iter().all(|run| state.runs.contains(run))
     }
 
     /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
@@ -363,7 +369,7 @@ fn candidates_in(
     digest: u64,
     found: &mut Vec<u64>,
 ) -> Result<(), ViewError> {
-    for run in runs.iter().filter(|run| run.filter.may_hold(digest)) {
+    for run in runs {
         let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
         let start = bucket.partition_point(|&(d, _)| d < digest);
         let same = bucket.iter().skip(start).take_while(|&&(d, _)| d == digest);
