@@ -1,7 +1,7 @@
 //! Which entries are about what: the facts of a subject, how a patient stands, the patients of a site. Says where to look; what the entries say, and what follows from it, is for others.
 //!
 //! A correction is about all that the record is about which it corrects in the end, and about what that
-//! record is about by it: a corrected lot number makes it one about that lot. No entry is posted for another:
+//! record is about by it, or was until then: a corrected lot number makes it one about that lot. No entry is posted for another:
 //! who finds a correction without its record asks for the trail, which is the record and its corrections.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -187,7 +187,11 @@ impl FactIndex {
 
         let of_first = facts.first().map(|fact| groups_of(&fact.record));
         let of_first = of_first.unwrap_or_default();
-        let by_correction = groups_as_corrected(&facts);
+        // What the record was about before, it may not be about any more.
+        let mut by_correction = groups_as_corrected(&facts);
+        if let Some((_, before)) = facts.split_last() {
+            by_correction.extend(groups_as_corrected(before));
+        }
         groups.extend(by_correction.difference(&of_first).cloned());
         groups.extend(of_first);
         groups.insert(group::corrections_of(first));
