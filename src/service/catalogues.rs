@@ -1,6 +1,9 @@
-//! The catalogue that was last asked for: most questions and records of a day find the same.
+//! The catalogues that were last asked for: most questions and records of a day find the same few.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use chrono::NaiveDate;
 
@@ -10,9 +13,12 @@ use crate::rules::{
     question::{Question, View},
 };
 
-/// Makes catalogues, and keeps the last.
+/// Catalogues that are kept: today's, yesterday's where it still is, and those of a few questions.
+const KEPT_MAX: usize = 8;
+
+/// Makes catalogues, and keeps the newest.
 #[derive(Clone, Default)]
-pub(super) struct Catalogues(Arc<Mutex<Option<Kept>>>);
+pub(super) struct Catalogues(Arc<Mutex<VecDeque<Kept>>>);
 
 /// A catalogue, and what it was made from: so many facts, seen on that day.
 struct Kept {
@@ -30,17 +36,18 @@ impl Catalogues {
         question: &Question,
     ) -> Result<Arc<Catalogue>, F::Error> {
         let count = facts.count(&Subject::Catalogue, question.known_at)?;
-        if let Some(kept) = self.lock().as_ref()
-            && Some(kept.facts) == count
-            && kept.as_of == question.as_of
-            && kept.view == question.view
-        {
+        let is_it = |kept: &&Kept| {
+            Some(kept.facts) == count && kept.as_of == question.as_of && kept.view == question.view
+        };
+        if let Some(kept) = self.lock().iter().find(is_it) {
             return Ok(Arc::clone(&kept.catalogue));
         }
         let about = facts.about(&Subject::Catalogue)?;
         let catalogue = Arc::new(Catalogue::of(&about, question));
         if let Some(facts) = count {
-            *self.lock() = Some(Kept {
+            let mut kept = self.lock();
+            kept.truncate(KEPT_MAX - 1);
+            kept.push_front(Kept {
                 facts,
                 as_of: question.as_of,
                 view: question.view,
@@ -50,7 +57,7 @@ impl Catalogues {
         Ok(catalogue)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
