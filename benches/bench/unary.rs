@@ -19,11 +19,11 @@ use genetrail::{
     },
     server::{self, Settings},
 };
-use tokio_stream::{Empty, wrappers::TcpListenerStream};
+use tokio_stream::Empty;
 use tonic::{
     Request, Response, Status, Streaming,
     metadata::MetadataValue,
-    transport::{Channel, Endpoint, Server},
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
 use crate::{Aim, Effort, Row, ledgers};
@@ -122,10 +122,10 @@ async fn serve_no_op(receipt: pb::Receipt) -> SocketAddr {
     let addr = listener.local_addr().unwrap();
     let service = RecordingServiceServer::new(NoOp { receipt });
     let serving = Server::builder().add_service(service);
+    // Sent at once, as the product's answers are and any server's by default.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     // It ends with the runtime.
-    drop(tokio::spawn(
-        serving.serve_with_incoming(TcpListenerStream::new(listener)),
-    ));
+    drop(tokio::spawn(serving.serve_with_incoming(incoming)));
     addr
 }
 
