@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prost::bytes::Bytes;
+
 use super::{AppendError, ReadError, open::Options};
 use crate::{
     store::{
@@ -33,7 +35,7 @@ const HIGH_WATER_SYNC: Duration = Duration::from_secs(1);
 pub(super) struct Group {
     /// The index of the first entry.
     pub(super) first: u64,
-    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) entries: Vec<Bytes>,
     /// A signed note.
     pub(super) checkpoint: Vec<u8>,
 }
@@ -140,7 +142,7 @@ impl Copies {
         group: Group,
         chain: Hash,
         writes: &[Write],
-    ) -> Result<Vec<Vec<u8>>, CommitFailed> {
+    ) -> Result<Vec<Bytes>, CommitFailed> {
         let entries = u64::try_from(group.entries.len()).unwrap_or(u64::MAX);
         let next = Head {
             size: group.first.saturating_add(entries),
@@ -221,7 +223,7 @@ fn write_journal(
                     entries,
                     checkpoint,
                 } = group.as_ref();
-                let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+                let entries: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
                 let frame = FrameRef {
                     first: *first,
                     entries: &entries,

@@ -14,7 +14,6 @@ use crate::{
     record::{entry::EntryView, format::parse_uuid},
     rules::fact::{Fact, Facts, Records, Subject, corrected},
     tlog::{Index, TreeSize},
-    views::ViewError,
 };
 
 /// Facts that are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
@@ -120,15 +119,14 @@ impl LedgerFacts {
         self.or_suspect(patients.map_err(ReadError::from))
     }
 
-    /// How many entries are about a subject, without reading them.
+    /// The entries that are about a subject, in the order of the log, without reading them.
     ///
     /// # Errors
     /// The store's, and where a view is damaged.
-    pub fn count_about(&self, subject: &Subject) -> Result<usize, ReadError> {
+    pub fn entries_about(&self, subject: &Subject) -> Result<Vec<Index>, ReadError> {
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        let indexes = views.facts.about(store, subject, self.size);
-        self.or_suspect(indexes.map_err(ReadError::from))
-            .map(|indexes| indexes.len())
+        let entries = views.facts.about(store, subject, self.size);
+        self.or_suspect(entries.map_err(ReadError::from))
     }
 
     /// How many entries were recorded by an instant: `recorded_at` never goes back.
@@ -168,13 +166,10 @@ impl LedgerFacts {
         self.facts_at(&indexes)
     }
 
-    /// The facts that a view has found, with what is corrected.
-    fn read(&self, indexes: Result<Vec<Index>, ViewError>) -> Result<Vec<Arc<Fact>>, ReadError> {
-        let facts = indexes
-            .map_err(ReadError::from)
-            .and_then(|indexes| self.facts_at(&indexes))
-            .and_then(|facts| self.with_what_is_corrected(facts));
-        self.or_suspect(facts)
+    /// The facts of entries about one subject, which ascend, with what is corrected.
+    pub(super) fn read(&self, entries: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let facts = self.facts_at(entries);
+        self.or_suspect(facts.and_then(|facts| self.with_what_is_corrected(facts)))
     }
 
     /// The facts at these indexes, which ascend.
@@ -238,18 +233,18 @@ impl Facts for LedgerFacts {
     type Error = ReadError;
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, ReadError> {
-        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        self.read(views.facts.about(store, subject, self.size))
+        self.read(&self.entries_about(subject)?)
     }
 
     fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, ReadError> {
         let facts = self.clone().at(size);
-        facts.count_about(subject).map(Some)
+        Ok(Some(facts.entries_about(subject)?.len()))
     }
 
     fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, ReadError> {
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        self.read(views.facts.standing(store, patient, self.size))
+        let entries = views.facts.standing(store, patient, self.size);
+        self.read(&self.or_suspect(entries.map_err(ReadError::from))?)
     }
 }
 

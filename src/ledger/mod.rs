@@ -21,6 +21,7 @@ mod layout;
 mod open;
 mod published;
 mod reader;
+mod remembered;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use copies::CommitFailed;
@@ -48,6 +50,7 @@ pub use fsck::{Checked, FsckError, fsck};
 pub use open::{NewLedger, OpenError, Opened, Options, Recovery, write_secret_key};
 pub use published::Published;
 pub use reader::{Entries, ReadError};
+pub use remembered::Remembered;
 pub use writer::Entropy;
 
 use crate::{
@@ -103,7 +106,7 @@ pub struct Accepted {
     /// Where.
     pub index: Index,
     /// The bytes of its entry.
-    pub entry: Vec<u8>,
+    pub entry: Bytes,
     /// The tree that it can be proved in.
     pub published: Arc<Published>,
     /// Whether it was recorded before, so that its proof may have to be read from the store.

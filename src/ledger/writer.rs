@@ -8,10 +8,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
-use prost::Message as _;
+use prost::{Message as _, bytes::Bytes};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{
@@ -48,6 +50,14 @@ const GROUP_ENTRIES_MAX: usize = 1_024;
 /// And at most this many bytes of records.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
+/// So many callers at once are company: more of them are likely to come within a moment, and a commit costs
+/// little more for hundreds than for one. Who comes alone waits for nobody.
+const COMPANY: usize = 8;
+
+/// How long to wait for more, again as long as company came, and how often at most.
+const COMPANY_WAIT: Duration = Duration::from_millis(1);
+const COMPANY_WAITS_MAX: usize = 12;
+
 /// A clock that steps back by no more than this is an ordinary correction: entries keep the last
 /// entry's time until it has caught up. Further back, somebody must look.
 const STEP_BACK_MAX: TimeDelta = TimeDelta::seconds(10);
@@ -79,6 +89,41 @@ pub(super) struct Writer {
     pub(super) entropy: Entropy,
 }
 
+/// The jobs of a commit.
+#[derive(Default)]
+struct Gathered {
+    jobs: Vec<Job>,
+    entries: usize,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn has_room(&self) -> bool {
+        self.entries < GROUP_ENTRIES_MAX && self.bytes < GROUP_BYTES_MAX
+    }
+
+    fn push(&mut self, job: Job) {
+        self.entries += job.submissions.len();
+        self.bytes += job
+            .submissions
+            .iter()
+            .map(|one| one.record.len())
+            .sum::<usize>();
+        self.jobs.push(job);
+    }
+
+    /// Takes what waits, and says how many.
+    fn take_from(&mut self, queue: &mut mpsc::Receiver<Job>) -> usize {
+        let before = self.jobs.len();
+        while self.has_room()
+            && let Ok(job) = queue.try_recv()
+        {
+            self.push(job);
+        }
+        self.jobs.len() - before
+    }
+}
+
 /// What a job comes to, once the commit is durable.
 enum Decision {
     Refused(AppendError),
@@ -91,13 +136,13 @@ enum Place {
     /// In the commit, at this position.
     New(usize),
     /// It was recorded before.
-    Old(Index, Vec<u8>),
+    Old(Index, Bytes),
 }
 
 /// A commit being prepared.
 #[derive(Default)]
 struct Draft {
-    entries: Vec<Vec<u8>>,
+    entries: Vec<Bytes>,
     leaves: Vec<Hash>,
     /// Record id and record, by position.
     records: Vec<([u8; 16], Vec<u8>)>,
@@ -115,8 +160,10 @@ struct Draft {
 impl Writer {
     /// Works until every sender is gone or a commit fails; then closes the copies.
     pub(super) fn run(mut self) -> Closed {
+        let mut company = 0;
         while let Some(first) = self.jobs.blocking_recv() {
-            let jobs = self.gather(first);
+            let jobs = self.gather(first, company);
+            company = jobs.len();
             if let Err(error) = self.record(jobs) {
                 tracing::error!(error = %super::Chain(&error), "the ledger stops writing");
                 self.shared.stop();
@@ -138,24 +185,21 @@ impl Writer {
         Closed::Cleanly
     }
 
-    /// The first job and what else waits, up to a commit's bounds.
-    fn gather(&mut self, first: Job) -> Vec<Job> {
-        let size = |job: &Job| {
-            let bytes: usize = job.submissions.iter().map(|s| s.record.len()).sum();
-            (job.submissions.len(), bytes)
-        };
-        let (mut entries, mut bytes) = size(&first);
-        let mut jobs = vec![first];
-        while entries < GROUP_ENTRIES_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            let (more_entries, more_bytes) = size(&job);
-            entries += more_entries;
-            bytes += more_bytes;
-            jobs.push(job);
+    /// The first job and what else waits, up to a commit's bounds; `company` came to the last commit.
+    fn gather(&mut self, first: Job, company: usize) -> Vec<Job> {
+        let mut gathered = Gathered::default();
+        gathered.push(first);
+        gathered.take_from(&mut self.jobs);
+        let mut waits = 0;
+        let mut came = company.max(gathered.jobs.len());
+        while COMPANY <= came && waits < COMPANY_WAITS_MAX && gathered.has_room() {
+            thread::sleep(COMPANY_WAIT);
+            came = gathered.take_from(&mut self.jobs);
+            waits += 1;
         }
         // Who no longer waits (its deadline has passed) is not recorded for.
-        jobs.retain(|job| !job.answer.is_closed());
-        jobs
+        gathered.jobs.retain(|job| !job.answer.is_closed());
+        gathered.jobs
     }
 
     /// Decides and commits the jobs, then answers them. An error means that the ledger has stopped;
@@ -216,7 +260,7 @@ impl Writer {
                 Decision::Refused(error) => Err(error),
                 Decision::Accepted(places) => Ok(places
                     .into_iter()
-                    .map(|place| accepted(place, first, &mut entries, &published))
+                    .map(|place| accepted(place, first, &entries, &published))
                     .collect()),
             };
             answer(reply, outcome);
@@ -331,7 +375,7 @@ impl Writer {
             };
             let record = EntryView::parse(&entry).map_err(|_| damaged())?.record;
             if record == submission.record.as_slice() {
-                return Ok(Some(Place::Old(index, entry)));
+                return Ok(Some(Place::Old(index, entry.into())));
             }
             let other = pb::Record::decode(record).map_err(|_| damaged())?;
             if parse_uuid(&other.record_id).is_ok_and(|other| other == *id) {
@@ -402,7 +446,7 @@ impl Writer {
                  }| AuthorView { key_id, signature },
             ),
         };
-        let entry = entry.encode();
+        let entry = Bytes::from(entry.encode());
         if ENTRY_BYTES_MAX < entry.len() {
             return Err(AppendError::EntryTooLarge {
                 item,
@@ -468,7 +512,7 @@ impl Writer {
         &mut self,
         draft: Draft,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Vec<u8>>, super::CommitFailed> {
+    ) -> Result<Vec<Bytes>, super::CommitFailed> {
         let Draft {
             entries,
             leaves,
@@ -483,7 +527,7 @@ impl Writer {
         // Sign before commit: a checkpoint that was never stored was never published either.
         let signed = self.signer.extend(&leaves);
         let mut writes = Vec::new();
-        layout::pack_blocks(first, entries.iter().map(Vec::as_slice), &mut writes);
+        layout::pack_blocks(first, entries.iter().map(AsRef::as_ref), &mut writes);
         for (tile, nodes) in &signed.tiles {
             layout::put_tile(*tile, nodes, &mut writes);
         }
@@ -494,7 +538,7 @@ impl Writer {
             value: note.to_vec(),
         });
 
-        let bytes: usize = entries.iter().map(Vec::len).sum();
+        let bytes: usize = entries.iter().map(Bytes::len).sum();
         let group = Group {
             first: first.value(),
             entries,
@@ -558,15 +602,10 @@ pub(super) fn recorded_at(now: DateTime<Utc>) -> Option<RecordedAt> {
     RecordedAt::new(now.timestamp(), nanos)
 }
 
-fn accepted(
-    place: Place,
-    first: u64,
-    entries: &mut [Vec<u8>],
-    published: &Arc<Published>,
-) -> Accepted {
+fn accepted(place: Place, first: u64, entries: &[Bytes], published: &Arc<Published>) -> Accepted {
     let published = Arc::clone(published);
     match place {
-        // Cloned, not taken: two submissions of one job queue may name one entry.
+        // Two submissions may name one entry.
         Place::New(position) => Accepted {
             index: index_at(first, position),
             entry: entries.get(position).cloned().unwrap_or_default(),

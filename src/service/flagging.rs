@@ -12,7 +12,7 @@ use super::{
     submission::{CheckedRecord, Path},
 };
 use crate::{
-    ledger::{Ledger, ReadError},
+    ledger::{Ledger, ReadError, Remembered},
     pb,
     record::{Violation, kind_rule},
     rules::{
@@ -46,21 +46,27 @@ impl Flagging {
         }
     }
 
+    /// The facts up to an entry and with it.
+    pub(super) fn facts_up_to(&self, index: Index) -> Remembered {
+        Remembered::new(self.ledger.facts().at(after(index)))
+    }
+
     /// Whether flagging a record looks at few others.
-    pub(super) fn is_quick(&self, record: &pb::Record) -> Result<bool, CallError> {
-        let facts = self.ledger.facts();
+    pub(super) fn is_quick(facts: &Remembered, record: &pb::Record) -> Result<bool, CallError> {
         for subject in subjects(record) {
             // The catalogue is kept.
-            if subject != Subject::Catalogue && SHORT_HISTORY < facts.count_about(&subject)? {
+            if subject != Subject::Catalogue && SHORT_HISTORY < facts.entries_about(&subject)?.len()
+            {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// The flags of an entry's record, but for those of its key. Reads the store.
+    /// The flags of an entry's record, but for those of its key, from the facts up to it. Reads the store.
     pub(super) fn of_entry(
         &self,
+        mut facts: Remembered,
         index: Index,
         recorded_at: DateTime<Utc>,
         actor: &str,
@@ -69,7 +75,8 @@ impl Flagging {
         let CheckedRecord { record, unverified } = checked;
         let mut raised = flags(&record, unverified, recorded_at);
         if let Some(fact) = fact(index, recorded_at, actor, *record) {
-            let facts = self.ledger.facts().at(after(index));
+            let fact = Arc::new(fact);
+            facts.take_newest(&fact);
             raised.extend(self.together(&facts, &fact)?);
         }
         Ok(raised.into_iter().map(flag).collect())
@@ -83,7 +90,7 @@ impl Flagging {
         actor: &str,
         now: DateTime<Utc>,
     ) -> Result<Vec<Vec<pb::Flag>>, CallError> {
-        let facts = self.ledger.facts();
+        let facts = Remembered::new(self.ledger.facts());
         let mut index = Index::new(facts.size().value());
         let mut ahead = Ahead::new(facts);
         let mut previews = Vec::with_capacity(records.len());

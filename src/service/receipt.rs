@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{blocking, error::CallError, flagging::Flagging, submission::CheckedRecord};
 use crate::{
-    ledger::{Accepted, Ledger, ReadError},
+    ledger::{Accepted, Ledger, ReadError, Remembered},
     pb,
     record::entry::EntryView,
     rules::keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
@@ -19,18 +19,36 @@ pub(super) async fn receipt(
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
-    if !accepted.repeated && flagging.is_quick(&record.record)? {
-        return make(ledger, flagging, accepted, record);
+    let facts = flagging.facts_up_to(accepted.index);
+    if !accepted.repeated && Flagging::is_quick(&facts, &record.record)? {
+        return make(ledger, flagging, facts, accepted, record);
     }
     // A long history must not hold up a thread that answers calls.
     let (ledger, flagging) = (Arc::clone(ledger), flagging.clone());
-    blocking(move || make(&ledger, &flagging, accepted, record)).await
+    blocking(move || make(&ledger, &flagging, facts, accepted, record)).await
 }
 
-/// The receipt of an entry that carries this record. Reads the store.
-pub(super) fn make(
+/// The receipts of the entries of a batch, in order. Reads the store.
+pub(super) fn of_batch(
     ledger: &Ledger,
     flagging: &Flagging,
+    accepted: Vec<Accepted>,
+    records: Vec<CheckedRecord>,
+) -> Result<Vec<pb::Receipt>, CallError> {
+    let pairs = accepted.into_iter().zip(records);
+    pairs
+        .map(|(accepted, record)| {
+            let facts = flagging.facts_up_to(accepted.index);
+            make(ledger, flagging, facts, accepted, record)
+        })
+        .collect()
+}
+
+/// The receipt of an entry that carries this record, from the facts up to it. Reads the store.
+fn make(
+    ledger: &Ledger,
+    flagging: &Flagging,
+    facts: Remembered,
     accepted: Accepted,
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
@@ -46,13 +64,13 @@ pub(super) fn make(
     let view = EntryView::parse(&entry).map_err(damaged)?;
     let of_key = key_flags(published.keys(), &view, &record.record);
     let recorded_at = view.recorded_at.to_utc();
-    let mut flags = flagging.of_entry(index, recorded_at, view.actor, record)?;
+    let mut flags = flagging.of_entry(facts, index, recorded_at, view.actor, record)?;
     flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     Ok(pb::Receipt {
         index: index.value(),
         leaf_hash: leaf_hash(&entry).as_bytes().to_vec(),
-        entry: entry.into(),
+        entry,
         inclusion_proof: proof.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
         checkpoint: published.note().to_owned(),
         flags,

@@ -151,13 +151,7 @@ impl RecordingService for Recording {
                 .unzip();
             let accepted = self.ledger.append(submissions).await.map_err(of_batch)?;
             let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
-            let receipts = move || -> Result<_, CallError> {
-                let pairs = accepted.into_iter().zip(records);
-                pairs
-                    .map(|(accepted, record)| receipt::make(&ledger, &flagging, accepted, record))
-                    .collect()
-            };
-            blocking(receipts).await?
+            blocking(move || receipt::of_batch(&ledger, &flagging, accepted, records)).await?
         };
         Ok(Response::new(RecordBatchResponse { receipts }))
     }

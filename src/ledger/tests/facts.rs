@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::{Bench, entropy, noon};
 use crate::{
-    ledger::{FsckError, Ledger, LedgerFacts, Submission, fsck},
+    ledger::{FsckError, Ledger, LedgerFacts, Remembered, Submission, fsck},
     pb::{self, record::Kind},
     record::format::parse_uuid,
     rules::{
@@ -154,6 +154,25 @@ fn check(ledger: &Ledger) {
         // Twice: read from the store, and kept.
         for _ in 0..2 {
             assert_eq!(facts.about(subject).unwrap(), book.about(subject).unwrap());
+        }
+    }
+    check_remembered(ledger, &subjects);
+}
+
+/// What is remembered at each of the last sizes is what the facts of that size are, asked once or again.
+#[track_caller]
+fn check_remembered(ledger: &Ledger, subjects: &[Subject]) {
+    let size = ledger.published().size();
+    for size in (size.value().saturating_sub(25).max(2)..=size.value()).map(TreeSize::new) {
+        let facts = ledger.facts().at(size);
+        let newest = facts.from(Index::new(size.value() - 1), 1).unwrap();
+        let mut remembered = Remembered::new(facts.clone());
+        remembered.take_newest(&newest[0]);
+        for subject in subjects.iter().chain(subjects) {
+            let expected = facts.about(subject).unwrap();
+            assert_eq!(remembered.about(subject).unwrap(), expected);
+            let entries = facts.entries_about(subject).unwrap();
+            assert_eq!(remembered.entries_about(subject).unwrap(), entries);
         }
     }
 }
