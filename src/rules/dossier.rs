@@ -350,7 +350,6 @@ mod tests {
         let split = pb::PatientSplit {
             split_patient: "Q".to_owned(),
             moved_records: vec![format!("R-{}", moved.value())],
-            ..Default::default()
         };
         let split = log.add("P", Kind::PatientSplit(split));
         assert_eq!(log.seen("P", View::AsCorrected), [own, split]);

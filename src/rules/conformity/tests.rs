@@ -589,7 +589,7 @@ fn a_result_is_by_a_method_that_was_registered_by_then() {
     ] {
         for (id, wanting) in [("A-29", validation), ("A-40", figures)] {
             let more = vec![(registered, "", of_method.clone())];
-            let row = row_with(id, more, &named);
+            let row = row_with(id, more, named);
             assert_eq!(row.exceptions_all, wanting, "{id} {:?}", row.exceptions);
         }
     }
