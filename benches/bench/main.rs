@@ -10,6 +10,7 @@
 
 mod ledgers;
 mod open;
+mod queries;
 mod unary;
 mod verify;
 mod views;
@@ -29,18 +30,22 @@ struct Effort {
     load: Duration,
     /// Entries of the large ledger.
     entries: u64,
+    /// Patients of the large population.
+    patients: u64,
 }
 
 const FULL: Effort = Effort {
     rounds: 7,
     load: Duration::from_secs(5),
     entries: 1_000_000,
+    patients: 100_000,
 };
 
 const QUICK: Effort = Effort {
     rounds: 3,
     load: Duration::from_secs(1),
     entries: 100_000,
+    patients: 10_000,
 };
 
 /// What measures one.
@@ -125,11 +130,14 @@ fn main() {
     if genetrail::store::sync_range::install().is_err() {
         println!("note: sled's syncs cannot be made real here; the figures are not the product's");
     }
-    let benches: [(&str, Bench); 4] = [
+    let benches: [(&str, Bench); 7] = [
         ("unary", unary::measure),
         ("verify", verify::measure),
         ("open", open::measure),
         ("views", views::measure),
+        ("reconsent", queries::reconsent),
+        ("trace", queries::trace),
+        ("schedule", queries::schedule),
     ];
     let all = !benches.iter().any(|(name, _)| has(name));
     let mut rows = Vec::new();

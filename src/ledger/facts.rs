@@ -14,7 +14,7 @@ use crate::{
     record::{entry::EntryView, format::parse_uuid},
     rules::fact::{Fact, Facts, Records, Subject, corrected},
     tlog::{Index, TreeSize},
-    views::Signed,
+    views::ViewError,
 };
 
 /// Facts that are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
@@ -102,8 +102,8 @@ impl LedgerFacts {
         self.or_suspect(subjects.map_err(ReadError::from))
     }
 
-    /// The patients after one who may be at a site: registered or treated there, or transferred to it. The
-    /// first `limit`, in order; the empty text is before all.
+    /// The patients after one who may be at a site: registered or treated there, transferred to it, or merged with
+    /// somebody who may be. The first `limit`, in order; the empty text is before all.
     ///
     /// # Errors
     /// The store's, and where a view is damaged.
@@ -118,25 +118,6 @@ impl LedgerFacts {
             .facts
             .patients_at(store, site, after, self.size, limit);
         self.or_suspect(patients.map_err(ReadError::from))
-    }
-
-    /// Which versions of a consent family the patients after one have signed at a site, in the order of
-    /// patients: `limit` signatures, and what the last patient has besides.
-    ///
-    /// # Errors
-    /// The store's, and where a view is damaged.
-    pub fn signed_at(
-        &self,
-        family: &str,
-        site: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<Signed>, ReadError> {
-        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        let signed = views
-            .facts
-            .signed_at(store, family, site, after, self.size, limit);
-        self.or_suspect(signed.map_err(ReadError::from))
     }
 
     /// How many entries are about a subject, without reading them.
@@ -185,6 +166,15 @@ impl LedgerFacts {
         let end = end.min(self.size.value());
         let indexes: Vec<Index> = (from.value()..end).map(Index::new).collect();
         self.facts_at(&indexes)
+    }
+
+    /// The facts that a view has found, with what is corrected.
+    fn read(&self, indexes: Result<Vec<Index>, ViewError>) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let facts = indexes
+            .map_err(ReadError::from)
+            .and_then(|indexes| self.facts_at(&indexes))
+            .and_then(|facts| self.with_what_is_corrected(facts));
+        self.or_suspect(facts)
     }
 
     /// The facts at these indexes, which ascend.
@@ -249,12 +239,17 @@ impl Facts for LedgerFacts {
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, ReadError> {
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
-        let indexes = views.facts.about(store, subject, self.size);
-        let facts = indexes
-            .map_err(ReadError::from)
-            .and_then(|indexes| self.facts_at(&indexes))
-            .and_then(|facts| self.with_what_is_corrected(facts));
-        self.or_suspect(facts)
+        self.read(views.facts.about(store, subject, self.size))
+    }
+
+    fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, ReadError> {
+        let facts = self.clone().at(size);
+        facts.count_about(subject).map(Some)
+    }
+
+    fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, ReadError> {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        self.read(views.facts.standing(store, patient, self.size))
     }
 }
 

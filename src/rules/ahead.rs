@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::fact::{Fact, Facts, Records, Subject, corrected, subjects};
+use crate::tlog::TreeSize;
 
 /// Facts, and a few more after them.
 #[derive(Debug)]
@@ -48,6 +49,14 @@ impl<F: Records> Facts for Ahead<F> {
             .filter(|(_, about)| about.contains(subject));
         facts.extend(added.map(|(fact, _)| Arc::clone(fact)));
         Ok(facts)
+    }
+
+    fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, F::Error> {
+        // What is only tried may be tried otherwise next time.
+        if self.added.iter().any(|(_, about)| about.contains(subject)) {
+            return Ok(None);
+        }
+        self.facts.count(subject, size)
     }
 }
 

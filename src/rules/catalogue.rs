@@ -51,15 +51,15 @@ pub struct ConsentVersion {
     pub activations: BTreeMap<String, Activation>,
 }
 
-/// A version of a follow-up plan, and where it is in force.
+/// A version of a follow-up plan, and where it is in force. Cheap to clone: every patient's period has its own.
 #[derive(Debug, Clone)]
 pub struct PlanVersion {
     /// What says so.
     pub said: Seen,
     /// The version.
-    pub plan: pb::FollowUpPlanVersion,
+    pub plan: Arc<pb::FollowUpPlanVersion>,
     /// Where it is in force, by the site's GLN.
-    pub activations: BTreeMap<String, Activation>,
+    pub activations: Arc<BTreeMap<String, Activation>>,
 }
 
 /// From when to when a version is in force at a site.
@@ -190,8 +190,8 @@ impl Catalogue {
         let versions = self.plans.entry(plan.plan_id.clone()).or_default();
         versions.push(PlanVersion {
             said: said.clone(),
-            plan: plan.clone(),
-            activations: BTreeMap::new(),
+            plan: Arc::new(plan.clone()),
+            activations: Arc::default(),
         });
         versions.sort_by_key(|one| one.plan.ordinal);
     }
@@ -226,9 +226,8 @@ impl Catalogue {
                 });
                 if let (Some(version), Some(from)) = (version, day(&activated.effective_from)) {
                     let (site, to) = (activated.site.clone(), day(&activated.effective_to));
-                    version
-                        .activations
-                        .insert(site, Activation { said, from, to });
+                    let activations = Arc::make_mut(&mut version.activations);
+                    activations.insert(site, Activation { said, from, to });
                 }
             }
             _ => {}

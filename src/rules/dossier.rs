@@ -66,6 +66,41 @@ impl Dossier {
         })
     }
 
+    /// Gathers what tells how the patient stands, and other pseudonyms of the patient; where they are asked for, also
+    /// the lots that were given with all that they were made of. Not what was seen of the patient since, and no
+    /// samples or cases.
+    pub fn of_standing<F: Facts>(
+        facts: &F,
+        patient: &str,
+        with_lots: bool,
+    ) -> Result<Self, F::Error> {
+        let mut gathered = Gathered {
+            facts: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            open: Vec::new(),
+        };
+        gathered.ask(Subject::Patient(patient.to_owned()));
+        while let Some(subject) = gathered.open.pop() {
+            let about = if let Subject::Patient(patient) = &subject {
+                facts.standing(patient)?
+            } else {
+                facts.about(&subject)?
+            };
+            for fact in about {
+                if with_lots {
+                    gathered.take(&subject, fact);
+                } else {
+                    gathered.meet(&fact);
+                    gathered.facts.insert(fact.index, fact);
+                }
+            }
+        }
+        Ok(Self {
+            patient: patient.to_owned(),
+            facts: gathered.facts,
+        })
+    }
+
     /// Every fact, in the order of the log.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
         self.facts.values()

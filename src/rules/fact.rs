@@ -13,7 +13,7 @@ use crate::{
         entry::{EntryRejected, EntryView},
         format::EventTime,
     },
-    tlog::Index,
+    tlog::{Index, TreeSize},
 };
 
 /// A record that was accepted: where it stands in the log, when, and what it says.
@@ -337,6 +337,25 @@ fn of_kind(kind: &Kind, subjects: &mut Subjects) {
     }
 }
 
+/// Whether a record of this kind tells how a patient stands: who it is, what was given, what was consented to,
+/// whether and by which plan the patient is followed. Not what was seen of the patient since.
+pub const fn tells_standing(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::PatientRegistered(_)
+            | Kind::PatientStatus(_)
+            | Kind::PatientMerged(_)
+            | Kind::PatientSplit(_)
+            | Kind::Administration(_)
+            | Kind::ConsentSigned(_)
+            | Kind::ConsentDeclined(_)
+            | Kind::ConsentWithdrawn(_)
+            | Kind::RiskNotification(_)
+            | Kind::FollowUpEnrolment(_)
+            | Kind::MonitoringDecision(_)
+    )
+}
+
 /// Where facts are kept by subject.
 pub trait Facts {
     /// Why facts could not be had.
@@ -344,6 +363,23 @@ pub trait Facts {
 
     /// All facts about a subject, in the order of the log; corrections of such facts among them.
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error>;
+
+    /// How many facts there are about a subject in the tree of this size, where that is known without reading them
+    /// and no more can come to be in it: as many are the same ones.
+    fn count(&self, _subject: &Subject, _size: TreeSize) -> Result<Option<usize>, Self::Error> {
+        Ok(None)
+    }
+
+    /// Of the facts about a patient those that tell how the patient stands ([`tells_standing`]), in the order of the
+    /// log; their corrections among them. A patient's other facts are many more: whoever can do without them asks
+    /// here.
+    fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, Self::Error> {
+        let mut facts = self.about(&Subject::Patient(patient.to_owned()))?;
+        facts.retain(|fact| {
+            corrected(&fact.record).is_some() || fact.kind().is_some_and(tells_standing)
+        });
+        Ok(facts)
+    }
 }
 
 /// Where a fact is had by the id of its record.

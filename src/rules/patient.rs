@@ -27,9 +27,13 @@ pub struct Patient {
     /// The rejections of samples that are known, also those of a later day: like a correction, a rejection tells
     /// what was true of a sample (R-S2).
     pub rejections: Vec<Seen>,
-    /// Where among the facts are those that say how the patient stands; and those that give a consent or take it
-    /// back. Asked for each of many facts, so found once.
+    /// Where among the facts are those that register the patient, that say how the patient stands, of what was
+    /// given, of enrolments, and those that give a consent or take it back. Asked for each of many facts, so found
+    /// once.
+    registrations: Vec<usize>,
     statuses: Vec<usize>,
+    administrations: Vec<usize>,
+    enrolments: Vec<usize>,
     consents: Vec<usize>,
 }
 
@@ -54,7 +58,10 @@ impl Patient {
             found.map(|(place, _)| place).collect()
         };
         Self {
+            registrations: places(|kind| matches!(kind, Kind::PatientRegistered(_))),
             statuses: places(|kind| matches!(kind, Kind::PatientStatus(_))),
+            administrations: places(|kind| matches!(kind, Kind::Administration(_))),
+            enrolments: places(|kind| matches!(kind, Kind::FollowUpEnrolment(_))),
             consents: places(|kind| {
                 matches!(kind, Kind::ConsentWithdrawn(_) | Kind::ConsentSigned(_))
             }),
@@ -76,7 +83,7 @@ impl Patient {
 
     /// The administrations in which the patient received product, the first first.
     pub fn given(&self) -> impl Iterator<Item = (&Seen, &pb::Administration)> {
-        let administrations = self.of_kind(pick!(Administration));
+        let administrations = self.picked(&self.administrations, pick!(Administration));
         administrations.filter(|(fact, administration)| {
             // Of a lot's facts, only those of this patient are among the dossier's.
             !fact.record.patient.is_empty()
@@ -98,13 +105,10 @@ impl Patient {
 
     /// The registration, where there is one.
     pub fn registered(&self) -> Option<(&Seen, &pb::PatientRegistered)> {
-        let registered = self.of_kind(pick!(PatientRegistered));
+        let registered = || self.picked(&self.registrations, pick!(PatientRegistered));
         // Of merged patients, the one whose pseudonym stayed.
-        let registered: Vec<_> = registered.collect();
-        let own = registered
-            .iter()
-            .find(|(fact, _)| fact.record.patient == self.id);
-        own.or(registered.first()).copied()
+        let own = registered().find(|(fact, _)| fact.record.patient == self.id);
+        own.or_else(|| registered().next())
     }
 
     /// The day from which the patient decides alone, if a minor was registered.
@@ -187,18 +191,31 @@ impl Patient {
             .map_or("", |(fact, _)| &fact.record.site)
     }
 
+    /// The sites that may have followed the patient on some day, each at least once.
+    pub fn sites(&self) -> impl Iterator<Item = &str> {
+        let first = std::iter::once(self.site(NaiveDate::MIN));
+        let transfers = self.statuses();
+        let transfers = transfers.filter(|(_, status)| status.state() == PatientState::Transferred);
+        first.chain(transfers.map(|(_, transfer)| transfer.transferred_to.as_str()))
+    }
+
     /// The enrolments in follow-up, the first first.
     pub fn enrolments(&self) -> impl Iterator<Item = (&Seen, &pb::FollowUpEnrolment)> {
-        self.of_kind(pick!(FollowUpEnrolment))
+        self.picked(&self.enrolments, pick!(FollowUpEnrolment))
     }
 
     /// What was recorded of the patient's state, in the order of the day.
     pub fn statuses(&self) -> impl Iterator<Item = (&Seen, &pb::PatientStatus)> {
-        self.at(&self.statuses)
-            .filter_map(|fact| match fact.kind() {
-                Some(Kind::PatientStatus(status)) => Some((fact, status)),
-                _ => None,
-            })
+        self.picked(&self.statuses, pick!(PatientStatus))
+    }
+
+    fn picked<'a, T: 'a>(
+        &'a self,
+        places: &'a [usize],
+        pick: impl Fn(&'a Kind) -> Option<&'a T>,
+    ) -> impl DoubleEndedIterator<Item = (&'a Seen, &'a T)> {
+        let facts = self.at(places);
+        facts.filter_map(move |fact| Some((fact, pick(fact.kind()?)?)))
     }
 
     fn at<'a>(&'a self, places: &'a [usize]) -> impl DoubleEndedIterator<Item = &'a Seen> {

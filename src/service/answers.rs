@@ -260,6 +260,19 @@ impl Asked<'_> {
         Ok(patients.collect())
     }
 
+    /// The patients after one who may be at a site, in the order of their pseudonyms; where no site is named, all.
+    pub(super) fn patients_at(
+        &self,
+        site: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, CallError> {
+        match site {
+            "" => self.patients(after, limit),
+            site => Ok(self.facts.patients_at(site, after, limit)?),
+        }
+    }
+
     /// The subjects that have facts after one, in their order.
     pub(super) fn subjects_after(
         &self,
@@ -298,6 +311,14 @@ impl Facts for Asked<'_> {
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, CallError> {
         Ok(self.facts.about(subject)?)
+    }
+
+    fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, CallError> {
+        Ok(self.facts.count(subject, size)?)
+    }
+
+    fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, CallError> {
+        Ok(self.facts.standing(patient)?)
     }
 }
 

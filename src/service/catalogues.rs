@@ -29,23 +29,24 @@ impl Catalogues {
         facts: &F,
         question: &Question,
     ) -> Result<Arc<Catalogue>, F::Error> {
-        let mut about = facts.about(&Subject::Catalogue)?;
-        about.retain(|fact| question.knows(fact));
+        let count = facts.count(&Subject::Catalogue, question.known_at)?;
         if let Some(kept) = self.lock().as_ref()
-            // The facts about the catalogue only ever grow: as many are the same ones.
-            && kept.facts == about.len()
+            && Some(kept.facts) == count
             && kept.as_of == question.as_of
             && kept.view == question.view
         {
             return Ok(Arc::clone(&kept.catalogue));
         }
+        let about = facts.about(&Subject::Catalogue)?;
         let catalogue = Arc::new(Catalogue::of(&about, question));
-        *self.lock() = Some(Kept {
-            facts: about.len(),
-            as_of: question.as_of,
-            view: question.view,
-            catalogue: Arc::clone(&catalogue),
-        });
+        if let Some(facts) = count {
+            *self.lock() = Some(Kept {
+                facts,
+                as_of: question.as_of,
+                view: question.view,
+                catalogue: Arc::clone(&catalogue),
+            });
+        }
         Ok(catalogue)
     }
 

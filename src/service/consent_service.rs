@@ -20,8 +20,7 @@ use crate::{
     },
     record::format::check_gln,
     rules::{
-        consent::{requirements::requirements, signatures::Signatures},
-        follow_up::period::Period,
+        consent::{requirements::requirements, standing::Standing},
         patient::Patient,
         pick,
     },
@@ -109,8 +108,7 @@ fn listed(
     filters: &ListReconsentRequest,
 ) -> Result<(Vec<ReconsentRow>, String), CallError> {
     let mut rows = Vec::new();
-    // Also for one site: what puts a patient there may be recorded under a pseudonym that was given up.
-    let patients = asked.patients(&page.after, PATIENTS_SCAN)?;
+    let patients = asked.patients_at(&filters.site, &page.after, PATIENTS_SCAN)?;
     let is_all = patients.len() < PATIENTS_SCAN;
     let count = patients.len();
     for (at, patient) in patients.into_iter().enumerate() {
@@ -132,20 +130,22 @@ fn rows_of(
     pseudonym: &str,
     is_asked_for: impl Fn(&Patient, &ReconsentRow) -> bool,
 ) -> Result<Vec<ReconsentRow>, CallError> {
-    let dossier = asked.dossier(pseudonym)?;
-    let patient = Patient::of(&dossier, asked.question());
+    let standing = Standing::of(asked, pseudonym, asked.catalogue(), asked.question())?;
+    let patient = &standing.patient;
     if patient.id != pseudonym {
         return Ok(Vec::new());
     }
-    let rows = required(asked, &patient).into_iter();
-    Ok(rows.filter(|row| is_asked_for(&patient, row)).collect())
+    let rows = required(asked, &standing).into_iter();
+    Ok(rows.filter(|row| is_asked_for(patient, row)).collect())
 }
 
-fn required(asked: &Asked<'_>, patient: &Patient) -> Vec<ReconsentRow> {
-    let catalogue = asked.catalogue();
-    let signatures = Signatures::of(patient, catalogue);
-    let period = Period::of(patient, catalogue, &signatures, patient.as_of);
-    let required = requirements(patient, catalogue, &signatures, &period).into_iter();
+fn required(asked: &Asked<'_>, standing: &Standing) -> Vec<ReconsentRow> {
+    let Standing {
+        patient,
+        signatures,
+        period,
+    } = standing;
+    let required = requirements(patient, asked.catalogue(), signatures, period).into_iter();
     required.map(|one| convert::row(patient, one)).collect()
 }
 
@@ -182,11 +182,15 @@ fn is_asked_for(
 
 fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, CallError> {
     let dossier = asked.dossier(patient)?;
-    let patient = Patient::of(&dossier, asked.question());
+    let standing = Standing::in_dossier(&dossier, asked.catalogue(), asked.question());
+    let Standing {
+        patient,
+        signatures,
+        period: _,
+    } = &standing;
     if patient.facts.is_empty() {
         return Err(asked.unknown("patient"));
     }
-    let signatures = Signatures::of(&patient, asked.catalogue());
     let mut history: Vec<pb::ConsentStep> = signatures.all.iter().map(convert::signed).collect();
     for decline in &signatures.declines {
         history.push(pb::ConsentStep {
@@ -222,7 +226,7 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
         patient: patient.id.clone(),
         site: patient.site(patient.as_of).to_owned(),
         history,
-        required: required(asked, &patient),
+        required: required(asked, &standing),
         in_force: in_force.map(convert::in_force).collect(),
     })
 }

@@ -109,9 +109,9 @@ impl FollowUpService for FollowUp {
             ("product_id", &request.product_id, check_product),
         ])?;
         let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let only = request.patient.as_str();
+            let among = (request.site.as_str(), request.patient.as_str());
             let rows = |patient: &Patient| open(asked, patient, &request);
-            let (obligations, next_page_token) = of_patients(asked, page, only, rows)?;
+            let (obligations, next_page_token) = of_patients(asked, page, among, rows)?;
             Ok(ListObligationsResponse {
                 answered: Some(asked.answered()),
                 obligations,
@@ -158,7 +158,8 @@ impl FollowUpService for FollowUp {
         ])?;
         let answer = self.answers.ask_page(question, page, move |asked, page| {
             let rows = |patient: &Patient| not_enrolled(asked, patient, &request);
-            let (patients, next_page_token) = of_patients(asked, page, "", rows)?;
+            let among = (request.site.as_str(), "");
+            let (patients, next_page_token) = of_patients(asked, page, among, rows)?;
             Ok(ListTreatedNotEnrolledResponse {
                 answered: Some(asked.answered()),
                 patients,
@@ -225,7 +226,7 @@ impl FollowUpService for FollowUp {
             let days = Days { from, to };
             let product = (!product_id.is_empty()).then_some(product_id.as_str());
             let mut summary = Summary::default();
-            let mut names = Pseudonyms::after(asked, "");
+            let mut names = Pseudonyms::after(asked, "", "");
             while let Some(name) = names.next()? {
                 let patient = Patient::of(&asked.dossier(&name)?, asked.question());
                 if patient.id == name {
@@ -315,12 +316,12 @@ fn not_enrolled(
         .collect()
 }
 
-/// The rows of patients, page by page: of one, or of all in the order of their pseudonyms. A token says with whom
-/// the next page begins, and how many of that patient's rows were there already.
+/// The rows of patients, page by page: of one, or of all who may be at a site, or of all, in the order of their
+/// pseudonyms. A token says with whom the next page begins, and how many of that patient's rows were there already.
 fn of_patients<T>(
     asked: &Asked<'_>,
     page: &Page,
-    only: &str,
+    (site, only): (&str, &str),
     rows_of: impl Fn(&Patient) -> Vec<T>,
 ) -> Result<(Vec<T>, String), CallError> {
     let begin = page.after.split_once(' ');
@@ -329,7 +330,7 @@ fn of_patients<T>(
         Some((skip, first)) => (skip, Some(first)),
         None => (0, (!only.is_empty()).then(|| only.to_owned())),
     };
-    let mut names = Pseudonyms::after(asked, first.as_deref().unwrap_or_default());
+    let mut names = Pseudonyms::after(asked, site, first.as_deref().unwrap_or_default());
     let mut next = match first {
         Some(first) => Some(first),
         None => names.next()?,
@@ -362,17 +363,19 @@ fn of_patients<T>(
     Ok((rows, String::new()))
 }
 
-/// The pseudonyms of the patients, in their order.
+/// The pseudonyms of the patients who may be at a site, or of all, in their order.
 struct Pseudonyms<'a> {
     asked: &'a Asked<'a>,
+    site: &'a str,
     last: String,
     ahead: std::vec::IntoIter<String>,
 }
 
 impl<'a> Pseudonyms<'a> {
-    fn after(asked: &'a Asked<'a>, last: &str) -> Self {
+    fn after(asked: &'a Asked<'a>, site: &'a str, last: &str) -> Self {
         Self {
             asked,
+            site,
             last: last.to_owned(),
             ahead: Vec::new().into_iter(),
         }
@@ -380,7 +383,9 @@ impl<'a> Pseudonyms<'a> {
 
     fn next(&mut self) -> Result<Option<String>, CallError> {
         if self.ahead.len() == 0 {
-            let more = self.asked.patients(&self.last, PATIENTS_AHEAD)?;
+            let more = self
+                .asked
+                .patients_at(self.site, &self.last, PATIENTS_AHEAD)?;
             self.ahead = more.into_iter();
         }
         let next = self.ahead.next();

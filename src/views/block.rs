@@ -84,9 +84,31 @@ impl Unpacker {
 
     /// Reads the next posting; `false` at the end of the block.
     pub(super) fn advance(&mut self) -> Result<bool, Malformed> {
+        Ok(self.read()?.is_some())
+    }
+
+    /// Reads on to the first posting that is not before another; `false` if the block has none.
+    pub(super) fn seek(&mut self, posting: &[u8]) -> Result<bool, Malformed> {
+        while self.current.as_slice() < posting {
+            let both = self.current.iter().zip(posting);
+            let same = both.take_while(|(own, other)| own == other).count();
+            // What has more in common with the one before than that is before `posting` as well.
+            loop {
+                match self.read()? {
+                    Some(shared) if same < shared => {}
+                    Some(_) => break,
+                    None => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the next posting: how many bytes it shares with the one before.
+    fn read(&mut self) -> Result<Option<usize>, Malformed> {
         let rest = self.block.get(self.at..).unwrap_or_default();
         let (shared, len, rest) = match rest {
-            [] => return Ok(false),
+            [] => return Ok(None),
             [shared, len, rest @ ..] => (usize::from(*shared), usize::from(*len), rest),
             [_] => return Err(Malformed),
         };
@@ -97,7 +119,7 @@ impl Unpacker {
         self.current.truncate(shared);
         self.current.extend_from_slice(new);
         self.at += 2 + len;
-        Ok(true)
+        Ok(Some(shared))
     }
 }
 
@@ -142,6 +164,29 @@ mod tests {
             unpacked.extend(of_block);
         }
         assert_eq!(unpacked, postings);
+    }
+
+    #[test]
+    fn seeking_stops_where_reading_one_by_one_does() {
+        let number = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[..3].to_vec();
+        let mut postings: Vec<Vec<u8>> = (0..600).map(number).collect();
+        postings.extend([vec![], vec![7], vec![7, 7, 7, 7], vec![7, 7, 7, 7, 0]]);
+        postings.sort();
+        postings.dedup();
+        let block = pack(&postings).pop().unwrap().block;
+        let mut wanted: Vec<Vec<u8>> = (0..1_000).map(number).collect();
+        wanted.extend(postings.iter().map(|posting| [posting, &[0][..]].concat()));
+        wanted.extend([vec![], vec![7, 7, 7], vec![0xff; 5]]);
+        for wanted in wanted {
+            let mut unpacker = Unpacker::new(block.clone());
+            unpacker.advance().unwrap();
+            let found = unpacker.seek(&wanted).unwrap();
+            let expected = postings.iter().find(|posting| wanted <= **posting);
+            assert_eq!(
+                found.then(|| unpacker.current()),
+                expected.map(Vec::as_slice)
+            );
+        }
     }
 
     #[test]

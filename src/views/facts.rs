@@ -1,5 +1,4 @@
-//! Which entries are about what: the facts of a subject, the patients of a site, who signed which version
-//! of a consent. Says where to look; what the entries say, and what follows from it, is for others.
+//! Which entries are about what: the facts of a subject, how a patient stands, the patients of a site. Says where to look; what the entries say, and what follows from it, is for others.
 //!
 //! A correction is about all that the record is about which it corrects in the end, and about what that
 //! record is about by it: a corrected lot number makes it one about that lot. No entry is posted for another:
@@ -9,12 +8,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::NaiveDate;
 
-use super::{ViewError, group, group::Signed, postings::Postings, tally::Tally};
+use super::{ViewError, group, postings::Postings, tally::Tally};
 use crate::{
     pb::{self, PatientState, record::Kind},
     record::format::parse_uuid,
     rules::{
-        fact::{Fact, Subject, corrected, subjects},
+        fact::{Fact, Subject, corrected, subjects, tells_standing},
         question::{Question, View, seen},
     },
     store::Store,
@@ -41,7 +40,15 @@ impl Posts {
 }
 
 fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
-    let mut groups: BTreeSet<Vec<u8>> = subjects(record).iter().map(group::of_subject).collect();
+    let subjects = subjects(record);
+    let mut groups: BTreeSet<Vec<u8>> = subjects.iter().map(group::of_subject).collect();
+    let patients = subjects.iter().filter_map(patient_of);
+    if record.kind.as_ref().is_some_and(tells_standing) {
+        groups.extend(patients.clone().map(group::of_standing));
+    }
+    if let Some(Kind::PatientMerged(_) | Kind::PatientSplit(_)) = &record.kind {
+        groups.extend(patients.map(group::of_merges));
+    }
     let patient = record.patient.as_str();
     let mut place = |site: &str| {
         if !site.is_empty() && !patient.is_empty() {
@@ -53,28 +60,34 @@ fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
         Some(Kind::PatientStatus(status)) if status.state() == PatientState::Transferred => {
             place(&status.transferred_to);
         }
-        Some(Kind::ConsentSigned(signed)) => {
-            if let Some(key) = &signed.version {
-                let (family, version) = (&key.family, &key.version);
-                groups.insert(group::of_signature(family, &record.site, patient, version));
-            }
-        }
         _ => {}
     }
     groups
 }
 
+fn patient_of(subject: &Subject) -> Option<&str> {
+    if let Subject::Patient(patient) = subject {
+        Some(patient)
+    } else {
+        None
+    }
+}
+
 /// What records are about as they are corrected in the end.
 fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Vec<u8>> {
-    let whenever = Question {
-        as_of: NaiveDate::MAX,
-        known_at: TreeSize::new(u64::MAX),
-        view: View::AsCorrected,
-    };
-    let seen = seen(trail, &whenever);
+    let seen = seen(trail, &whenever());
     seen.iter()
         .flat_map(|seen| groups_of(&seen.record))
         .collect()
+}
+
+/// A question of all that is known.
+const fn whenever() -> Question {
+    Question {
+        as_of: NaiveDate::MAX,
+        known_at: TreeSize::new(u64::MAX),
+        view: View::AsCorrected,
+    }
 }
 
 /// The entries that a correction leads to.
@@ -176,7 +189,7 @@ impl FactIndex {
         let of_first = of_first.unwrap_or_default();
         let by_correction = groups_as_corrected(&facts);
         groups.extend(by_correction.difference(&of_first).cloned());
-        groups.extend(of_first.iter().map(|group| group::corrected(group)));
+        groups.extend(of_first);
         groups.insert(group::corrections_of(first));
         groups.insert(group::first_of(index, first));
         Ok(groups)
@@ -249,9 +262,23 @@ impl FactIndex {
             .collect())
     }
 
+    /// The entries below `size` that tell how a patient stands, in order; see [`FactIndex::about`].
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a run is.
+    pub fn standing(
+        &self,
+        store: &dyn Store,
+        patient: &str,
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        self.0.indexes(store, &group::of_standing(patient), size)
+    }
+
     /// The patients after one, of whom an entry below `tree` says that they may be at a site: registered or
-    /// treated there, transferred to it, or so after a correction. The first `limit`, in order; the empty
-    /// text is before all.
+    /// treated there, transferred to it, or so after a correction. And, wherever they are, those who were merged
+    /// with another or split: what puts them at the site may be said of the other. The first `limit`, in order; the
+    /// empty text is before all.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
@@ -263,45 +290,18 @@ impl FactIndex {
         tree: TreeSize,
         limit: usize,
     ) -> Result<Vec<String>, ViewError> {
+        let range = |start: Vec<u8>, all: &[u8]| {
+            let start = if after.is_empty() { all } else { &start };
+            self.0
+                .groups(store, start, &group::end_of(all), tree, limit)
+        };
         let of_site = group::places_of(site);
-        let start = match after {
-            "" => of_site.clone(),
-            patient => group::end_of(&group::of_place(site, patient)),
-        };
-        let end = group::end_of(&of_site);
-        let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        Ok(groups.iter().filter_map(|one| group::placed(one)).collect())
-    }
-
-    /// Which versions of a consent family the patients after one have signed at a site, by entries below
-    /// `tree`: in the order of patients, `limit` signatures and what the last patient has besides.
-    ///
-    /// # Errors
-    /// The store's; [`ViewError::Damaged`] where a run is.
-    pub fn signed_at(
-        &self,
-        store: &dyn Store,
-        family: &str,
-        site: &str,
-        after: &str,
-        tree: TreeSize,
-        limit: usize,
-    ) -> Result<Vec<Signed>, ViewError> {
-        let at_site = group::signatures_at(family, site);
-        let start = match after {
-            "" => at_site.clone(),
-            patient => group::end_of(&group::signatures_of(family, site, patient)),
-        };
-        let end = group::end_of(&at_site);
-        let groups = self.0.groups(store, &start, &end, tree, limit)?;
-        let mut signed: Vec<Signed> = groups.iter().filter_map(|one| group::signed(one)).collect();
-        if let (Some(group), Some(Signed { patient, .. })) = (groups.last(), signed.last()) {
-            let of_patient = group::signatures_of(family, site, patient);
-            let (rest, end) = (group::end_of(group), group::end_of(&of_patient));
-            let rest = self.0.groups(store, &rest, &end, tree, usize::MAX)?;
-            signed.extend(rest.iter().filter_map(|one| group::signed(one)));
-        }
-        Ok(signed)
+        let at_site = range(group::end_of(&group::of_place(site, after)), &of_site)?;
+        let merged = range(group::end_of(&group::of_merges(after)), group::MERGES)?;
+        let at_site = at_site.iter().filter_map(|one| group::placed(one));
+        let merged = merged.iter().filter_map(|one| group::merged(one));
+        let patients: BTreeSet<String> = at_site.chain(merged).collect();
+        Ok(patients.into_iter().take(limit).collect())
     }
 
     /// Adds every posting to `tally`.
@@ -447,13 +447,14 @@ mod tests {
             self.index.patients_at(store, site, "", tree, 9).unwrap()
         }
 
-        fn signed_at(&self, site: &str, after: &str, limit: usize) -> Vec<(String, String)> {
-            let (store, tree) = (&self.store, self.size());
-            let signed = self
-                .index
-                .signed_at(store, "main", site, after, tree, limit);
-            let plain = |one: Signed| (one.patient, one.version.unwrap_or_default());
-            signed.unwrap().into_iter().map(plain).collect()
+        fn standing(&self, patient: &str) -> Vec<u64> {
+            let mut standing = BTreeSet::new();
+            let size = self.size();
+            for index in self.index.standing(&self.store, patient, size).unwrap() {
+                standing.insert(index);
+                standing.extend(self.index.trail(&self.store, index, size).unwrap());
+            }
+            standing.into_iter().map(Index::value).collect()
         }
 
         fn tallies(&self) -> (Tally, Tally) {
@@ -599,31 +600,58 @@ mod tests {
     }
 
     #[test]
-    fn who_signed_what_at_a_site_is_one_range_and_a_corrected_signature_is_marked() {
+    fn who_was_merged_or_split_is_at_every_site() {
+        let merged = Kind::PatientMerged(pb::PatientMerged {
+            merged_patient: "P-5".to_owned(),
+        });
+        let split = Kind::PatientSplit(pb::PatientSplit {
+            split_patient: "P-0".to_owned(),
+            ..pb::PatientSplit::default()
+        });
         let bench = Bench::of([
-            signature(0, "P-1", "v1"),
-            signature(3, "P-1", "v2"),
-            signature(6, "P-2", "v1"),
-            signature(9, "P-0", "v1"),
-            signature(1, "P-9", "v1"),
-            correction(11, 6, None),
+            record(0, "P-1", registered()),
+            record(3, "P-3", registered()),
+            record(1, "P-2", registered()),
+            record(4, "P-4", merged),
+            record(5, "P-2", split),
         ]);
-        let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            let owned =
-                |&(patient, version): &(&str, &str)| (patient.to_owned(), version.to_owned());
-            pairs.iter().map(owned).collect()
-        };
-        let all = pairs(&[
-            ("P-0", "v1"),
-            ("P-1", "v1"),
-            ("P-1", "v2"),
-            ("P-2", ""),
-            ("P-2", "v1"),
+        assert_eq!(
+            bench.patients_at("site-0"),
+            ["P-0", "P-1", "P-2", "P-3", "P-4", "P-5"]
+        );
+        let mut pages: Vec<String> = Vec::new();
+        let (store, size) = (&bench.store, bench.size());
+        while pages.len() < 9 {
+            let after = pages.last().cloned().unwrap_or_default();
+            let page = bench
+                .index
+                .patients_at(store, "site-1", &after, size, 2)
+                .unwrap();
+            if page.is_empty() {
+                break;
+            }
+            pages.extend(page);
+        }
+        assert_eq!(pages, ["P-0", "P-2", "P-4", "P-5"]);
+    }
+
+    #[test]
+    fn what_tells_how_a_patient_stands_is_one_range_with_its_corrections() {
+        let bench = Bench::of([
+            record(0, "P-1", registered()),
+            signature(1, "P-1", "v1"),
+            record(
+                2,
+                "P-1",
+                Kind::SampleCollected(pb::SampleCollected::default()),
+            ),
+            correction(3, 1, Some(("patient", "P-2"))),
+            correction(4, 2, None),
+            signature(5, "P-2", "v1"),
         ]);
-        assert_eq!(bench.signed_at("site-0", "", 9), all);
-        assert_eq!(bench.signed_at("site-0", "", 2), all[..3]);
-        assert_eq!(bench.signed_at("site-0", "P-1", 1), all[3..]);
-        assert_eq!(bench.signed_at("site-1", "", 9), pairs(&[("P-9", "v1")]));
+        assert_eq!(bench.standing("P-1"), [0, 1, 3]);
+        assert_eq!(bench.standing("P-2"), [1, 3, 5]);
+        assert_eq!(bench.standing("P-"), [0; 0]);
     }
 
     #[test]
@@ -712,6 +740,26 @@ mod tests {
                 let expected: Vec<u64> = known.iter().map(|fact| fact.index.value()).collect();
                 prop_assert_eq!(&bench.about(subject, bench.size()), &expected);
                 prop_assert_eq!(&rebuilt.about(subject, bench.size()), &expected);
+            }
+            for patient in subjects.iter().filter_map(patient_of) {
+                let standing = book.standing(patient).unwrap();
+                // Who says that a correction is of somebody has not made its record one of that person; and a record
+                // that was corrected to be of another kind tells nothing any more.
+                let seen = |facts: &[Arc<Fact>]| {
+                    let mut seen = seen(facts, &whenever());
+                    seen.retain(|fact| {
+                        fact.record.patient == patient && fact.kind().is_some_and(tells_standing)
+                    });
+                    seen
+                };
+                let found = bench.standing(patient);
+                let found: Vec<Arc<Fact>> = standing
+                    .iter()
+                    .filter(|fact| found.contains(&fact.index.value()))
+                    .cloned()
+                    .collect();
+                prop_assert_eq!(seen(&found), seen(&standing), "{}", patient);
+                prop_assert_eq!(bench.standing(patient), rebuilt.standing(patient));
             }
             let listed = |limit| {
                 let (store, size) = (&bench.store, bench.size());

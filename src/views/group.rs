@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | `01` to `0b` | the subject | are about it |
 //! | `20` | site, patient | may put the patient at the site |
-//! | `21` | family, site, patient, `00` | correct what was recorded of a signature |
-//! | `21` | family, site, patient, `01`, version | are signatures of the version |
+//! | `21` | patient | merge the patient with another, or split one off |
+//! | `22` | patient | tell how the patient stands |
 //! | `30` | index (8) of an entry | correct it, also through other corrections |
 //! | `31` | index (8) of a correction, index (8) of an entry | is the correction, and corrects the entry in the end |
 //!
@@ -31,28 +31,17 @@ const CASE: u8 = 0x09;
 const CONSIGNMENT: u8 = 0x0a;
 const IDENTITY: u8 = 0x0b;
 const PLACED: u8 = 0x20;
-const SIGNED: u8 = 0x21;
+const MERGED: u8 = 0x21;
+const STANDING: u8 = 0x22;
 const CORRECTIONS: u8 = 0x30;
 const FIRST: u8 = 0x31;
 
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
 
-const CORRECTION_OF_SIGNATURE: u8 = 0x00;
-const SIGNATURE: u8 = 0x01;
-
 /// A group that is too long is cut there, and its hash takes the place of the rest. What a checked record
-/// names is shorter: a family (64), a site (13), a patient (64) and a version (32) at most.
+/// names is shorter: a site (13) and a patient (64) at most.
 const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
-
-/// That a patient signed a version of a consent family at a site, or that a signature was corrected.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Signed {
-    /// The patient.
-    pub patient: String,
-    /// The version that was signed; `None` where what was recorded of a signature has been corrected.
-    pub version: Option<String>,
-}
 
 struct Bytes(Vec<u8>);
 
@@ -170,54 +159,25 @@ pub(super) fn placed(group: &[u8]) -> Option<String> {
     text(&mut rest).filter(|_| rest.is_empty())
 }
 
-/// The signatures of a version by a patient at a site.
-pub(super) fn of_signature(family: &str, site: &str, patient: &str, version: &str) -> Vec<u8> {
-    let bytes = Bytes::new(SIGNED).text(family).text(site).text(patient);
-    bytes.kind(SIGNATURE).text(version).done()
+/// The merges and splits of a patient.
+pub(super) fn of_merges(patient: &str) -> Vec<u8> {
+    Bytes::new(MERGED).text(patient).done()
 }
 
-/// What the groups of all signatures of a family at a site begin with.
-pub(super) fn signatures_at(family: &str, site: &str) -> Vec<u8> {
-    Bytes::new(SIGNED).text(family).text(site).done()
-}
+/// What the groups of all merges and splits begin with.
+pub(super) const MERGES: &[u8] = &[MERGED];
 
-/// What the groups of a patient's signatures of a family at a site begin with.
-pub(super) fn signatures_of(family: &str, site: &str, patient: &str) -> Vec<u8> {
-    let bytes = Bytes::new(SIGNED).text(family).text(site);
-    bytes.text(patient).done()
-}
-
-/// Who signed which version.
-pub(super) fn signed(group: &[u8]) -> Option<Signed> {
-    let (&SIGNED, mut rest) = group.split_first()? else {
+/// The patient of merges and splits.
+pub(super) fn merged(group: &[u8]) -> Option<String> {
+    let (&MERGED, mut rest) = group.split_first()? else {
         return None;
     };
-    let rest = &mut rest;
-    text(rest)?;
-    text(rest)?;
-    let patient = text(rest)?;
-    let (&kind, after) = rest.split_first()?;
-    *rest = after;
-    let version = match kind {
-        CORRECTION_OF_SIGNATURE => None,
-        SIGNATURE => Some(text(rest)?),
-        _ => return None,
-    };
-    rest.is_empty().then_some(Signed { patient, version })
+    text(&mut rest).filter(|_| rest.is_empty())
 }
 
-/// What a correction of an entry about this group is about: of a signature, that it was corrected.
-pub(super) fn corrected(group: &[u8]) -> Vec<u8> {
-    let signature = || -> Option<Vec<u8>> {
-        let (&SIGNED, mut rest) = group.split_first()? else {
-            return None;
-        };
-        let [family, site, patient] = [text(&mut rest)?, text(&mut rest)?, text(&mut rest)?];
-        let bytes = Bytes::new(SIGNED).text(&family).text(&site);
-        let bytes = bytes.text(&patient).kind(CORRECTION_OF_SIGNATURE);
-        Some(bytes.done())
-    };
-    signature().unwrap_or_else(|| group.to_vec())
+/// The entries that tell how a patient stands.
+pub(super) fn of_standing(patient: &str) -> Vec<u8> {
+    Bytes::new(STANDING).text(patient).done()
 }
 
 /// The corrections of an entry.
@@ -366,27 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn places_and_signatures_come_back_and_lie_within_their_ranges() {
+    fn places_and_merges_come_back_and_lie_within_their_ranges() {
         let place = of_place("site", "P-1");
         assert!(place.starts_with(&places_of("site")));
         assert_eq!(placed(&place).as_deref(), Some("P-1"));
         assert_eq!(placed(&of_subject(&Subject::Catalogue)), None);
 
-        let signature = of_signature("main", "site", "P-1", "v2");
-        assert!(signature.starts_with(&signatures_at("main", "site")));
-        assert!(signature.starts_with(&signatures_of("main", "site", "P-1")));
-        let of = |version: Option<&str>| Signed {
-            patient: "P-1".to_owned(),
-            version: version.map(str::to_owned),
-        };
-        assert_eq!(signed(&signature), Some(of(Some("v2"))));
-        assert_eq!(signed(&corrected(&signature)), Some(of(None)));
-        assert_eq!(corrected(&corrected(&signature)), corrected(&signature));
-        assert_eq!(corrected(&place), place);
-        assert!(!signature.starts_with(&corrected(&signature)));
-        for cut in 0..signature.len() {
-            assert_eq!(signed(&signature[..cut]), None, "cut at {cut}");
+        let merges = of_merges("P-1");
+        assert!(merges.starts_with(MERGES));
+        assert_eq!(merged(&merges).as_deref(), Some("P-1"));
+        for cut in 0..merges.len() {
+            assert_eq!(merged(&merges[..cut]), None, "cut at {cut}");
         }
+        let standing = of_standing("P-1");
+        assert_eq!(merged(&standing), None);
+        assert_eq!(placed(&standing), None);
     }
 
     #[test]

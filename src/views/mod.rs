@@ -25,7 +25,6 @@ mod record_ids;
 mod tally;
 
 pub use facts::{Earlier, FactIndex, Posts};
-pub use group::Signed;
 pub use record_ids::RecordIds;
 pub use tally::Tally;
 

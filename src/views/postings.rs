@@ -48,6 +48,10 @@ const BLOCK_POSTINGS: u64 = 500;
 /// A posting ends with the index of its entry.
 const INDEX_BYTES: usize = 8;
 
+/// What is posted under which groups: another number than the manifest's, and the set is made anew. Before the first
+/// number the manifest began with the watermark, whose first byte is 0.
+const FORMAT: u8 = 1;
+
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
 
@@ -578,10 +582,12 @@ impl Cursor {
     }
 
     fn forward(&mut self, store: &dyn Store, posting: &[u8]) -> Result<(), ViewError> {
-        while let Some(current) = self.current()
-            && current < posting
-        {
-            self.advance(store)?;
+        while !self.ended {
+            match self.unpacker.seek(posting) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.leave(store)?,
+                Err(_) => return Err(ViewError::Damaged { run: self.run.id }),
+            }
         }
         Ok(())
     }
@@ -591,16 +597,18 @@ impl Cursor {
         if self.ended {
             return Ok(());
         }
-        let damaged = ViewError::Damaged { run: self.run.id };
         match self.unpacker.advance() {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                let mut after = std::mem::take(&mut self.block);
-                after.push(0);
-                self.next_block(store, &after)
-            }
-            Err(_) => Err(damaged),
+            Ok(false) => self.leave(store),
+            Err(_) => Err(ViewError::Damaged { run: self.run.id }),
         }
+    }
+
+    /// Moves to the first posting of the next block.
+    fn leave(&mut self, store: &dyn Store) -> Result<(), ViewError> {
+        let mut after = std::mem::take(&mut self.block);
+        after.push(0);
+        self.next_block(store, &after)
     }
 
     fn next_block(&mut self, store: &dyn Store, from: &[u8]) -> Result<(), ViewError> {
@@ -781,10 +789,10 @@ impl Manifest {
         }
     }
 
-    /// watermark (8), next run (4), runs' count (4), each run: id (4) level (1) postings (8) groups (8);
+    /// format (1), watermark (8), next run (4), runs' count (4), each run: id (4) level (1) postings (8) groups (8);
     /// then the unfinished runs' ids (4 each).
     fn write(&self) -> Write {
-        let mut value = Vec::new();
+        let mut value = vec![FORMAT];
         value.extend_from_slice(&self.watermark.to_be_bytes());
         value.extend_from_slice(&self.next_run.to_be_bytes());
         let count = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
@@ -812,7 +820,10 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (watermark, rest) = bytes.split_first_chunk()?;
+        let (&FORMAT, rest) = bytes.split_first()? else {
+            return None;
+        };
+        let (watermark, rest) = rest.split_first_chunk()?;
         let (next_run, rest) = rest.split_first_chunk()?;
         let (count, mut rest) = rest.split_first_chunk()?;
         let mut runs = Vec::new();
@@ -1129,6 +1140,10 @@ mod tests {
         for cut in 0..manifest.len() {
             assert!(Manifest::decode(&manifest[..cut]).is_none(), "cut at {cut}");
         }
+        // Another format, and the one that had no number.
+        let other = [&[FORMAT + 1], &manifest[1..]].concat();
+        assert!(Manifest::decode(&other).is_none());
+        assert!(Manifest::decode(&manifest[1..]).is_none());
     }
 
     #[test]

@@ -7,10 +7,11 @@ use prost::Message as _;
 
 use super::{Bench, entropy, noon};
 use crate::{
-    ledger::{FsckError, Ledger, Submission, fsck},
+    ledger::{FsckError, Ledger, LedgerFacts, Submission, fsck},
     pb::{self, record::Kind},
     record::format::parse_uuid,
     rules::{
+        ahead::Ahead,
         book::Book,
         fact::{Fact, Facts as _, LotId, Subject},
     },
@@ -281,6 +282,33 @@ fn facts_are_of_the_tree_that_was_published_when_they_were_asked_for() {
     let site = "9521123001015";
     assert_eq!(before.patients_at(site, "", 9).unwrap(), ["P-1", "P-2"]);
     assert_eq!(after.patients_at(site, "P-1", 9).unwrap(), ["P-2", "P-4"]);
+    let standing = |facts: &LedgerFacts, patient| indexes(&facts.standing(patient).unwrap());
+    assert_eq!(standing(&before, "P-1"), [1]);
+    assert_eq!(standing(&after, "P-1"), [1, 3]);
+}
+
+#[test]
+fn facts_are_counted_in_the_tree_that_is_asked_for_and_not_where_some_are_only_tried() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record(&ledger, vec![treated(1, "P-1"), treated(2, "P-1")]);
+    let facts = ledger.facts();
+    for (size, count) in [(1, 0), (2, 1), (3, 2), (9, 2)] {
+        let size = TreeSize::new(size);
+        assert_eq!(facts.count(&patient(1), size).unwrap(), Some(count));
+    }
+    let tried = |patient: &str| {
+        let mut ahead = Ahead::new(ledger.facts());
+        let mut fact = Fact::clone(&facts.about(&self::patient(1)).unwrap()[0]);
+        fact.record.record_id = uuid(3);
+        fact.record.patient = patient.to_owned();
+        fact.index = Index::new(3);
+        ahead.add(fact).unwrap();
+        ahead
+    };
+    let all = TreeSize::new(9);
+    assert_eq!(tried("P-1").count(&patient(1), all).unwrap(), None);
+    assert_eq!(tried("P-2").count(&patient(1), all).unwrap(), Some(2));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 pub mod concerned;
 pub mod requirements;
 pub mod signatures;
+pub mod standing;
 
 #[cfg(test)]
 mod tests;

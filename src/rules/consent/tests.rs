@@ -3,12 +3,14 @@
 mod of_age;
 mod requirements;
 mod signatures;
+mod standing;
 
 use chrono::NaiveDate;
 
 use super::{
     requirements::{Kind, List, Requirement, State, requirements},
     signatures::{Fault, Signatures},
+    standing::Standing,
 };
 use crate::{
     pb::{self, Signatory, reconsent_due::Due},
@@ -18,7 +20,6 @@ use crate::{
         catalogue::Catalogue,
         dossier::Dossier,
         fact::{Fact, Facts as _, Subject, event_day},
-        follow_up::period::Period,
         patient::Patient,
         question::{Question, View},
     },
@@ -33,25 +34,43 @@ fn day(text: &str) -> NaiveDate {
     parse_civil_date(text).unwrap()
 }
 
+/// A question of everything in the book about a day.
+fn question(book: &Book, as_of: &str) -> Question {
+    Question {
+        as_of: day(as_of),
+        known_at: TreeSize::new(u64::try_from(book.facts().len()).unwrap()),
+        view: View::AsCorrected,
+    }
+}
+
 /// A patient as everything in the book tells it on a day.
 fn asked(book: &Book, patient: &str, as_of: &str) -> (Patient, Catalogue) {
-    let known_at = TreeSize::new(u64::try_from(book.facts().len()).unwrap());
-    let question = Question {
-        as_of: day(as_of),
-        known_at,
-        view: View::AsCorrected,
-    };
+    let question = question(book, as_of);
     let Ok(dossier) = Dossier::of_patient(book, patient);
     let Ok(about) = book.about(&Subject::Catalogue);
     let catalogue = Catalogue::of(&about, &question);
     (Patient::of(&dossier, &question), catalogue)
 }
 
+/// What is asked of a patient, of whom as little is read as may be: the same as where everything is read.
 fn required(book: &Book, patient: &str, as_of: &str) -> Vec<Requirement> {
-    let (patient, catalogue) = asked(book, patient, as_of);
-    let signatures = Signatures::of(&patient, &catalogue);
-    let period = Period::of(&patient, &catalogue, &signatures, patient.as_of);
-    requirements(&patient, &catalogue, &signatures, &period)
+    let question = question(book, as_of);
+    let Ok(about) = book.about(&Subject::Catalogue);
+    let catalogue = Catalogue::of(&about, &question);
+    let asked_of = |standing: &Standing| {
+        let Standing {
+            patient,
+            signatures,
+            period,
+        } = standing;
+        requirements(patient, &catalogue, signatures, period)
+    };
+    let Ok(standing) = Standing::of(book, patient, &catalogue, &question);
+    let Ok(dossier) = Dossier::of_patient(book, patient);
+    let everything = Standing::in_dossier(&dossier, &catalogue, &question);
+    let required = asked_of(&standing);
+    assert_eq!(required, asked_of(&everything), "{patient} as of {as_of}");
+    required
 }
 
 /// A requirement as a line: list, kind, version, deadline, state.

@@ -39,6 +39,73 @@ pub(super) fn of(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
     }
     for fact in &catalogue.others {
         raised.extend(other(fact, catalogue, question));
+        raised.extend(unanswered(fact, catalogue, question));
+    }
+    raised.extend(delegations(catalogue));
+    raised
+}
+
+/// A notice of a recall that the site has not answered; on the day itself that is no news.
+fn unanswered(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Deviation> {
+    let Some(Kind::RecallNotice(notice)) = fact.kind() else {
+        return None;
+    };
+    let answered = catalogue.others.iter().any(|one| match one.kind() {
+        Some(Kind::RecallAcknowledged(answer)) => {
+            answer.recall_id == notice.recall_id && one.record.site == notice.site
+        }
+        _ => false,
+    });
+    let open = fact.on < question.as_of && !answered;
+    open.then(|| Deviation::new(codes::RECALL_UNACKNOWLEDGED, fact, "recall_notice.site"))
+}
+
+/// Delegations that follow others of the same task, to the same person, at the same site, not at once.
+fn delegations(catalogue: &Catalogue) -> Vec<Deviation> {
+    let mut granted: Vec<(NaiveDate, Option<NaiveDate>, &Seen, &pb::DelegationGranted)> =
+        Vec::new();
+    for fact in &catalogue.others {
+        if let Some(Kind::DelegationGranted(delegation)) = fact.kind()
+            && let Ok(from) = parse_civil_date(&delegation.valid_from)
+        {
+            let to = parse_civil_date(&delegation.valid_to).ok();
+            granted.push((from, to, fact, delegation));
+        }
+    }
+    granted.sort_by_key(|(from, _, fact, _)| (*from, fact.index));
+    let mut last: BTreeMap<(&str, &str, i32), (Option<NaiveDate>, &Seen)> = BTreeMap::new();
+    let mut raised = Vec::new();
+    for (from, to, fact, delegation) in granted {
+        let mut gap = None;
+        for task in &delegation.tasks {
+            let key = (
+                fact.record.site.as_str(),
+                delegation.delegate.as_str(),
+                *task,
+            );
+            let before = last.get(&key).copied();
+            if let Some((Some(ended), by)) = before
+                && ended.succ_opt().is_some_and(|next| next < from)
+            {
+                gap = gap.or(Some((ended, by)));
+            }
+            // One without an end outlasts those with one.
+            let outlasts = before
+                .is_none_or(|(ended, _)| ended.is_some_and(|ended| to.is_none_or(|to| ended < to)));
+            if outlasts {
+                last.insert(key, (to, fact));
+            }
+        }
+        raised.extend(gap.map(|(ended, by)| {
+            let field = "delegation_granted.valid_from";
+            let details = Details {
+                deadline: Some(ended),
+                effective: Some(from),
+                ..Details::default()
+            };
+            let gap = Deviation::new(codes::DELEGATION_GAP, fact, field);
+            gap.with(details).shown_by(by)
+        }));
     }
     raised
 }
@@ -307,7 +374,7 @@ fn before_its_consent(version: &PlanVersion, catalogue: &Catalogue) -> Vec<Devia
     };
     let consent = catalogue.consent_version(key);
     let mut raised = Vec::new();
-    for (site, activation) in &version.activations {
+    for (site, activation) in version.activations.iter() {
         let explained = consent.and_then(|consent| consent.activations.get(site));
         if explained.is_some_and(|explained| explained.from <= activation.from) {
             continue;
@@ -337,11 +404,17 @@ fn risks_changed(versions: &[Product], catalogue: &Catalogue) -> Vec<Deviation> 
             earlier.any(|one| one.state != risk.state)
         });
         let since = after.said.on;
+        let concerns = |products: &[String]| {
+            products.is_empty() || products.contains(&after.product.product_id)
+        };
         let mut plans = catalogue.plans.values().flatten();
-        let planned = plans.any(|plan| since <= plan.said.on);
+        let planned = plans.any(|plan| since <= plan.said.on && concerns(&plan.plan.product_ids));
         let decided = catalogue.others.iter().any(|fact| match fact.kind() {
             Some(Kind::SignalDecision(decision)) => {
-                since <= fact.on && decision.not_needed().any(|one| one == SignalAction::Plan)
+                let of = signal(&decision.signal_id, catalogue);
+                since <= fact.on
+                    && decision.not_needed().any(|one| one == SignalAction::Plan)
+                    && of.is_none_or(|(_, signal)| concerns(&signal.product_ids))
             }
             _ => false,
         });
@@ -377,10 +450,10 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
     }
 }
 
-fn signal<'a>(signal_id: &str, catalogue: &'a Catalogue) -> Option<&'a Seen> {
-    catalogue.others.iter().find(|fact| match fact.kind() {
-        Some(Kind::RiskSignal(signal)) => signal.signal_id == signal_id,
-        _ => false,
+fn signal<'a>(signal_id: &str, catalogue: &'a Catalogue) -> Option<(&'a Seen, &'a pb::RiskSignal)> {
+    catalogue.others.iter().find_map(|fact| match fact.kind() {
+        Some(Kind::RiskSignal(signal)) if signal.signal_id == signal_id => Some((fact, signal)),
+        _ => None,
     })
 }
 

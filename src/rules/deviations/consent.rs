@@ -1,7 +1,7 @@
 //! Consent: signatures that are not valid and what is wrong with them, consent that came too late or not at all
 //! before something was done, and what a version that was signed does not speak of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -15,7 +15,7 @@ use crate::{
         Signatory, record::Kind,
     },
     rules::{
-        catalogue::Catalogue,
+        catalogue::{Catalogue, ConsentVersion},
         consent::{
             requirements::{Kind as Asked, List, Requirement, requirements},
             signatures::{Fault, Set, Signature, Signatures},
@@ -160,7 +160,7 @@ fn treated_before(patient: &Patient, signatures: &Signatures) -> Option<Deviatio
     Some(before.with(details).shown_by(other))
 }
 
-/// Samples under a version that does not speak of samples, or of genetic testing where they are for that.
+/// Samples under a consent that does not speak of samples, or of genetic testing where they are for that.
 fn lacking_items(
     patient: &Patient,
     catalogue: &Catalogue,
@@ -168,35 +168,60 @@ fn lacking_items(
 ) -> Vec<Deviation> {
     let mut raised = Vec::new();
     for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
-        let Some(set) = consented_by(signatures, fact.on) else {
-            continue;
-        };
-        let Some(version) = catalogue.consent_version(&set.version) else {
-            continue;
-        };
-        let items: BTreeSet<ConsentItemKind> = version
-            .document()
-            .items
+        let signed = under(signatures, &sample.consent, fact.on);
+        let versions: Vec<&ConsentVersion> = signed
             .iter()
-            .map(pb::ConsentItem::item)
+            .filter_map(|(key, _)| catalogue.consent_version(key))
             .collect();
-        let genetic = sample.purposes().any(|purpose| {
-            matches!(
-                purpose,
-                SamplePurpose::Clonality | SamplePurpose::Isa | SamplePurpose::OffTarget
-            )
-        });
+        if versions.is_empty() {
+            continue;
+        }
+        let documents = versions.iter().map(|version| version.document());
+        let items: BTreeSet<ConsentItemKind> = documents
+            .flat_map(|document| document.items.iter().map(pb::ConsentItem::item))
+            .collect();
+        let genetic = sample.purposes().any(is_genetic);
         let lacks = !items.contains(&ConsentItemKind::Samples)
             || genetic && !items.contains(&ConsentItemKind::GeneticTesting);
         if lacks {
             let field = "sample_collected.purposes";
-            let lacking = Deviation::new(codes::CONSENT_ITEM_LACKING, fact, field)
-                .of_sample(&sample.sample_id)
-                .of_version(&set.version.version);
-            raised.push(set.said.iter().fold(lacking, Deviation::shown_by));
+            let mut lacking = Deviation::new(codes::CONSENT_ITEM_LACKING, fact, field)
+                .of_sample(&sample.sample_id);
+            if let [version] = versions.as_slice() {
+                lacking = lacking.of_version(&version.version);
+            }
+            let said = signed.iter().flat_map(|(_, said)| said.iter());
+            raised.push(said.fold(lacking, Deviation::shown_by));
         }
     }
     raised
+}
+
+/// Whether a sample for this is one for genetic testing.
+pub(super) const fn is_genetic(purpose: SamplePurpose) -> bool {
+    matches!(
+        purpose,
+        SamplePurpose::Clonality | SamplePurpose::Isa | SamplePurpose::OffTarget
+    )
+}
+
+/// Under what something was done: the signature that it names, or else the patient's last consent by that day
+/// of each family.
+fn under<'a>(
+    signatures: &'a Signatures,
+    named: &str,
+    on: NaiveDate,
+) -> Vec<(&'a pb::ConsentVersionKey, &'a [Seen])> {
+    if let Some(signature) = self::named(signatures, named) {
+        return vec![(&signature.version, std::slice::from_ref(&signature.said))];
+    }
+    let mut last: BTreeMap<&str, &Set> = BTreeMap::new();
+    for set in signatures.sets.iter().filter(|set| set.on <= on) {
+        last.insert(&set.version.family, set);
+    }
+    let sets = last.into_values();
+    sets.map(|set| (&set.version, set.said.as_slice()))
+        .collect()
 }
 
 /// A consent that was discussed by somebody who is registered, and is neither an investigator nor delegated to.
@@ -227,7 +252,9 @@ fn not_countersigned(
     let hours = least(catalogue, fact, |plan| plan.countersignature_hours)?;
     let deadline = day_after_hours(fact, hours)?;
     let mut second = patient.of_kind(pick!(Countersigned));
-    let is_signed = second.any(|(_, second)| second.target == fact.record.record_id);
+    let is_signed = second.any(|(by, second)| {
+        second.target == fact.record.record_id && by.record.actor_person == signed.discussed_by
+    });
     let details = Details {
         deadline: Some(deadline),
         ..Details::default()

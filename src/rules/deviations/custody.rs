@@ -200,7 +200,10 @@ impl Journey<'_> {
     fn one_sided(&self, fact: &Seen) -> Option<Deviation> {
         let hours = least(self.catalogue, fact, |plan| plan.countersignature_hours)?;
         let signed = self.facts.iter().any(|one| match one.kind() {
-            Some(Kind::Countersigned(signed)) => signed.target == fact.record.record_id,
+            Some(Kind::Countersigned(signed)) => {
+                let is_other = one.record.actor_person != fact.record.actor_person;
+                signed.target == fact.record.record_id && is_other
+            }
             _ => false,
         });
         let deadline = super::envelope::day_after_hours(fact, hours)?;

@@ -1,13 +1,13 @@
-//! The records that a record names by their ids, and which of them are not known. Records arrive out of
-//! order, so that is no mistake; it is one if they never come.
+//! The records that a record names by their ids, and the lots that a recall, a signal or a safety report names;
+//! and which of them are not known. Records arrive out of order, so that is no mistake; it is one if they never come.
 
 use super::Deviation;
 use crate::{
     pb::{record::Kind, trigger::Cause},
     rules::{
-        fact::Records,
+        fact::{LotId, Records, Subject},
         flags::codes,
-        question::{Question, Seen},
+        question::{Question, Seen, seen},
     },
 };
 
@@ -26,7 +26,30 @@ pub(super) fn raised<F: Records>(
             raised.push(Deviation::new(codes::DANGLING, fact, &field));
         }
     }
+    for (field, lot) in lots(fact) {
+        let about = seen(&facts.about(&Subject::Lot(lot.clone()))?, question);
+        let is_registered = about.iter().any(|one| match one.kind() {
+            Some(Kind::LotRegistered(one)) => one.gtin == lot.gtin && one.lot == lot.lot,
+            _ => false,
+        });
+        if !is_registered {
+            raised.push(Deviation::new(codes::UNKNOWN_LOT, fact, &field).of_lot(&lot));
+        }
+    }
     Ok(raised)
+}
+
+/// The fields that name lots of which a record is no part of the history, and the lots.
+fn lots(fact: &Seen) -> Vec<(String, LotId)> {
+    let (field, lots) = match fact.kind() {
+        Some(Kind::RecallOpened(recall)) => ("recall_opened.roots", &recall.roots),
+        Some(Kind::RiskSignal(signal)) => ("risk_signal.lots", &signal.lots),
+        Some(Kind::AdverseEvent(event)) => ("adverse_event.suspect_lots", &event.suspect_lots),
+        _ => return Vec::new(),
+    };
+    let lots = lots.iter().enumerate();
+    lots.map(|(item, lot)| (format!("{field}[{item}]"), LotId::from(lot)))
+        .collect()
 }
 
 /// The fields that name records, and the ids in them.

@@ -40,7 +40,45 @@ pub(super) fn raised(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
             Some(_) => {}
         }
     }
+    if !is_for_own_or_delegated(fact, catalogue) {
+        let field = "on_behalf_of";
+        raised.push(Deviation::new(codes::ON_BEHALF_UNDELEGATED, fact, field));
+    }
     raised
+}
+
+/// Whether a record is for nobody else: for no organisation by name, for the actor's own, or for one that has
+/// delegated a task to the actor by then.
+fn is_for_own_or_delegated(fact: &Seen, catalogue: &Catalogue) -> bool {
+    let (organisation, actor) = (&fact.record.on_behalf_of, &fact.record.actor_person);
+    if organisation.is_empty() || of_organisation(actor, fact, catalogue) == Some(organisation) {
+        return true;
+    }
+    let mut granted = grants(actor, fact.on, catalogue);
+    granted.any(|(by, _)| {
+        let grantor = &by.record;
+        grantor.site == *organisation
+            || grantor.on_behalf_of == *organisation
+            || of_organisation(&grantor.actor_person, by, catalogue) == Some(organisation)
+    })
+}
+
+/// The organisation that an actor was of when something happened: by the last record until then that says so,
+/// or else by the first.
+fn of_organisation<'a>(actor: &str, then: &Seen, catalogue: &'a Catalogue) -> Option<&'a String> {
+    let mut of_actor = catalogue.others.iter().filter_map(|fact| {
+        let organisation = match fact.kind() {
+            Some(Kind::ActorRegistered(registered)) if registered.actor_id == actor => {
+                &registered.organisation
+            }
+            Some(Kind::RoleChanged(changed)) if changed.actor_id == actor => &changed.organisation,
+            _ => return None,
+        };
+        (!organisation.is_empty()).then_some((fact.on, organisation))
+    });
+    let first = of_actor.clone().next();
+    let by_then = of_actor.rfind(|(on, _)| *on <= then.on);
+    by_then.or(first).map(|(_, organisation)| organisation)
 }
 
 fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
@@ -139,14 +177,27 @@ pub(super) fn has_task(
     on: NaiveDate,
     catalogue: &Catalogue,
 ) -> bool {
+    let mut granted = grants(actor, on, catalogue);
+    granted.any(|(_, granted)| granted.tasks().any(|one| one == task))
+}
+
+/// What had been delegated to an actor by a day, and still was.
+fn grants<'a>(
+    actor: &'a str,
+    on: NaiveDate,
+    catalogue: &'a Catalogue,
+) -> impl Iterator<Item = (&'a Seen, &'a pb::DelegationGranted)> {
     let day = |text: &str| crate::record::format::parse_civil_date(text).ok();
-    catalogue.others.iter().any(|fact| match fact.kind() {
-        Some(Kind::DelegationGranted(granted)) => {
-            granted.delegate == actor
-                && granted.tasks().any(|one| one == task)
-                && day(&granted.valid_from).is_some_and(|from| from <= on)
-                && day(&granted.valid_to).is_none_or(|to| on <= to)
-        }
-        _ => false,
-    })
+    catalogue
+        .others
+        .iter()
+        .filter_map(move |fact| match fact.kind() {
+            Some(Kind::DelegationGranted(granted)) => {
+                let is_in_force = granted.delegate == actor
+                    && day(&granted.valid_from).is_some_and(|from| from <= on)
+                    && day(&granted.valid_to).is_none_or(|to| on <= to);
+                is_in_force.then_some((fact, granted))
+            }
+            _ => None,
+        })
 }

@@ -14,7 +14,7 @@ use crate::{
         format::{Decimal, EventTime},
     },
     rules::{
-        catalogue::Catalogue,
+        catalogue::{Catalogue, Product},
         fact::{Fact, Facts, LotId, Material, Subject, material},
         flags::{FlagRule, codes},
         patient::Patient,
@@ -463,6 +463,7 @@ fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> 
         let unknown = Deviation::new(codes::UNKNOWN_PRODUCT, fact, "lot_registered.gtin");
         return vec![unknown.of_lot(&id)];
     };
+    let product = as_of(product, fact, catalogue);
     let marketed = product.product.phase() == pb::ProductPhase::PostMarketing;
     let mut authorities = product.product.authorisations.iter();
     let in_china = authorities.any(|authorisation| authorisation.authority == "NMPA");
@@ -473,6 +474,14 @@ fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> 
         return vec![missing.of_lot(&id).shown_by(&product.said)];
     }
     Vec::new()
+}
+
+/// A product as it was when something happened: a lot for a trial does not become one for the market.
+fn as_of<'a>(product: &'a Product, then: &Seen, catalogue: &'a Catalogue) -> &'a Product {
+    let versions = catalogue.products.get(&product.product.product_id);
+    let versions = versions.map_or(&[][..], Vec::as_slice);
+    let by_then = versions.iter().rfind(|one| one.said.on <= then.on);
+    by_then.or(versions.first()).unwrap_or(product)
 }
 
 /// What was decided of a lot that is not known, or that had been given by then.

@@ -323,7 +323,7 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
     let around = seen(&facts, question);
     let mut raised = lots::given(&patient, &around, catalogue);
     raised.extend(identity::given(dossier, &patient, &around));
-    raised.extend(people::of(&patient));
+    raised.extend(people::of(&patient, catalogue));
     raised.extend(samples::of(&patient, catalogue));
     raised.extend(safety::of(&patient, catalogue));
     let signatures = Signatures::of(&patient, catalogue);

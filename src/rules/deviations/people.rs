@@ -1,12 +1,17 @@
 //! Patients: who is not registered, or twice; and what happened to somebody to whom it can no longer happen.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{Details, Deviation};
+use chrono::Months;
+
+use super::{Details, Deviation, consent::is_genetic, envelope::least};
 use crate::{
     pb::{AdministrationStatus, PatientState, VisitMode, WithdrawalScope, record::Kind},
-    rules::{flags::codes, patient::Patient, question::Seen},
+    rules::{catalogue::Catalogue, flags::codes, patient::Patient, question::Seen},
 };
+
+/// From how many months of age on a child assents, where no plan says so (R-M2).
+const ASSENT_MONTHS: u32 = 96;
 
 /// A record about a patient of whom no registration is seen.
 pub(super) fn unknown(fact: &Seen, about: &[Seen]) -> Option<Deviation> {
@@ -49,8 +54,9 @@ fn is_about_both(fact: &Seen, one: &Seen, other: &Seen) -> bool {
 }
 
 /// What the facts of a patient raise by their order.
-pub(super) fn of(patient: &Patient) -> Vec<Deviation> {
+pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let mut raised = after_death(patient);
+    raised.extend(before_birth(patient, catalogue));
     raised.extend(after_lost(patient));
     raised.extend(after_withdrawal(patient));
     raised.extend(told_twice(
@@ -87,6 +93,45 @@ fn after_death(patient: &Patient) -> Vec<Deviation> {
         raised.push(death_contradicted);
     }
     raised
+}
+
+/// What happened to a patient before the day of birth. That day is on no record; of a child it follows from the
+/// day from which on the child assents (R-M2).
+fn before_birth(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
+    let born = || {
+        let (registered, _) = patient.registered()?;
+        // Of several plans, the one by which the birth was the earliest.
+        let months = least(catalogue, registered, |plan| {
+            plan.assent_months.map(Reverse)
+        });
+        let months = Months::new(months.map_or(ASSENT_MONTHS, |Reverse(months)| months));
+        Some((patient.assent_on()?.checked_sub_months(months)?, registered))
+    };
+    let Some((born, registered)) = born() else {
+        return Vec::new();
+    };
+    let is_done = |fact: &&Seen| match fact.kind() {
+        Some(
+            Kind::Administration(_)
+            | Kind::SampleCollected(_)
+            | Kind::MaterialCollected(_)
+            | Kind::FollowUpVisit(_)
+            | Kind::FollowUpContact(_),
+        ) => needs_life(fact),
+        _ => false,
+    };
+    let before = patient.facts.iter().filter(|fact| fact.on < born);
+    before
+        .filter(is_done)
+        .map(|fact| {
+            let details = Details {
+                event: Some(fact.on),
+                ..Details::default()
+            };
+            let before = Deviation::new(codes::BEFORE_BIRTH, fact, "event_time");
+            before.with(details).shown_by(registered)
+        })
+        .collect()
 }
 
 /// Whether what a record tells can happen to the living only. Documents are read, samples are handled and
@@ -156,7 +201,9 @@ fn after_withdrawal(patient: &Patient) -> Vec<Deviation> {
 /// From which withdrawals on this is no longer done. A visit or a call that was made by other means than a
 /// procedure remains allowed to who has withdrawn from procedures alone.
 fn needs_consent_to(fact: &Seen) -> &'static [WithdrawalScope] {
-    use WithdrawalScope::{AllProcedures, Contact, InvasiveSampling, RecordFollowup};
+    use WithdrawalScope::{
+        AllProcedures, Contact, GeneticTesting, InvasiveSampling, RecordFollowup,
+    };
     let by_mode = |mode| match mode {
         VisitMode::OnSite | VisitMode::Home => &[AllProcedures, Contact][..],
         VisitMode::RecordReview => &[RecordFollowup],
@@ -171,6 +218,9 @@ fn needs_consent_to(fact: &Seen) -> &'static [WithdrawalScope] {
             if administration.status() != AdministrationStatus::NotDone =>
         {
             &[AllProcedures]
+        }
+        Some(Kind::SampleCollected(sample)) if sample.purposes().any(is_genetic) => {
+            &[AllProcedures, InvasiveSampling, GeneticTesting]
         }
         Some(Kind::SampleCollected(_)) => &[AllProcedures, InvasiveSampling],
         Some(Kind::FollowUpVisit(visit)) if visit.reached != Some(false) => by_mode(visit.mode()),

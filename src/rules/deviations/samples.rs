@@ -73,17 +73,68 @@ pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let mut raised = volumes(patient);
     raised.extend(used_after_withdrawal(patient));
     raised.extend(not_destroyed(patient, catalogue));
+    let parts = Parts::of(patient);
     for (fact, result) in patient.of_kind(pick!(AssayResult)) {
         raised.extend(of_method(fact, result, catalogue));
         // The plan is the one in force where the patient is, not at the laboratory.
-        let mut samples = patient.of_kind(pick!(SampleCollected));
-        let taken = samples.find(|(_, sample)| sample.sample_id == result.sample_id);
-        let taken = taken.map(|(taken, _)| taken);
+        let taken = parts.collection(&result.sample_id);
         raised.extend(above_expected(fact, result, taken, catalogue));
         raised.extend(on_rejected(fact, result, patient));
         raised.extend(taken.and_then(|taken| late(fact, result, taken, catalogue)));
     }
     raised
+}
+
+/// A patient's samples, what was divided off them, and what they are called since.
+struct Parts<'a> {
+    collections: BTreeMap<&'a str, &'a Seen>,
+    came_from: BTreeMap<&'a str, &'a str>,
+    called_otherwise: BTreeSet<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(patient: &'a Patient) -> Self {
+        let mut parts = Self {
+            collections: BTreeMap::new(),
+            came_from: BTreeMap::new(),
+            called_otherwise: BTreeSet::new(),
+        };
+        for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
+            parts.collections.entry(&sample.sample_id).or_insert(fact);
+        }
+        for (_, event) in patient.of_kind(pick!(SampleEvent)) {
+            for aliquot in &event.aliquots {
+                parts.came_from.insert(&aliquot.sample_id, &event.sample_id);
+            }
+            if event.event() == SampleEventKind::Relabelled && !event.new_sample_id.is_empty() {
+                parts
+                    .came_from
+                    .insert(&event.new_sample_id, &event.sample_id);
+                parts.called_otherwise.insert(&event.sample_id);
+            }
+        }
+        parts
+    }
+
+    /// The collection of a sample, or of the one that it came from.
+    fn collection(&self, sample: &str) -> Option<&'a Seen> {
+        let mut sample = sample;
+        // What came from itself by some mistake was never collected.
+        for _ in 0..=self.came_from.len() {
+            if let Some(taken) = self.collections.get(sample) {
+                return Some(taken);
+            }
+            sample = self.came_from.get(sample)?;
+        }
+        None
+    }
+
+    /// What there is of the samples under its present name, with the collection that it came from.
+    fn kept(&self) -> impl Iterator<Item = (&'a str, &'a Seen)> {
+        let names = self.collections.keys().chain(self.came_from.keys());
+        let present = names.filter(|name| !self.called_otherwise.contains(*name));
+        present.filter_map(|name| Some((*name, self.collection(name)?)))
+    }
 }
 
 /// What is in each sample, after what was taken out of it; what takes out more raises.
@@ -165,6 +216,7 @@ fn not_destroyed(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
         })
         .map(|(_, event)| event.sample_id.as_str())
         .collect();
+    let parts = Parts::of(patient);
     let mut raised = Vec::new();
     for (fact, withdrawal) in patient.of_kind(pick!(ConsentWithdrawn)) {
         if withdrawal.sample_instruction() != SampleInstruction::Destroy {
@@ -174,23 +226,16 @@ fn not_destroyed(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
         let Some(deadline) = days.and_then(|days| days_after(fact.on, days)) else {
             continue;
         };
-        let kept = patient
-            .of_kind(pick!(SampleCollected))
-            .find(|(taken, sample)| {
-                taken.on <= fact.on && !destroyed.contains(sample.sample_id.as_str())
-            });
-        if let Some((taken, sample)) = kept.filter(|_| deadline < patient.as_of) {
+        let mut kept = parts.kept();
+        let kept = kept.find(|(sample, taken)| taken.on <= fact.on && !destroyed.contains(sample));
+        if let Some((sample, taken)) = kept.filter(|_| deadline < patient.as_of) {
             let field = "consent_withdrawn.sample_instruction";
             let kept = Deviation::new(codes::SAMPLES_NOT_DESTROYED, fact, field);
             let details = Details {
                 deadline: Some(deadline),
                 ..Details::default()
             };
-            raised.push(
-                kept.of_sample(&sample.sample_id)
-                    .with(details)
-                    .shown_by(taken),
-            );
+            raised.push(kept.of_sample(sample).with(details).shown_by(taken));
         }
     }
     raised

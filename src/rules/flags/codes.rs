@@ -133,6 +133,7 @@ rules! {
         END_DATE_DIFFERS ["R-D3"]: "the end of follow-up that was claimed is not the one that the rules give: correct it where it was claimed",
         AFTER_LOST_TO_FOLLOW_UP: "the patient was given up as lost before this: record that the patient is found",
         ONSET_BEFORE_ADMINISTRATION: "it began before the product was given: see that the day and the patient are right",
+        DELEGATION_GAP: "the task was nobody's between this delegation and the one before: see who did it in between",
     }
     Deviation {
         UNKNOWN_LOT: "the lot is not registered: register it, or correct its GTIN and number",
@@ -190,6 +191,8 @@ rules! {
         NOTICE_LATE: "the site was told of the recall later than the regulator allows",
         RESULT_ABOVE_EXPECTED_UNSAID ["R-C3"]: "more cells bear the vector than the plan or the method expects, and the findings do not say so: look at clonality",
         ROLE_NOT_HELD: "the actor does not hold the role in which it acted: correct the role, or register it",
+        RECALL_UNACKNOWLEDGED: "the site was told of the recall and has not answered: ask what it has done with the product and for its patients",
+        ON_BEHALF_UNDELEGATED: "the actor recorded this for an organisation that is not its own and has delegated nothing to it: record the delegation",
     }
     Critical {
         EXPIRED_LOT: "the lot had expired when it was given: look after the patient, and find out why",
@@ -206,6 +209,7 @@ rules! {
         TREATED_BEFORE_CONSENT ["R-K3"]: "the product was given before the patient consented",
         AFTER_WITHDRAWAL ["R-S3"]: "the patient had withdrawn from this before: find out what was done, and tell the patient",
         AFTER_DEATH: "the patient had died before this: find out which is right, and to whom it happened",
+        BEFORE_BIRTH ["R-M2"]: "the patient was not born then: see that the day and the patient are right, and to whom it happened",
         PROCESSED_AFTER_WITHDRAWAL: "the sample was kept or used after consent to that was withdrawn: stop, and tell the patient",
     }
 }

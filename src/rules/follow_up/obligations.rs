@@ -107,6 +107,16 @@ pub fn open(
     on: NaiveDate,
 ) -> Vec<Obligation> {
     let specimens = Specimens::of(patient);
+    open_of((patient, catalogue, signatures), period, &specimens, on)
+}
+
+/// Everything that is open for a patient whose specimens are at hand.
+pub(super) fn open_of(
+    (patient, catalogue, signatures): (&Patient, &Catalogue, &Signatures),
+    period: &Period,
+    specimens: &Specimens<'_>,
+    on: NaiveDate,
+) -> Vec<Obligation> {
     let mut open: BTreeMap<What, Obligation> = BTreeMap::new();
     for course in period.courses.iter().filter(|one| one.status.is_open()) {
         let followed = Followed {
@@ -114,7 +124,7 @@ pub fn open(
             catalogue,
             signatures,
             course,
-            specimens: &specimens,
+            specimens,
             on,
         };
         let found = samples::open(&followed)

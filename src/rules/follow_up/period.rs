@@ -3,6 +3,8 @@
 //! the order of its days, because who was still followed on that day decides what it changes. What is due within
 //! the period is not known here.
 
+use std::{cell::OnceCell, sync::Arc};
+
 use chrono::{Days, NaiveDate};
 
 use super::{
@@ -57,6 +59,8 @@ pub struct Period {
     pub end: Option<NaiveDate>,
     /// Product by product, in the order in which they were first given.
     pub courses: Vec<Course>,
+    /// Whether results of samples were looked for: an end was past, and only they could keep it open (R-V4).
+    pub rests_on_results: bool,
 }
 
 /// How long a patient is followed for one product.
@@ -146,16 +150,21 @@ impl Period {
                 }
             }
         }
-        let courses: Vec<Course> = products
-            .into_iter()
-            .filter_map(|product| Course::of(patient, catalogue, signatures, product, on))
-            .collect();
+        let mut rests_on_results = false;
+        let mut courses: Vec<Course> = Vec::new();
+        for product in products {
+            if let Some((course, rests)) = Course::of(patient, catalogue, signatures, product, on) {
+                courses.push(course);
+                rests_on_results |= rests;
+            }
+        }
         // The strictest wins: who is followed for one product is followed.
         let status = courses.iter().map(|course| course.status).max();
         Self {
             status: status.unwrap_or(Status::NotTreated),
             end: courses.iter().filter_map(|course| course.end).max(),
             courses,
+            rests_on_results,
         }
     }
 
@@ -174,13 +183,14 @@ impl Status {
 }
 
 impl Course {
+    /// The course, and whether results of samples were looked for.
     fn of(
         patient: &Patient,
         catalogue: &Catalogue,
         signatures: &Signatures,
         product: &Product,
         on: NaiveDate,
-    ) -> Option<Self> {
+    ) -> Option<(Self, bool)> {
         let product_id = product.product.product_id.as_str();
         let given = patient.given_of(catalogue, product_id);
         let given = given.map(|(fact, _)| fact).filter(|fact| fact.on <= on);
@@ -320,7 +330,7 @@ impl Floor {
                 // Less than the floor counts with reasons that the regulator knows of.
                 let has_reasons = plan.is_some_and(|plan| {
                     let by = plan.versions.iter().find(|one| {
-                        let named = Source::Plan(plan::key(one));
+                        let named = Source::Plan(Arc::new(plan::key(one)));
                         named == said.source
                     });
                     by.is_some_and(|one| {
@@ -339,7 +349,8 @@ struct Walk<'a> {
     patient: &'a Patient,
     catalogue: &'a Catalogue,
     product: &'a Product,
-    specimens: Specimens<'a>,
+    /// Looked at only where an end is past.
+    specimens: OnceCell<Specimens<'a>>,
     floor: Floor,
     first: NaiveDate,
     last: NaiveDate,
@@ -505,7 +516,10 @@ pub(super) fn first_day_under(
     on: NaiveDate,
 ) -> Option<NaiveDate> {
     let moves: Vec<NaiveDate> = patient.statuses().map(|(fact, _)| fact.on).collect();
-    let days = activations.iter().flat_map(|(site, activation)| {
+    let at_sites = patient
+        .sites()
+        .filter_map(|site| Some((site, activations.get(site)?)));
+    let days = at_sites.flat_map(|(site, activation)| {
         let moves = moves.iter().copied();
         let candidates = std::iter::once(activation.from).chain(moves);
         candidates.filter(move |day| activation.is_in_force(*day) && patient.site(*day) == site)
@@ -587,7 +601,7 @@ impl<'a> Walk<'a> {
             patient,
             catalogue,
             product,
-            specimens: Specimens::of(patient),
+            specimens: OnceCell::new(),
             floor: Floor::of(&product.product),
             first,
             last: first,
@@ -762,7 +776,8 @@ impl<'a> Walk<'a> {
         if self.until_no_risk {
             return Some(Why::by("R-D3"));
         }
-        let (persists, fact) = self.specimens.persists(end)?;
+        let specimens = self.specimens.get_or_init(|| Specimens::of(self.patient));
+        let (persists, fact) = specimens.persists(end)?;
         (persists && !self.settled).then(|| Why::by("R-V4").on(fact))
     }
 
@@ -784,7 +799,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn course(mut self, on: NaiveDate) -> Course {
+    fn course(mut self, on: NaiveDate) -> (Course, bool) {
         let product_id = self.product.product.product_id.clone();
         let standing = self.standing(on);
         let mut end = self.end();
@@ -822,7 +837,7 @@ impl<'a> Walk<'a> {
             deadline: one.change.deadline,
             state: one.state(completed, on),
         });
-        Course {
+        let course = Course {
             first: self.first,
             anchor: self.anchor(),
             begun: self.begun.unwrap_or(self.first),
@@ -835,7 +850,8 @@ impl<'a> Walk<'a> {
             gaps: self.gaps,
             why: self.why,
             product_id,
-        }
+        };
+        (course, self.specimens.get().is_some())
     }
 }
 

@@ -2,6 +2,8 @@
 //! from. A number that a version leaves out is as in the version before, or else as the guideline has it. Does not
 //! know what is due.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 
 use crate::{
@@ -20,7 +22,7 @@ pub enum Source {
     /// The guideline has it, by this rule.
     Guideline(&'static str),
     /// A version of a plan says so.
-    Plan(pb::PlanVersionKey),
+    Plan(Arc<pb::PlanVersionKey>),
     /// The product's registration says so.
     Product(String),
     /// A decision says so, in this entry.
@@ -143,7 +145,7 @@ impl Parameters {
         let Some(said) = &version.plan.parameters else {
             return;
         };
-        let source = Source::Plan(key(version));
+        let source = Source::Plan(Arc::new(key(version)));
         let new = |value| Parameter {
             value,
             source: source.clone(),
@@ -265,6 +267,43 @@ fn is_for_all(versions: &[PlanVersion]) -> bool {
     versions.iter().all(|one| one.plan.product_ids.is_empty())
 }
 
+/// The versions of the plan that a patient follows for a product, and which of them is in force on a day.
+fn newest_in_force<'a>(
+    patient: &Patient,
+    catalogue: &'a Catalogue,
+    product_id: &str,
+    on: NaiveDate,
+) -> Option<(&'a [PlanVersion], usize)> {
+    let versions = followed(patient, catalogue, product_id, on)?;
+    let site = patient.site(on);
+    let mut begun = versions.iter().enumerate().rev().filter(|(_, one)| {
+        let at_site = one.activations.get(site);
+        at_site.is_some_and(|activation| activation.has_begun(on))
+            && concerns(one.plan.scope.as_ref(), patient, catalogue, on)
+    });
+    let newest = begun.clone().next()?;
+    // A version whose days are over gives way to an older one that is still in force; never to nothing.
+    let (at, _) = begun
+        .find(|(_, one)| {
+            let at_site = one.activations.get(site);
+            at_site.is_some_and(|activation| activation.is_in_force(on))
+        })
+        .unwrap_or(newest);
+    Some((versions, at))
+}
+
+/// The versions up to one that concern a patient.
+fn concerning<'a>(
+    versions: &'a [PlanVersion],
+    at: usize,
+    patient: &Patient,
+    catalogue: &Catalogue,
+    on: NaiveDate,
+) -> impl Iterator<Item = &'a PlanVersion> {
+    let up_to = versions.iter().take(at + 1);
+    up_to.filter(move |one| concerns(one.plan.scope.as_ref(), patient, catalogue, on))
+}
+
 impl Plan {
     /// The plan that is in force for a patient and a product on a day (R-E2, A-35): the latest version that
     /// concerns the patient and is activated at the site.
@@ -274,22 +313,23 @@ impl Plan {
         product_id: &str,
         on: NaiveDate,
     ) -> Option<Self> {
-        let versions = followed(patient, catalogue, product_id, on)?;
-        let site = patient.site(on);
-        let mut begun = versions.iter().enumerate().rev().filter(|(_, one)| {
-            let at_site = one.activations.get(site);
-            at_site.is_some_and(|activation| activation.has_begun(on))
-                && concerns(one.plan.scope.as_ref(), patient, catalogue, on)
-        });
-        let newest = begun.clone().next()?;
-        // A version whose days are over gives way to an older one that is still in force; never to nothing.
-        let (at, _) = begun
-            .find(|(_, one)| {
-                let at_site = one.activations.get(site);
-                at_site.is_some_and(|activation| activation.is_in_force(on))
-            })
-            .unwrap_or(newest);
+        let (versions, at) = newest_in_force(patient, catalogue, product_id, on)?;
         Self::up_to(versions, at, patient, catalogue, on)
+    }
+
+    /// The numbers of the plan that is in force, as [`Plan::in_force`] has them.
+    pub(super) fn parameters_in_force(
+        patient: &Patient,
+        catalogue: &Catalogue,
+        product_id: &str,
+        on: NaiveDate,
+    ) -> Option<Parameters> {
+        let (versions, at) = newest_in_force(patient, catalogue, product_id, on)?;
+        let mut parameters = Parameters::default();
+        for version in concerning(versions, at, patient, catalogue, on) {
+            parameters.take(version);
+        }
+        Some(parameters)
     }
 
     /// The plan as a version leaves it: what that version says, and what it takes over from those before it
@@ -310,10 +350,7 @@ impl Plan {
             slots: Vec::new(),
             tissues: Vec::new(),
         };
-        for version in versions.iter().take(at + 1) {
-            if !concerns(version.plan.scope.as_ref(), patient, catalogue, on) {
-                continue;
-            }
+        for version in concerning(versions, at, patient, catalogue, on) {
             plan.parameters.take(version);
             if !version.plan.slots.is_empty() {
                 plan.slots.clone_from(&version.plan.slots);

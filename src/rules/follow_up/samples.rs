@@ -133,12 +133,13 @@ pub(super) fn is_sampled(followed: &Followed<'_>) -> bool {
 /// The numbers of the plan that was in force on a day.
 pub(super) fn parameters(followed: &Followed<'_>, on: NaiveDate) -> Parameters {
     let course = followed.course;
-    let plan = if on == followed.on {
-        course.plan.clone()
+    let parameters = if on == followed.on {
+        course.plan.as_ref().map(|plan| plan.parameters.clone())
     } else {
-        Plan::in_force(followed.patient, followed.catalogue, &course.product_id, on)
+        let product_id = &course.product_id;
+        Plan::parameters_in_force(followed.patient, followed.catalogue, product_id, on)
     };
-    plan.map(|plan| plan.parameters).unwrap_or_default()
+    parameters.unwrap_or_default()
 }
 
 /// The last qualifying collection by a day, or the administration if there is none since (R-S1).

@@ -105,7 +105,7 @@ impl Schedule {
         let period = Period::of(patient, catalogue, signatures, on);
         let specimens = Specimens::of(patient);
         let mut schedule = Self {
-            open: obligations::open(patient, catalogue, signatures, &period, on),
+            open: obligations::open_of((patient, catalogue, signatures), &period, &specimens, on),
             period,
             planned: Vec::new(),
             taken: Vec::new(),

@@ -138,6 +138,12 @@ fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Ou
         .iter()
         .map(|(_, result)| result.supersedes.as_str())
         .collect();
+    let mut collections: BTreeMap<&str, (&'a Seen, &'a pb::SampleCollected)> = BTreeMap::new();
+    for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
+        collections
+            .entry(&sample.sample_id)
+            .or_insert((fact, sample));
+    }
     let standing = all.iter().filter(|(fact, result)| {
         !replaced.contains(fact.record.record_id.as_str())
             && result.findings().all(|one| one != Finding::Invalid)
@@ -146,22 +152,21 @@ fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Ou
         .map(|(fact, result)| Outcome {
             fact,
             result,
-            sample: collection(patient, parent, &result.sample_id),
+            sample: collection(&collections, parent, &result.sample_id),
         })
         .collect()
 }
 
 /// The collection of a sample, or of the sample that it is a part of.
 fn collection<'a>(
-    patient: &'a Patient,
+    collections: &BTreeMap<&str, (&'a Seen, &'a pb::SampleCollected)>,
     parent: &BTreeMap<&str, &'a str>,
     sample: &'a str,
 ) -> Option<(&'a Seen, &'a pb::SampleCollected)> {
     let mut id = sample;
     for _ in 0..PARTS_MAX {
-        let mut collections = patient.of_kind(pick!(SampleCollected));
-        if let Some(found) = collections.find(|(_, collected)| collected.sample_id == id) {
-            return Some(found);
+        if let Some(found) = collections.get(id) {
+            return Some(*found);
         }
         id = parent.get(id)?;
     }

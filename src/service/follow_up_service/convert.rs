@@ -148,7 +148,7 @@ fn course(course: Course) -> pb::FollowUpCourse {
 fn number(name: &str, parameter: &Parameter<u32>) -> pb::PlanNumber {
     let source = match &parameter.source {
         Source::Guideline(rule) => plan_number::Source::Rule((*rule).to_owned()),
-        Source::Plan(key) => plan_number::Source::Plan(key.clone()),
+        Source::Plan(key) => plan_number::Source::Plan((**key).clone()),
         Source::Product(product_id) => plan_number::Source::ProductId(product_id.clone()),
         Source::Decision(index) => plan_number::Source::Decision(index.value()),
     };

@@ -178,7 +178,7 @@ fn who_refused_contact_as_well_is_not_told() {
 }
 
 /// A patient who was followed for five years, until 2020-02-28, and for whom a plan of fifteen came a day later.
-fn completed() -> Story {
+pub(super) fn completed() -> Story {
     let mut story = Story::new();
     story.plan("1", 1, 60, "2010-01-01");
     story.version(

@@ -1,0 +1,372 @@
+//! Consent: which signatures count, whether they came in time, and before what they come.
+
+use serde_json::{Value, json};
+
+use super::{DAY, SITE, Story, check, falls_due, given, planned, treated};
+
+const FAMILY: &str = "ICF-LTFU-CAR19";
+
+fn signed(patient: &str, signatory: &str, more: &Value) -> Value {
+    let mut signed = json!({"signatory": format!("SIGNATORY_{signatory}"),
+        "version": {"family": FAMILY, "version": "2.0"}});
+    let fields = signed.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"patient": patient, "consentSigned": signed})
+}
+
+#[test]
+fn what_is_signed_is_a_document_of_a_version_that_is_known() {
+    let own = |more: &Value| (DAY, signed("X", "SELF", more));
+    let version = |version: &str| own(&json!({"version": {"family": FAMILY, "version": version}}));
+    check(
+        &treated,
+        "CONSENT_VERSION_UNKNOWN",
+        version("9"),
+        version("2.0"),
+    );
+    let language = |language: &str| own(&json!({"language": language}));
+    check(
+        &treated,
+        "WRONG_LANGUAGE",
+        language("en"),
+        language("ZH-cn"),
+    );
+    check(&treated, "WRONG_LANGUAGE", language("zh"), language(""));
+    let document = |hash: &str| own(&json!({"documentSha256": hash}));
+    let (first, second) = (
+        "ERERERERERERERERERERERERERERERERERERERERERE=",
+        "MzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzM=",
+    );
+    let code = "CONSENT_DOCUMENT_UNKNOWN";
+    check(&treated, code, document(first), document(second));
+    check(&treated, code, document(first), document(""));
+    let plan = |version: &str| {
+        let linked = json!({"family": FAMILY, "version": version});
+        (
+            DAY,
+            json!({"followUpPlanVersion": {"planId": "P", "version": "1", "ordinal": 1, "linkedConsent": linked}}),
+        )
+    };
+    check(&treated, "CONSENT_VERSION_UNKNOWN", plan("9"), plan("2.0"));
+}
+
+#[test]
+fn a_discussed_consent_is_signed_by_who_discussed_it() {
+    let code = "COUNTERSIGNATURE_MISSING";
+    let discussed = |by: &str| {
+        let mut signed = signed("X", "SELF", &json!({"discussedBy": by}));
+        signed["recordId"] = json!("cccccccc-cccc-4ccc-8ccc-cccccccccccc");
+        signed
+    };
+    let told = |by: &str| {
+        let mut story = planned(&json!({"countersignatureHours": 48}));
+        let index = story.tell(DAY, "", discussed(by));
+        (story, index)
+    };
+    let (story, index) = told("s02-1");
+    falls_due(&story, index, code, ("2026-01-12", "2026-01-13"));
+    let (story, index) = told("s01-1");
+    assert!(
+        !story.codes(index).contains(code),
+        "who records it has signed it"
+    );
+    for (by, missing) in [("s02-1", false), ("h01-1", true)] {
+        let (mut story, index) = told("s02-1");
+        let target = "cccccccc-cccc-4ccc-8ccc-cccccccccccc";
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"actorPerson": by, "countersigned": {"target": target,
+            "capacity": "CAPACITY_DISCUSSER"}}),
+        );
+        assert_eq!(story.codes(index).contains(code), missing, "{by}");
+    }
+}
+
+/// A minor with these days of assent and of majority.
+fn minor(assent_on: &str, majority_on: &str) -> Story {
+    let mut story = treated();
+    story.tell(
+        "2026-01-01",
+        "M",
+        json!({"patientRegistered": {"identityCommitment": "CCCC",
+        "assentOn": assent_on, "majorityOn": majority_on}}),
+    );
+    story
+}
+
+#[test]
+fn a_child_of_the_age_of_assent_assents_too() {
+    let code = "ASSENT_MISSING";
+    let represented = |assent_on: &str| {
+        let mut story = minor(assent_on, "2036-01-10");
+        let index = story.tell("2026-01-10", "", signed("M", "LAR", &json!({})));
+        (story, index)
+    };
+    let (story, index) = represented("2026-01-11");
+    assert!(!story.codes(index).contains(code), "younger by a day");
+    let (mut story, index) = represented("2026-01-10");
+    assert!(story.codes(index).contains(code));
+    let other = json!({"version": {"family": FAMILY, "version": "9"}});
+    story.tell("2026-01-12", "", signed("M", "ASSENT", &other));
+    assert!(story.codes(index).contains(code), "to another version");
+    story.tell("2026-01-12", "", signed("M", "ASSENT", &json!({})));
+    assert!(!story.codes(index).contains(code));
+}
+
+#[test]
+fn who_comes_of_age_signs_in_sixty_days() {
+    let treated_young = || {
+        let mut story = minor("2016-03-01", "2026-03-01");
+        for signatory in ["LAR", "ASSENT"] {
+            story.tell("2026-01-05", "", signed("M", signatory, &json!({})));
+        }
+        story.tell("2026-01-10", "", given("M", "L"));
+        story
+    };
+    let own = || signed("M", "SELF", &json!({}));
+    let code = "LATE_MAJORITY_CONSENT";
+    check(
+        &treated_young,
+        code,
+        ("2026-05-01", own()),
+        ("2026-04-30", own()),
+    );
+    let again = || {
+        let mut story = treated_young();
+        story.tell("2026-04-30", "", own());
+        story
+    };
+    let mut story = again();
+    let index = story.tell("2026-05-01", "", own());
+    assert!(
+        !story.codes(index).contains(code),
+        "it was signed in time before"
+    );
+}
+
+#[test]
+fn a_child_that_was_treated_younger_assents_in_sixty_days() {
+    let treated_young = || {
+        let mut story = minor("2026-03-01", "2036-03-01");
+        story.tell("2026-01-05", "", signed("M", "LAR", &json!({})));
+        story.tell("2026-01-10", "", given("M", "L"));
+        story
+    };
+    let own = || signed("M", "ASSENT", &json!({}));
+    check(
+        &treated_young,
+        "LATE_ASSENT",
+        ("2026-05-01", own()),
+        ("2026-04-30", own()),
+    );
+}
+
+/// Who has signed a version that has only these items.
+fn signed_of(family: &str, items: &[&str], patient: &str, story: &mut Story) -> String {
+    let items: Vec<Value> = items
+        .iter()
+        .map(|item| json!({"item": format!("CONSENT_ITEM_KIND_{item}"), "page": 1}))
+        .collect();
+    let version = json!({"family": family, "version": "1"});
+    story.tell(
+        "2026-01-02",
+        "",
+        json!({"consentDocumentVersion": {"family": family, "version": "1",
+        "ordinal": 1, "language": "zh-CN", "items": items}}),
+    );
+    story.tell(
+        "2026-01-02",
+        "",
+        json!({"consentVersionActivated": {"version": version, "site": SITE,
+        "effectiveFrom": "2026-01-03"}}),
+    );
+    story.tell(
+        "2026-01-05",
+        "",
+        signed(patient, "SELF", &json!({"version": version})),
+    );
+    story.book.facts().last().unwrap().record.record_id.clone()
+}
+
+#[test]
+fn a_sample_is_taken_under_a_version_that_speaks_of_it() {
+    let code = "CONSENT_ITEM_LACKING";
+    let with = |items: &'static [&'static str]| {
+        move || {
+            let mut story = treated();
+            story.tell(
+                "2026-01-01",
+                "Z",
+                json!({"patientRegistered": {"identityCommitment": "DDDD"}}),
+            );
+            signed_of("BARE", items, "Z", &mut story);
+            story
+        }
+    };
+    let sample = |patient: &str, purpose: &str| {
+        (
+            DAY,
+            json!({"patient": patient, "sampleCollected": {"sampleId": "S",
+            "purposes": [format!("SAMPLE_PURPOSE_{purpose}")]}}),
+        )
+    };
+    check(
+        &with(&["RISKS"]),
+        code,
+        sample("Z", "PERSISTENCE"),
+        sample("X", "PERSISTENCE"),
+    );
+    for purpose in ["CLONALITY", "ISA", "OFF_TARGET"] {
+        check(
+            &with(&["SAMPLES"]),
+            code,
+            sample("Z", purpose),
+            sample("Z", "PERSISTENCE"),
+        );
+        check(
+            &with(&["SAMPLES"]),
+            code,
+            sample("Z", purpose),
+            sample("X", purpose),
+        );
+    }
+    check(
+        &with(&["GENETIC_TESTING"]),
+        code,
+        sample("Z", "ISA"),
+        sample("X", "ISA"),
+    );
+}
+
+#[test]
+fn what_one_consent_does_not_speak_of_another_may() {
+    let code = "CONSENT_ITEM_LACKING";
+    let story = || {
+        let mut story = treated();
+        let bare = signed_of("BARE", &["SAMPLES"], "X", &mut story);
+        (story, bare)
+    };
+    let isa = |consent: &str| {
+        json!({"patient": "X", "sampleCollected": {"sampleId": "S", "consent": consent,
+            "purposes": ["SAMPLE_PURPOSE_ISA"]}})
+    };
+    let (_, bare) = story();
+    // The consent that is named is the one that counts.
+    check(&|| story().0, code, (DAY, isa(&bare)), (DAY, isa("")));
+}
+
+#[test]
+fn consent_comes_before_what_is_done() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-01",
+            "Y",
+            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
+        );
+        story
+    };
+    let sample = |patient: &str| json!({"patient": patient, "sampleCollected": {"sampleId": "S", "purposes": [1]}});
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        (DAY, sample("Y")),
+        (DAY, sample("X")),
+    );
+    check(
+        &story,
+        "NO_VALID_CONSENT",
+        ("2026-01-01", sample("X")),
+        ("2026-01-02", sample("X")),
+    );
+    let signed = |patient: &str| {
+        json!({"patient": patient, "consentSigned": {"signatory": "SIGNATORY_SELF",
+            "version": {"family": "ICF-LTFU-CAR19", "version": "2.0"}}})
+    };
+    let treated_first = || {
+        let mut story = story();
+        story.tell("2026-01-05", "", given("Y", "L"));
+        story
+    };
+    check(
+        &treated_first,
+        "TREATED_BEFORE_CONSENT",
+        ("2026-01-06", signed("Y")),
+        ("2026-01-05", signed("Y")),
+    );
+    let mut discussed = signed("X");
+    discussed["consentSigned"]["discussedBy"] = json!("lab-1");
+    let mut by_investigator = discussed.clone();
+    by_investigator["consentSigned"]["discussedBy"] = json!("s01-1");
+    check(
+        &story,
+        "DISCUSSER_NOT_DELEGATED",
+        (DAY, discussed),
+        (DAY, by_investigator),
+    );
+}
+
+#[test]
+fn what_is_signed_is_in_force_and_signed_by_who_may() {
+    let own = |version: &str| {
+        let key = json!({"version": {"family": FAMILY, "version": version}});
+        signed("X", "SELF", &key)
+    };
+    let mut elsewhere = own("2.0");
+    elsewhere["site"] = json!("9521123001022");
+    let code = "CONSENT_VERSION_NOT_EFFECTIVE";
+    check(
+        &treated,
+        code,
+        ("2024-04-09", elsewhere.clone()),
+        ("2024-04-10", elsewhere),
+    );
+    let code = "CONSENT_VERSION_SUPERSEDED";
+    check(&treated, code, (DAY, own("1.1")), (DAY, own("2.0")));
+    let child = || minor("2020-01-10", "2030-01-10");
+    let by = |day: &'static str, signatory: &str| (day, signed("M", signatory, &json!({})));
+    let code = "SIGNATORY_NOT_AUTHORISED";
+    check(
+        &child,
+        code,
+        by("2030-01-09", "SELF"),
+        by("2030-01-10", "SELF"),
+    );
+    check(
+        &child,
+        code,
+        by("2030-01-10", "LAR"),
+        by("2030-01-09", "LAR"),
+    );
+}
+
+#[test]
+fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
+    let version = || json!({"family": FAMILY, "version": "5"});
+    let asked = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "X", given("X", "L"));
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"consentDocumentVersion": {"family": FAMILY, "version": "5",
+            "ordinal": 5, "language": "zh-CN", "changeClass": "CHANGE_CLASS_RECONSENT_REQUIRED",
+            "scope": {"allTreated": true}, "reconsentDue": {"days": 60}}}),
+        );
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"consentVersionActivated": {"version": version(), "site": SITE,
+            "effectiveFrom": "2026-02-01"}}),
+        );
+        story
+    };
+    let own = || signed("X", "SELF", &json!({"version": version()}));
+    check(
+        &asked,
+        "LATE_RECONSENT",
+        ("2026-04-03", own()),
+        ("2026-04-02", own()),
+    );
+}

@@ -1,0 +1,106 @@
+//! Where a lot goes: what is sent, what arrives, and who signs for it.
+
+use serde_json::json;
+
+use super::{DAY, SITE, Story, check, falls_due, key, planned, treated};
+use crate::tlog::Index;
+
+#[test]
+fn what_is_sent_arrives_as_it_was_sent() {
+    let sent = |lot: &str, amount: &str| {
+        json!({"shipment": {"sscc": "095211230000007017", "toGln": SITE, "items": [{"lot": key(lot),
+            "quantity": {"value": amount, "unit": "mL"}}]}})
+    };
+    let arrived = |sscc: &str, amount: &str| {
+        json!({"shipmentReceived": {"sscc": sscc, "toGln": SITE, "items": [{"lot": key("L"),
+            "quantity": {"value": amount, "unit": "mL"}}]}})
+    };
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-09", "", sent("L", "2.0"));
+        story
+    };
+    let good = || (DAY, arrived("095211230000007017", "2"));
+    check(
+        &story,
+        "RECEIPT_WITHOUT_SHIPMENT",
+        (DAY, arrived("095211230000009999", "2")),
+        good(),
+    );
+    check(
+        &story,
+        "RECEIPT_WITHOUT_SHIPMENT",
+        ("2026-01-08", arrived("", "2")),
+        ("2026-01-09", arrived("", "2")),
+    );
+    check(
+        &story,
+        "QUANTITY_MISMATCH",
+        (DAY, arrived("095211230000007017", "2.5")),
+        good(),
+    );
+    let mut logged = good();
+    logged.1["shipmentReceived"]["logger"] = json!({"max": {"value": "-131", "unit": "Cel"}});
+    let mut warm = logged.clone();
+    warm.1["shipmentReceived"]["logger"]["max"]["value"] = json!("-129.9");
+    check(&story, "LOGGER_MISSING", good(), logged.clone());
+    check(&story, "TEMPERATURE_OUT_OF_RANGE", warm, logged);
+    check(
+        &treated,
+        "LOT_NOT_RELEASED",
+        ("2026-01-02", sent("L", "2")),
+        ("2026-01-03", sent("L", "2")),
+    );
+
+    let mut story = story();
+    let shipment = Index::new(u64::try_from(story.book.facts().len()).unwrap() - 1);
+    let open = |story: &Story, as_of: &str| {
+        let raised = story.raised(as_of);
+        let mut of_it = raised.iter().filter(|one| one.raised_by.index == shipment);
+        of_it.any(|one| one.rule.code == "SHIPMENT_WITHOUT_RECEIPT")
+    };
+    assert!(!open(&story, "2026-01-09") && open(&story, "2026-01-10"));
+    story.tell(DAY, "", arrived("095211230000007017", "2"));
+    assert!(!open(&story, "2026-01-09") && !open(&story, "2026-01-10"));
+}
+
+#[test]
+fn the_other_side_signs_for_a_hand_over_in_the_hours_of_the_plan() {
+    let code = "COUNTERSIGNATURE_MISSING";
+    let transfer = || {
+        json!({"recordId": "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "custodyTransfer": {
+            "items": [{"lot": key("L")}], "handedBy": "s01-1", "receivedBy": "lab-1"}})
+    };
+    let handed_over = || {
+        let mut story = planned(&json!({"countersignatureHours": 24}));
+        let index = story.tell(DAY, "", transfer());
+        (story, index)
+    };
+    let (story, index) = handed_over();
+    falls_due(&story, index, code, ("2026-01-11", "2026-01-12"));
+    let signed = |target: &str, by: &str| {
+        let (mut story, index) = handed_over();
+        story.tell(
+            "2026-01-11",
+            "",
+            json!({"actorPerson": by, "actorRole": "ACTOR_ROLE_LAB",
+            "countersigned": {"target": target, "capacity": "CAPACITY_RECEIVER"}}),
+        );
+        story.codes(index).contains(code)
+    };
+    assert!(!signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc", "lab-1"));
+    assert!(
+        signed("dddddddd-dddd-4ddd-8ddd-dddddddddddd", "lab-1"),
+        "another hand-over"
+    );
+    assert!(
+        signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc", "s01-1"),
+        "not who recorded it, too"
+    );
+    let mut unhurried = treated();
+    let index = unhurried.tell(DAY, "", transfer());
+    assert!(
+        !unhurried.codes(index).contains(code),
+        "no plan says in which hours"
+    );
+}

@@ -1,0 +1,133 @@
+//! Envelopes and corrections: who recorded what, where, how late, and with which right.
+
+use serde_json::json;
+
+use super::{DAY, SITE, Story, car_t, check, key, treated};
+use crate::pb::record::Kind;
+
+#[test]
+fn the_envelope_names_who_and_where_is_registered() {
+    let with = |field: &str, value: &str| {
+        let mut status =
+            json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        status[field] = json!(value);
+        (DAY, status)
+    };
+    let good = || with("actorPerson", "s01-1");
+    check(
+        &treated,
+        "UNKNOWN_SITE",
+        with("site", "9521123009999"),
+        good(),
+    );
+    check(
+        &treated,
+        "UNKNOWN_ACTOR",
+        with("actorPerson", "nobody"),
+        good(),
+    );
+    check(
+        &treated,
+        "ROLE_NOT_HELD",
+        with("actorRole", "ACTOR_ROLE_QP"),
+        good(),
+    );
+    let linked = |id: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "patientStatus": {"state": "PATIENT_STATE_ACTIVE"},
+            "links": [{"relation": "LINK_RELATION_CAUSE", "recordId": id}]}),
+        )
+    };
+    let known = car_t().id_of(|kind| matches!(kind, Kind::Administration(_)));
+    check(
+        &treated,
+        "DANGLING",
+        linked("ffffffff-ffff-4fff-8fff-ffffffffffff"),
+        linked(&known),
+    );
+}
+
+#[test]
+fn a_record_is_late_after_a_week_or_when_a_plan_says() {
+    let late = |story: &mut Story, recorded_at: &str| {
+        let status = json!({"patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        let index = story.tell_late("2026-01-10", recorded_at, "X", status);
+        story.codes(index).contains("LATE_RECORDING")
+    };
+    // The day is the site's: it begins eight hours before UTC's.
+    assert!(!late(&mut treated(), "2026-01-17T15:59:59Z"));
+    assert!(late(&mut treated(), "2026-01-17T16:00:00Z"));
+    let mut planned = treated();
+    planned.tell(
+        "2026-01-02",
+        "",
+        json!({"followUpPlanVersion": {"planId": "STRICT", "version": "1",
+        "ordinal": 1, "parameters": {"lateRecordingDays": 1}}}),
+    );
+    planned.tell(
+        "2026-01-02",
+        "",
+        json!({"planActivated": {"plan": {"planId": "STRICT", "version": "1"},
+        "site": SITE, "effectiveFrom": "2026-01-03"}}),
+    );
+    assert!(!late(&mut planned, "2026-01-11T12:00:00Z"));
+    assert!(late(&mut planned, "2026-01-12T12:00:00Z"));
+}
+
+#[test]
+fn a_correction_says_what_the_record_said_and_is_of_ones_own_site() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"recordId": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "administration": {"lot": key("L"), "doseNumber": 1}}),
+        );
+        story
+    };
+    let corrected = |path: &str, old: &str, site: &str| {
+        (
+            DAY,
+            json!({"site": site, "correction": {"target": "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+            "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": [{"path": path, "old": old, "new": ""}]}}),
+        )
+    };
+    let good = || corrected("administration.dose_number", "1", SITE);
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.dose_number", "2", SITE),
+        good(),
+    );
+    check(
+        &story,
+        "OLD_DIFFERS",
+        corrected("administration.ward", "W", SITE),
+        corrected("administration.ward", "", SITE),
+    );
+    check(
+        &story,
+        "DISPUTED",
+        corrected("administration.dose_number", "1", "9521123001022"),
+        good(),
+    );
+}
+
+#[test]
+fn what_is_recorded_late_says_why() {
+    let code = "LATE_REASON_MISSING";
+    let told = |recorded_at: &str, reason: &str| {
+        let mut story: Story = treated();
+        let status =
+            json!({"lateReason": reason, "patientStatus": {"state": "PATIENT_STATE_ACTIVE"}});
+        let index = story.tell_late("2026-01-10", recorded_at, "X", status);
+        story.codes(index).contains(code)
+    };
+    assert!(told("2026-01-20T10:00:00Z", ""));
+    assert!(told("2026-01-20T10:00:00Z", " "));
+    assert!(!told("2026-01-20T10:00:00Z", "the line was down"));
+    assert!(!told("2026-01-17T10:00:00Z", ""), "it is not late");
+}

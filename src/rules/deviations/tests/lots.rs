@@ -1,0 +1,358 @@
+//! Lots: whether one could be given, and as much of it; what it was made of; and its trace codes.
+
+use serde_json::{Value, json};
+
+use super::{DAY, GTIN, Story, check, disposed, given, key, lot, planned, treated};
+
+const MARKETED: &str = "09521123450042";
+
+fn product(day: &str, version: u32, phase: &str, authority: &str) -> impl Fn(&mut Story) {
+    let product = json!({"productRegistered": {"productId": "MARKETED", "version": version, "gtins": [MARKETED],
+        "phase": format!("PRODUCT_PHASE_{phase}"), "authorisations": [{"authority": authority}]}});
+    let day = day.to_owned();
+    move |story| {
+        story.tell(&day, "", product.clone());
+    }
+}
+
+fn marketed(role: &str, codes: &[&str]) -> Value {
+    json!({"lotRegistered": {"gtin": MARKETED, "lot": "T", "role": format!("LOT_ROLE_{role}"),
+        "nmpaTraceCodes": codes}})
+}
+
+#[test]
+fn a_lot_on_the_market_in_china_has_a_trace_code() {
+    let code = "TRACE_CODES_MISSING";
+    let with = |product: &dyn Fn(&mut Story)| {
+        let mut story = treated();
+        product(&mut story);
+        story
+    };
+    let on_the_market = || with(&product("2026-01-05", 1, "POST_MARKETING", "NMPA"));
+    let coded = || marketed("DRUG_PRODUCT", &["81234567890123456789"]);
+    let bare = || marketed("DRUG_PRODUCT", &[]);
+    check(&on_the_market, code, (DAY, bare()), (DAY, coded()));
+    check(
+        &on_the_market,
+        code,
+        (DAY, bare()),
+        (DAY, marketed("VECTOR", &[])),
+    );
+    for (phase, authority) in [("NDA", "NMPA"), ("POST_MARKETING", "EMA")] {
+        let mut story = with(&product("2026-01-05", 1, phase, authority));
+        let index = story.tell(DAY, "", bare());
+        assert!(!story.codes(index).contains(code), "{phase} {authority}");
+    }
+    // What was made for a trial is not for the market, whatever the product has become.
+    let brought_to_market = || {
+        let mut story = with(&product("2026-01-05", 1, "PHASE3", "NMPA"));
+        product("2026-02-01", 2, "POST_MARKETING", "NMPA")(&mut story);
+        story
+    };
+    check(
+        &brought_to_market,
+        code,
+        ("2026-02-01", bare()),
+        ("2026-01-31", bare()),
+    );
+    check(
+        &on_the_market,
+        code,
+        ("2026-01-04", bare()),
+        ("2026-01-04", coded()),
+    );
+}
+
+#[test]
+fn a_dose_is_as_planned_within_what_the_plan_allows() {
+    let story = || planned(&json!({"doseDifferenceMaxPercent": "10", "minutesOutMax": 30}));
+    let dose = |actual: &str, unit: &str| {
+        let mut given = given("X", "L");
+        given["administration"]["dosePlanned"] = json!({"value": "100", "unit": "10*6"});
+        given["administration"]["doseActual"] = json!({"value": actual, "unit": unit});
+        (DAY, given)
+    };
+    let code = "DOSE_DIFFERS";
+    check(&story, code, dose("110.1", "10*6"), dose("110", "10*6"));
+    check(&story, code, dose("89.9", "10*6"), dose("90", "10*6"));
+    check(&story, code, dose("200", "10*6"), dose("200", "mL"));
+    let out = |minutes: u32| {
+        let mut given = given("X", "L");
+        given["administration"]["minutesOut"] = json!(minutes);
+        (DAY, given)
+    };
+    check(&story, "OUT_OF_STORAGE_TOO_LONG", out(31), out(30));
+    for code in ["DOSE_DIFFERS", "OUT_OF_STORAGE_TOO_LONG"] {
+        let mut story = treated();
+        let (at, mut both) = dose("200", "10*6");
+        both["administration"]["minutesOut"] = json!(999);
+        let index = story.tell(at, "", both);
+        assert!(!story.codes(index).contains(code), "no plan says {code}");
+    }
+}
+
+#[test]
+fn lots_that_a_recall_a_signal_or_a_report_names_are_known() {
+    let code = "UNKNOWN_LOT";
+    let recalled = |lot: &str| {
+        (
+            DAY,
+            json!({"recallOpened": {"recallId": "R", "roots": [key("L"), key(lot)]}}),
+        )
+    };
+    check(&treated, code, recalled("NONE"), recalled("L"));
+    let signalled = |lot: &str| {
+        (
+            DAY,
+            json!({"riskSignal": {"signalId": "S", "lots": [key(lot)]}}),
+        )
+    };
+    check(&treated, code, signalled("NONE"), signalled("L"));
+    let suspected = |lot: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "adverseEvent": {"caseId": "C", "suspectLots": [key(lot)]}}),
+        )
+    };
+    check(&treated, code, suspected("NONE"), suspected("L"));
+    let mut story = treated();
+    let (at, kind) = recalled("NONE");
+    let index = story.tell(at, "", kind);
+    let raised = story.raised("2026-02-01");
+    let raised = raised
+        .iter()
+        .find(|one| one.raised_by.index == index && one.rule.code == code);
+    assert_eq!(raised.unwrap().field, "recall_opened.roots[1]");
+    assert_eq!(raised.unwrap().about.lot.as_ref().unwrap().lot, "NONE");
+}
+
+#[test]
+fn a_lot_that_may_not_be_given_is_flagged_when_it_is() {
+    let with = |more: &'static [(&'static str, &'static str)]| {
+        move || {
+            let mut story = treated();
+            for (day, disposition) in more {
+                story.tell(day, "", disposed("L", disposition));
+            }
+            story
+        }
+    };
+    let ok = || (DAY, given("X", "L"));
+    check(&treated, "UNKNOWN_LOT", (DAY, given("X", "M")), ok());
+    check(
+        &treated,
+        "EXPIRED_LOT",
+        ("2030-07-01", given("X", "L")),
+        ("2030-06-30", given("X", "L")),
+    );
+    for (disposition, code) in [
+        ("QUARANTINED", "QUARANTINED_LOT"),
+        ("RECALLED", "RECALLED_LOT"),
+        ("REJECTED", "REJECTED_LOT"),
+        ("DESTROYED", "REJECTED_LOT"),
+        ("EXPIRED", "EXPIRED_LOT"),
+    ] {
+        let story = move || {
+            let mut story = treated();
+            story.tell("2026-01-10T09:00:01+08:00", "", disposed("L", disposition));
+            story
+        };
+        // A second before it was decided, it could be given.
+        check(
+            &story,
+            code,
+            ("2026-01-10T09:00:01+08:00", given("X", "L")),
+            ok(),
+        );
+    }
+    let released_again = with(&[("2026-01-04", "QUARANTINED"), ("2026-01-05", "RELEASED")]);
+    check(
+        &released_again,
+        "QUARANTINED_LOT",
+        ("2026-01-04", given("X", "L")),
+        ok(),
+    );
+    let out_of_specification = with(&[("2026-01-04", "RELEASED_OOS")]);
+    let mut justified = given("X", "L");
+    justified["administration"]["outOfSpecification"] = json!({"justification": "no other"});
+    check(
+        &out_of_specification,
+        "LOT_OOS_UNJUSTIFIED",
+        ok(),
+        (DAY, justified),
+    );
+    check(
+        &treated,
+        "LOT_NOT_RELEASED",
+        ("2026-01-02", given("X", "L")),
+        ("2026-01-03", given("X", "L")),
+    );
+}
+
+#[test]
+fn one_cause_that_makes_a_lot_unfit_does_not_hide_another() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "",
+            json!({"recallOpened": {"recallId": "R", "roots": [key("L")]}}),
+        );
+        story.tell("2026-01-06", "", disposed("L", "QUARANTINED"));
+        story
+    };
+    let given_late = || ("2030-07-01", given("X", "L"));
+    check(&story, "EXPIRED_LOT", given_late(), (DAY, given("X", "L")));
+    check(
+        &story,
+        "RECALLED_LOT",
+        given_late(),
+        ("2026-01-04", given("X", "L")),
+    );
+    check(
+        &story,
+        "QUARANTINED_LOT",
+        given_late(),
+        ("2026-01-05", given("X", "L")),
+    );
+}
+
+#[test]
+fn a_lot_that_descends_from_a_recalled_one_is_recalled() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-02", "", lot("ROOT", &json!({})));
+        story.tell(
+            "2026-01-02",
+            "",
+            json!({"transformation": {
+            "inputs": [{"lot": key("ROOT")}], "outputs": [{"lot": key("L")}]}}),
+        );
+        story.tell(
+            "2026-01-09",
+            "",
+            json!({"recallOpened": {"recallId": "R", "roots": [key("ROOT")]}}),
+        );
+        story
+    };
+    check(
+        &story,
+        "RECALLED_LOT",
+        ("2026-01-09", given("X", "L")),
+        ("2026-01-08", given("X", "L")),
+    );
+    let cleared = || {
+        let mut story = story();
+        story.tell("2026-01-10", "", disposed("L", "RELEASED"));
+        story
+    };
+    check(
+        &cleared,
+        "RECALLED_LOT",
+        ("2026-01-09", given("X", "L")),
+        ("2026-01-10", given("X", "L")),
+    );
+}
+
+#[test]
+fn what_went_into_a_lot_must_be_fit_for_it() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-04",
+            "",
+            lot("BAD", &json!({"coi": "CHZ000119000001"})),
+        );
+        story.tell("2026-01-04", "", disposed("BAD", "REJECTED"));
+        story
+    };
+    let made = |input: &str, coi: &str| {
+        (
+            DAY,
+            json!({"transformation": {"inputs": [{"lot": key(input)}], "outputs": [{"lot": key("OUT")}], "coi": coi}}),
+        )
+    };
+    check(&story, "UNKNOWN_INPUT", made("NONE", ""), made("L", ""));
+    check(&story, "INPUT_NOT_USABLE", made("BAD", ""), made("L", ""));
+    check(
+        &story,
+        "COI_OF_INPUT_DIFFERS",
+        made("BAD", "CHZ000126000001"),
+        made("BAD", "CHZ000119000001"),
+    );
+    check(
+        &story,
+        "UNKNOWN_LOT",
+        (DAY, disposed("NONE", "REJECTED")),
+        (DAY, disposed("L", "REJECTED")),
+    );
+    let after = || {
+        let mut story = story();
+        story.tell("2026-01-10", "", given("X", "L"));
+        story
+    };
+    let code = "DISPOSITION_AFTER_ADMINISTRATION";
+    check(
+        &after,
+        code,
+        ("2026-01-11", disposed("L", "REJECTED")),
+        ("2026-01-10", disposed("L", "REJECTED")),
+    );
+    let foreign = |gtin: &str| json!({"lotRegistered": {"gtin": gtin, "lot": "F"}});
+    check(
+        &story,
+        "UNKNOWN_PRODUCT",
+        (DAY, foreign("09521123450035")),
+        (DAY, foreign(GTIN)),
+    );
+}
+
+#[test]
+fn what_is_given_once_is_not_given_twice() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-04", "", lot("UNITS", &json!({})));
+        let mut first = given("P1", "UNITS");
+        first["administration"]["serials"] = json!(["1", "2"]);
+        story.tell("2026-01-05", "", first);
+        story
+    };
+    let units = |serials: &[&str]| {
+        let mut given = given("X", "UNITS");
+        given["administration"]["serials"] = json!(serials);
+        (DAY, given)
+    };
+    check(
+        &story,
+        "UNIT_GIVEN_TWICE",
+        units(&["3", "2"]),
+        units(&["3"]),
+    );
+    // P1 has had the single dose of the product.
+    check(
+        &story,
+        "SECOND_DOSE",
+        (DAY, given("P1", "L")),
+        (DAY, given("X", "L")),
+    );
+}
+
+#[test]
+fn a_dose_is_off_by_more_than_the_plan_allows_or_not() {
+    use crate::rules::deviations::lots::is_off_by_more;
+    for (from, number, percent, expected) in [
+        ("100", "110", "10", Some(false)),
+        ("100", "110.1", "10", Some(true)),
+        ("100", "89.9", "10", Some(true)),
+        ("0.3", "0.3", "0", Some(false)),
+        ("0.3", "0.30001", "0", Some(true)),
+        ("1", "1", "x", None),
+        ("99999999999999999999999999999999999999", "1", "1", None),
+    ] {
+        assert_eq!(
+            is_off_by_more(from, number, percent),
+            expected,
+            "{from} {number} {percent}"
+        );
+    }
+}

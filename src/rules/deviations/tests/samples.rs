@@ -1,0 +1,266 @@
+//! Samples and results: of what they are, whether they came in time, and whether the findings say what the numbers do.
+
+use serde_json::{Value, json};
+
+use super::{DAY, Story, check, falls_due, given, planned, treated};
+
+fn sampled(parameters: &Value) -> Story {
+    let mut story = planned(parameters);
+    story.tell(
+        "2026-01-05",
+        "X",
+        json!({"sampleCollected": {"sampleId": "S", "purposes": [1]}}),
+    );
+    story
+}
+
+fn result(more: &Value) -> Value {
+    let mut result = json!({"sampleId": "S"});
+    let fields = result.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    json!({"assayResult": result})
+}
+
+#[test]
+fn a_result_is_issued_in_the_days_of_the_plan() {
+    let story = || sampled(&json!({"turnaroundDays": 14}));
+    let on = |day: &'static str| (day, result(&json!({})));
+    check(&story, "LATE_RESULT", on("2026-01-20"), on("2026-01-19"));
+}
+
+#[test]
+fn the_findings_say_that_a_clone_is_dominant() {
+    let code = "DOMINANT_CLONE_UNSAID";
+    let story = || sampled(&json!({"dominantClonePercent": "20"}));
+    let of = |largest: &str, findings: &[&str]| {
+        let findings: Vec<String> = findings
+            .iter()
+            .map(|one| format!("FINDING_{one}"))
+            .collect();
+        let clones =
+            json!([{"rank": 2, "abundancePercent": "3"}, {"rank": 1, "abundancePercent": largest}]);
+        (
+            "2026-01-20",
+            result(&json!({"clones": clones, "findings": findings})),
+        )
+    };
+    check(&story, code, of("20.1", &[]), of("20", &[]));
+    for said in ["DOMINANT_CLONE", "MONOCLONAL", "INVALID"] {
+        check(
+            &story,
+            code,
+            of("20.1", &["WITHIN_EXPECTED"]),
+            of("20.1", &[said]),
+        );
+    }
+}
+
+#[test]
+fn the_findings_say_that_more_was_found_than_expected() {
+    let code = "RESULT_ABOVE_EXPECTED_UNSAID";
+    let by_plan = || sampled(&json!({"expectedMaxPercent": "5"}));
+    let of = |more: Value| ("2026-01-20", result(&more));
+    let found = |percent: &str| of(json!({"positiveFractionPercent": percent}));
+    check(&by_plan, code, found("5.1"), found("5"));
+    for said in ["ABOVE_EXPECTED", "INVALID"] {
+        let said =
+            json!({"positiveFractionPercent": "5.1", "findings": [format!("FINDING_{said}")]});
+        check(&by_plan, code, found("5.1"), of(said));
+    }
+    let expecting = json!({"positiveFractionPercent": "5.1", "expectedMaxPercent": "9"});
+    check(&by_plan, code, found("5.1"), of(expecting));
+    // What the plan and the method expect, the less of the two.
+    let by_both = || {
+        let mut story = by_plan();
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"assayMethodVersion": {"methodId": "LOW", "version": "1",
+            "expectedMaxPercent": "2"}}),
+        );
+        story
+    };
+    let by_method = |percent: &str, method: &str| {
+        of(json!({"positiveFractionPercent": percent, "method": {"methodId": method}}))
+    };
+    check(
+        &by_both,
+        code,
+        by_method("2.1", "LOW"),
+        by_method("2", "LOW"),
+    );
+    check(
+        &by_both,
+        code,
+        by_method("2.1", "LOW"),
+        by_method("2.1", "OTHER"),
+    );
+}
+
+#[test]
+fn samples_are_destroyed_in_the_days_of_the_plan() {
+    let code = "SAMPLES_NOT_DESTROYED";
+    let withdrawn = |instruction: &str| {
+        let mut story = sampled(&json!({"sampleDestructionDays": 30}));
+        let index = story.tell(
+            "2026-02-01",
+            "X",
+            json!({"consentWithdrawn": {
+            "scopes": ["WITHDRAWAL_SCOPE_SAMPLE_STORAGE"],
+            "sampleInstruction": format!("SAMPLE_INSTRUCTION_{instruction}")}}),
+        );
+        (story, index)
+    };
+    let event = |event: &str, sample: &str| json!({"sampleEvent": {"sampleId": sample, "event": format!("SAMPLE_EVENT_KIND_{event}")}});
+    let (mut story, index) = withdrawn("DESTROY");
+    falls_due(&story, index, code, ("2026-03-03", "2026-03-04"));
+    story.tell(
+        "2026-02-02",
+        "X",
+        json!({"sampleCollected": {"sampleId": "LATER", "purposes": [1]}}),
+    );
+    story.tell("2026-03-03", "", event("STORED", "S"));
+    assert!(story.codes(index).contains(code));
+    story.tell("2026-03-03", "", event("DESTROYED", "S"));
+    assert!(
+        !story.codes(index).contains(code),
+        "what was taken later is not meant"
+    );
+    let (story, index) = withdrawn("KEEP");
+    assert!(!story.codes(index).contains(code));
+}
+
+#[test]
+fn a_part_of_a_sample_is_of_that_sample() {
+    let divided = |parameters: &Value| {
+        let mut story = sampled(parameters);
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "aliquots": [{"sampleId": "S-1"}],
+            "event": "SAMPLE_EVENT_KIND_ALIQUOTED"}}),
+        );
+        story.tell(
+            "2026-01-07",
+            "",
+            json!({"sampleEvent": {"sampleId": "S-1", "newSampleId": "N",
+            "event": "SAMPLE_EVENT_KIND_RELABELLED"}}),
+        );
+        story
+    };
+    let on = |day: &'static str| (day, result(&json!({"sampleId": "N"})));
+    let story = || divided(&json!({"turnaroundDays": 14}));
+    check(&story, "LATE_RESULT", on("2026-01-20"), on("2026-01-19"));
+
+    let mut story = divided(&json!({"sampleDestructionDays": 30}));
+    let index = story.tell(
+        "2026-02-01",
+        "X",
+        json!({"consentWithdrawn": {
+        "sampleInstruction": "SAMPLE_INSTRUCTION_DESTROY"}}),
+    );
+    let mut kept_after = |sample: &str| {
+        story.tell(
+            "2026-02-02",
+            "",
+            json!({"sampleEvent": {"sampleId": sample,
+            "event": "SAMPLE_EVENT_KIND_DESTROYED"}}),
+        );
+        story.codes(index).contains("SAMPLES_NOT_DESTROYED")
+    };
+    assert!(kept_after("S"), "a part of it is left");
+    assert!(!kept_after("N"), "S-1 is called N");
+}
+
+#[test]
+fn samples_and_results_are_of_samples_that_count() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-05",
+            "X",
+            json!({"sampleCollected": {"sampleId": "S",
+            "volume": {"value": "5", "unit": "mL"}}}),
+        );
+        story
+    };
+    let divided = |sample: &str, used: &str| {
+        (
+            DAY,
+            json!({"sampleEvent": {"sampleId": sample, "event": "SAMPLE_EVENT_KIND_ALIQUOTED",
+            "aliquots": [{"sampleId": "S-1", "volume": {"value": "3", "unit": "mL"}}],
+            "volumeUsed": {"value": used, "unit": "mL"}}}),
+        )
+    };
+    check(
+        &story,
+        "UNKNOWN_SAMPLE",
+        divided("T", "1"),
+        divided("S", "1"),
+    );
+    check(
+        &story,
+        "VOLUME_EXCEEDED",
+        divided("S", "2.1"),
+        divided("S", "2"),
+    );
+    let result =
+        |method: &str| json!({"assayResult": {"sampleId": "S", "method": {"methodId": method}}});
+    let rejected = || {
+        let mut story = story();
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "event": "SAMPLE_EVENT_KIND_REJECTED"}}),
+        );
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"assayMethodVersion": {"methodId": "BARE", "version": "1"}}),
+        );
+        story.tell("2026-01-06", "", json!({"assayMethodVersion": {"methodId": "SOUND", "version": "1",
+            "lod": {"value": "1", "unit": "%"}, "sensitivityPercent": "9", "specificityPercent": "9",
+            "reproducibilityPercent": "9", "validationReport": {"sha256": "AAAA"}}}));
+        story
+    };
+    check(
+        &rejected,
+        "RESULT_ON_REJECTED_SAMPLE",
+        ("2026-01-06", result("SOUND")),
+        ("2026-01-05", result("SOUND")),
+    );
+    check(
+        &rejected,
+        "METHOD_UNVALIDATED",
+        (DAY, result("BARE")),
+        (DAY, result("SOUND")),
+    );
+    check(
+        &rejected,
+        "UNKNOWN_METHOD",
+        (DAY, result("NONE")),
+        (DAY, result("SOUND")),
+    );
+}
+
+#[test]
+fn a_persistence_sample_is_taken_by_the_day_it_is_due() {
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-10", "X", given("X", "L"));
+        story
+    };
+    let taken = |day: &'static str| {
+        let purposes = ["SAMPLE_PURPOSE_PERSISTENCE"];
+        (
+            day,
+            json!({"patient": "X", "sampleCollected": {"sampleId": "S", "purposes": purposes}}),
+        )
+    };
+    check(
+        &story,
+        "LATE_SAMPLE",
+        taken("2026-07-11"),
+        taken("2026-07-10"),
+    );
+}
