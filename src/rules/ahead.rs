@@ -70,3 +70,63 @@ impl<F: Records> Records for Ahead<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pb::{self, record::Kind},
+        rules::book::Book,
+        tlog::Index,
+    };
+
+    fn fact(index: u64, patient: &str, kind: Kind) -> Fact {
+        Fact {
+            index: Index::new(index),
+            recorded_at: chrono::DateTime::default(),
+            actor: "A".to_owned(),
+            on: chrono::NaiveDate::MIN,
+            record: pb::Record {
+                record_id: format!("R-{index}"),
+                patient: patient.to_owned(),
+                kind: Some(kind),
+                ..Default::default()
+            },
+        }
+    }
+
+    fn visit() -> Kind {
+        Kind::FollowUpVisit(pb::FollowUpVisit::default())
+    }
+
+    fn correction(target: &str) -> Kind {
+        Kind::Correction(pb::Correction {
+            target: target.to_owned(),
+            ..Default::default()
+        })
+    }
+
+    fn about(facts: &Ahead<Book>, patient: &str) -> Vec<u64> {
+        let Ok(about) = facts.about(&Subject::Patient(patient.to_owned()));
+        about.iter().map(|fact| fact.index.value()).collect()
+    }
+
+    #[test]
+    fn what_would_be_recorded_is_found_after_what_is() {
+        let mut book = Book::default();
+        book.insert(fact(0, "P", visit()));
+        let mut ahead = Ahead::new(book);
+        let Ok(()) = ahead.add(fact(1, "P", visit()));
+        let Ok(()) = ahead.add(fact(2, "Q", visit()));
+        // Of a correction of a correction, as of the first, is told where the record is.
+        let Ok(()) = ahead.add(fact(3, "", correction("R-0")));
+        let Ok(()) = ahead.add(fact(4, "", correction("R-3")));
+        let Ok(()) = ahead.add(fact(5, "", correction("R-NONE")));
+        assert_eq!(about(&ahead, "P"), [0, 1, 3, 4]);
+        assert_eq!(about(&ahead, "Q"), [2]);
+        for (id, index) in [("R-0", Some(0)), ("R-2", Some(2)), ("R-NONE", None)] {
+            let Ok(found) = ahead.record(id);
+            assert_eq!(found.map(|fact| fact.index.value()), index, "{id}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! A field of a record by its path, read and set as text: what a correction says was wrong, and what it
-//! should have been. Paths are those of refusals: `administration.lot.lot`, `links[0].record_id`.
+//! A field of a record by its path, set as text: what a correction says was wrong, and what it should have
+//! been. Paths are those of refusals: `administration.lot.lot`, `links[0].record_id`.
 //!
 //! Texts are what a person would write: numbers in decimal, booleans as `true` and `false`, bytes in
 //! hexadecimal, enum values by their name with or without the enum's own; the empty text is "not said".
@@ -14,7 +14,7 @@ use prost_reflect::{
 
 use crate::pb;
 
-/// Why a field cannot be read or set.
+/// Why a field cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeRefused {
     /// The path names no field of the record.
@@ -26,28 +26,6 @@ pub enum ChangeRefused {
     /// The text is no value of the field.
     #[error("the text is no value of the field")]
     Value,
-}
-
-/// The text of a field; empty where the record does not say it.
-pub fn get(record: &pb::Record, path: &str) -> Result<String, ChangeRefused> {
-    let mut value = Value::Message(dynamic(record)?);
-    let mut field = None;
-    for step in path.split('.') {
-        let Step { name, position } = Step::parse(step)?;
-        let message = value.as_message().ok_or(ChangeRefused::Path)?;
-        let found = named(&message.descriptor(), name)?;
-        let here = message.get_field(&found).into_owned();
-        value = match (position, here) {
-            (None, here) => here,
-            (Some(position), Value::List(items)) => {
-                items.get(position).cloned().ok_or(ChangeRefused::Path)?
-            }
-            (Some(_), _) => return Err(ChangeRefused::Path),
-        };
-        field = Some(found);
-    }
-    let field = field.ok_or(ChangeRefused::Path)?;
-    text_of(&field.kind(), &value)
 }
 
 /// The record with the field set to what the text says.
@@ -143,7 +121,7 @@ fn value_of(kind: &Kind, text: &str) -> Result<Value, ChangeRefused> {
         Kind::Bytes => bytes_of(text).map(|bytes| Value::Bytes(bytes.into())),
         Kind::Enum(names) => {
             let mut values = names.values();
-            let matching = |name: &str| name == text || name.ends_with(&format!("_{text}"));
+            let matching = |name: &str| name.ends_with(&format!("_{text}"));
             let exact = names.get_value_by_name(text);
             let value = exact.or_else(|| values.find(|value| matching(value.name())));
             value.map(|value| Value::EnumNumber(value.number()))
@@ -155,38 +133,10 @@ fn value_of(kind: &Kind, text: &str) -> Result<Value, ChangeRefused> {
     value.ok_or(ChangeRefused::Value)
 }
 
-fn text_of(kind: &Kind, value: &Value) -> Result<String, ChangeRefused> {
-    Ok(match value {
-        Value::Bool(value) => value.to_string(),
-        Value::I32(value) => value.to_string(),
-        Value::I64(value) => value.to_string(),
-        Value::U32(value) => value.to_string(),
-        Value::U64(value) => value.to_string(),
-        Value::String(text) => text.clone(),
-        Value::Bytes(bytes) => hex_of(bytes),
-        Value::EnumNumber(number) => {
-            let names = kind.as_enum();
-            let name = names.and_then(|names| names.get_value(*number));
-            name.map(|name| name.name().to_owned()).unwrap_or_default()
-        }
-        Value::F32(_) | Value::F64(_) | Value::Message(_) | Value::List(_) | Value::Map(_) => {
-            return Err(ChangeRefused::Group);
-        }
-    })
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _written = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let digits = hex.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+    // `from_str_radix` takes a sign as well.
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     let pair = |pair: &[u8]| {
@@ -209,4 +159,150 @@ fn dynamic(record: &pb::Record) -> Result<DynamicMessage, ChangeRefused> {
     DynamicMessage::decode(descriptor, record.encode_to_vec().as_slice())
         .ok()
         .ok_or(ChangeRefused::Path)
+}
+
+#[cfg(test)]
+mod tests {
+    use pb::record::Kind;
+
+    use super::*;
+
+    fn signed(signed: pb::ConsentSigned) -> pb::Record {
+        pb::Record {
+            kind: Some(Kind::ConsentSigned(signed)),
+            ..Default::default()
+        }
+    }
+
+    fn visited(visit: pb::FollowUpVisit) -> pb::Record {
+        pb::Record {
+            kind: Some(Kind::FollowUpVisit(visit)),
+            ..Default::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(from: &pb::Record, path: &str, text: &str, to: Result<&pb::Record, ChangeRefused>) {
+        let changed = set(from, path, text);
+        assert_eq!(changed.as_ref().map_err(|why| *why), to, "{path}: {text:?}");
+    }
+
+    #[test]
+    fn a_value_is_set_as_a_person_writes_it() {
+        let lar = signed(pb::ConsentSigned {
+            signatory: pb::Signatory::Lar.into(),
+            ..Default::default()
+        });
+        let none = signed(pb::ConsentSigned::default());
+        for text in ["LAR", "SIGNATORY_LAR"] {
+            check(&none, "consent_signed.signatory", text, Ok(&lar));
+        }
+        for text in ["AR", "lar", "SIGNATORY", "NOBODY"] {
+            let refused = Err(ChangeRefused::Value);
+            check(&none, "consent_signed.signatory", text, refused);
+        }
+        let reached = |reached, attempts| {
+            visited(pb::FollowUpVisit {
+                reached,
+                attempts,
+                ..Default::default()
+            })
+        };
+        let none = reached(None, 0);
+        let path = "follow_up_visit.reached";
+        check(&none, path, "true", Ok(&reached(Some(true), 0)));
+        check(&none, path, "false", Ok(&reached(Some(false), 0)));
+        check(&none, path, "yes", Err(ChangeRefused::Value));
+        let path = "follow_up_visit.attempts";
+        check(&none, path, "12", Ok(&reached(None, 12)));
+        check(&none, path, "-1", Err(ChangeRefused::Value));
+        check(&none, path, "4294967296", Err(ChangeRefused::Value));
+    }
+
+    #[test]
+    fn bytes_are_whole_pairs_of_hexadecimal_digits() {
+        let path = "consent_signed.document_sha256";
+        let bytes = |bytes: &[u8]| {
+            signed(pb::ConsentSigned {
+                document_sha256: bytes.to_vec(),
+                ..Default::default()
+            })
+        };
+        let none = bytes(&[]);
+        check(&none, path, "00ff7A", Ok(&bytes(&[0x00, 0xff, 0x7a])));
+        for text in ["0", "00f", "0g", "+f", "0x00", "é"] {
+            check(&none, path, text, Err(ChangeRefused::Value));
+        }
+    }
+
+    #[test]
+    fn the_empty_text_says_nothing() {
+        let reached = visited(pb::FollowUpVisit {
+            reached: Some(false),
+            ..Default::default()
+        });
+        let none = visited(pb::FollowUpVisit::default());
+        check(&reached, "follow_up_visit.reached", "", Ok(&none));
+    }
+
+    #[test]
+    fn a_path_leads_through_groups_and_items_to_one_field() {
+        let version = |family: &str| {
+            signed(pb::ConsentSigned {
+                version: Some(pb::ConsentVersionKey {
+                    family: family.to_owned(),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            })
+        };
+        let none = signed(pb::ConsentSigned::default());
+        let path = "consent_signed.version.family";
+        check(&none, path, "ICF", Ok(&version("ICF")));
+        check(&version("A"), path, "B", Ok(&version("B")));
+        for (path, refused) in [
+            ("consent_signed.version", ChangeRefused::Group),
+            ("consent_signed", ChangeRefused::Group),
+            ("consent_signed.nothing", ChangeRefused::Path),
+            ("consent_signed.language.nothing", ChangeRefused::Path),
+            ("consent_signed.language[0]", ChangeRefused::Path),
+            ("", ChangeRefused::Path),
+        ] {
+            check(&none, path, "x", Err(refused));
+        }
+
+        let listed = |ids: [&str; 2]| pb::Record {
+            links: ids
+                .map(|id| pb::Link {
+                    record_id: id.to_owned(),
+                    ..Default::default()
+                })
+                .to_vec(),
+            ..Default::default()
+        };
+        let (before, after) = (listed(["A", "B"]), listed(["A", "C"]));
+        check(&before, "links[1].record_id", "C", Ok(&after));
+        for (path, refused) in [
+            ("links[2].record_id", ChangeRefused::Path),
+            ("links[-1].record_id", ChangeRefused::Path),
+            ("links[1.record_id", ChangeRefused::Path),
+            ("links.record_id", ChangeRefused::Group),
+            ("links[1]", ChangeRefused::Group),
+        ] {
+            check(&before, path, "C", Err(refused));
+        }
+
+        let classes = |classes: [pb::ProductClass; 2]| pb::Record {
+            kind: Some(Kind::ProductRegistered(pb::ProductRegistered {
+                product_classes: classes.map(i32::from).to_vec(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let before = classes([pb::ProductClass::Aav, pb::ProductClass::Aav]);
+        let after = classes([pb::ProductClass::Herpes, pb::ProductClass::Aav]);
+        let path = "product_registered.product_classes[0]";
+        check(&before, path, "HERPES", Ok(&after));
+        check(&before, path, "", Err(ChangeRefused::Value));
+    }
 }

@@ -300,3 +300,139 @@ impl Gathered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{rules::book::Book, tlog::TreeSize};
+
+    /// A log of who said what of whom.
+    #[derive(Default)]
+    struct Log(Book);
+
+    impl Log {
+        fn add(&mut self, patient: &str, kind: Kind) -> Index {
+            let index = u64::try_from(self.0.facts().len()).unwrap();
+            self.0.insert(Fact {
+                index: Index::new(index),
+                recorded_at: chrono::DateTime::default(),
+                actor: "A".to_owned(),
+                on: chrono::NaiveDate::MIN,
+                record: pb::Record {
+                    record_id: format!("R-{index}"),
+                    patient: patient.to_owned(),
+                    kind: Some(kind),
+                    ..Default::default()
+                },
+            });
+            Index::new(index)
+        }
+
+        fn visit(&mut self, patient: &str) -> Index {
+            self.add(patient, Kind::FollowUpVisit(pb::FollowUpVisit::default()))
+        }
+
+        fn merge(&mut self, into: &str, merged: &str) -> Index {
+            let merged = pb::PatientMerged {
+                merged_patient: merged.to_owned(),
+            };
+            self.add(into, Kind::PatientMerged(merged))
+        }
+
+        fn dossier(&self, patient: &str) -> Dossier {
+            let Ok(dossier) = Dossier::of_patient(&self.0, patient);
+            dossier
+        }
+
+        fn known_as(&self, patient: &str) -> String {
+            self.dossier(patient).known_as(&whenever(View::AsCorrected))
+        }
+
+        fn seen(&self, patient: &str, view: View) -> Vec<Index> {
+            let seen = self.dossier(patient).seen(&whenever(view));
+            seen.iter().map(|fact| fact.index).collect()
+        }
+    }
+
+    const fn whenever(view: View) -> Question {
+        Question {
+            as_of: chrono::NaiveDate::MAX,
+            known_at: TreeSize::new(u64::MAX),
+            view,
+        }
+    }
+
+    #[test]
+    fn a_pseudonym_becomes_the_last_that_it_was_merged_into() {
+        let mut log = Log::default();
+        log.merge("B", "A");
+        log.merge("C", "B");
+        for patient in ["A", "B", "C"] {
+            assert_eq!(log.known_as(patient), "C");
+        }
+        // Round in a circle, each ends at the one before it.
+        log.merge("A", "C");
+        for (patient, known_as) in [("A", "C"), ("B", "A"), ("C", "B")] {
+            assert_eq!(log.known_as(patient), known_as);
+        }
+    }
+
+    #[test]
+    fn what_was_split_off_is_the_other_patients() {
+        let mut log = Log::default();
+        let own = log.visit("P");
+        let moved = log.visit("P");
+        let split = pb::PatientSplit {
+            split_patient: "Q".to_owned(),
+            moved_records: vec![format!("R-{}", moved.value())],
+        };
+        let split = log.add("P", Kind::PatientSplit(split));
+        assert_eq!(log.seen("P", View::AsCorrected), [own, split]);
+        assert_eq!(log.seen("Q", View::AsCorrected), [moved]);
+        assert_eq!(log.seen("P", View::AsRecorded), [own, moved, split]);
+        assert_eq!(log.seen("Q", View::AsRecorded), []);
+    }
+
+    #[test]
+    fn a_split_undoes_the_merge_of_its_pseudonym() {
+        let mut log = Log::default();
+        let visit = log.visit("Q");
+        let merged = log.merge("P", "Q");
+        assert_eq!(log.seen("P", View::AsCorrected), [visit, merged]);
+        let split = pb::PatientSplit {
+            split_patient: "Q".to_owned(),
+            ..Default::default()
+        };
+        let split = log.add("P", Kind::PatientSplit(split));
+        assert_eq!(log.seen("P", View::AsCorrected), [merged, split]);
+        assert_eq!(log.seen("Q", View::AsCorrected), [visit]);
+    }
+
+    #[test]
+    fn a_chain_of_identity_leads_to_what_was_collected_for_it() {
+        let collected = |coi: &str| {
+            Kind::MaterialCollected(pb::MaterialCollected {
+                coi: coi.to_owned(),
+                ..Default::default()
+            })
+        };
+        let given = |coi: &str| {
+            Kind::Administration(pb::Administration {
+                coi: coi.to_owned(),
+                ..Default::default()
+            })
+        };
+        for (coi, is_found) in [("COI-1", true), ("COI-2", false), ("", false)] {
+            let mut log = Log::default();
+            let material = log.add("", collected("COI-1"));
+            let given = log.add("P", given(coi));
+            let facts: Vec<Index> = log.dossier("P").facts.into_keys().collect();
+            let expected = if is_found {
+                vec![material, given]
+            } else {
+                vec![given]
+            };
+            assert_eq!(facts, expected, "{coi}");
+        }
+    }
+}

@@ -222,3 +222,175 @@ impl Patient {
         places.iter().filter_map(|place| self.facts.get(*place))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rules::{
+            book::Book,
+            fact::{Fact, event_day},
+            question::View,
+        },
+        tlog::{Index, TreeSize},
+    };
+
+    /// The patient P, of whom these were recorded: the day, the pseudonym, what.
+    fn patient(told: Vec<(&str, &str, Kind)>) -> Patient {
+        let mut book = Book::default();
+        for (index, (on, patient, kind)) in (0..).zip(told) {
+            let record = pb::Record {
+                record_id: format!("R-{index}"),
+                event_time: on.to_owned(),
+                patient: patient.to_owned(),
+                site: format!("SITE-{patient}"),
+                kind: Some(kind),
+                ..Default::default()
+            };
+            book.insert(Fact {
+                index: Index::new(index),
+                recorded_at: chrono::DateTime::default(),
+                actor: "A".to_owned(),
+                on: event_day(&record).unwrap(),
+                record,
+            });
+        }
+        let Ok(dossier) = Dossier::of_patient(&book, "P");
+        let question = Question {
+            as_of: NaiveDate::MAX,
+            known_at: TreeSize::new(u64::MAX),
+            view: View::AsCorrected,
+        };
+        Patient::of(&dossier, &question)
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        parse_civil_date(text).unwrap()
+    }
+
+    fn given(status: AdministrationStatus) -> Kind {
+        Kind::Administration(pb::Administration {
+            status: status.into(),
+            ..Default::default()
+        })
+    }
+
+    fn status(state: PatientState) -> Kind {
+        Kind::PatientStatus(pb::PatientStatus {
+            state: state.into(),
+            transferred_to: "SITE-NEW".to_owned(),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn what_was_begun_was_given_and_what_was_not_done_was_not() {
+        use AdministrationStatus as S;
+        for (status, count) in [(S::Given, 1), (S::Partial, 1), (S::NotDone, 0)] {
+            let patient = patient(vec![("2020-01-10", "P", given(status))]);
+            assert_eq!(patient.given().count(), count, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn of_merged_patients_the_registration_of_the_pseudonym_that_stays_counts() {
+        let registered = |majority_on: &str| {
+            Kind::PatientRegistered(pb::PatientRegistered {
+                majority_on: majority_on.to_owned(),
+                ..Default::default()
+            })
+        };
+        let merged = || {
+            Kind::PatientMerged(pb::PatientMerged {
+                merged_patient: "Q".to_owned(),
+            })
+        };
+        let (other, own) = ("2030-01-01", "2031-01-01");
+        let told = vec![
+            ("2020-01-10", "Q", registered(other)),
+            ("2020-01-11", "P", registered(own)),
+            ("2020-01-12", "P", merged()),
+        ];
+        assert_eq!(patient(told).majority_on(), Some(day(own)));
+        let told = vec![
+            ("2020-01-10", "Q", registered(other)),
+            ("2020-01-12", "P", merged()),
+        ];
+        assert_eq!(patient(told).majority_on(), Some(day(other)));
+    }
+
+    #[test]
+    fn a_withdrawal_holds_until_something_is_signed_on_a_later_day() {
+        let scope = WithdrawalScope::AllProcedures;
+        let withdrawn = || {
+            Kind::ConsentWithdrawn(pb::ConsentWithdrawn {
+                scopes: vec![scope.into()],
+                ..Default::default()
+            })
+        };
+        let signed = || Kind::ConsentSigned(pb::ConsentSigned::default());
+        for (signed_on, asked, is_withdrawn) in [
+            ("2020-01-09", "2020-03-01", true),
+            ("2020-01-10", "2020-03-01", true),
+            ("2020-01-11", "2020-03-01", false),
+            ("2020-01-11", "2020-01-11", false),
+            ("2020-01-11", "2020-01-10", true),
+            ("2020-01-11", "2020-01-09", false),
+        ] {
+            let patient = patient(vec![
+                ("2020-01-10", "P", withdrawn()),
+                (signed_on, "P", signed()),
+            ]);
+            let have = patient.withdrawn(scope, day(asked)).is_some();
+            assert_eq!(have, is_withdrawn, "signed {signed_on}, asked {asked}");
+            let other = WithdrawalScope::Contact;
+            assert!(patient.withdrawn(other, day(asked)).is_none());
+        }
+    }
+
+    #[test]
+    fn who_is_lost_is_lost_until_found() {
+        use PatientState as S;
+        for (state, is_lost) in [
+            (S::Found, false),
+            (S::Active, false),
+            (S::Transferred, true),
+            (S::Completed, true),
+        ] {
+            let patient = patient(vec![
+                ("2020-01-10", "P", status(S::LostToFollowUp)),
+                ("2020-02-10", "P", status(state)),
+            ]);
+            let lost = |on| patient.lost(day(on)).is_some();
+            assert!(!lost("2020-01-09"));
+            assert!(lost("2020-01-10"));
+            assert!(lost("2020-02-09"));
+            assert_eq!(lost("2020-02-10"), is_lost, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn the_site_is_where_transferred_to_or_registered_or_treated() {
+        let given = || given(AdministrationStatus::Given);
+        let registered = Kind::PatientRegistered(pb::PatientRegistered::default());
+        let transferred = status(PatientState::Transferred);
+        let followed = patient(vec![
+            ("2020-01-10", "P", registered),
+            ("2020-01-20", "P", given()),
+            ("2020-02-10", "P", transferred),
+        ]);
+        assert_eq!(followed.site(day("2020-02-09")), "SITE-P");
+        assert_eq!(followed.site(day("2020-02-10")), "SITE-NEW");
+        let treated = patient(vec![("2020-01-20", "P", given())]);
+        assert_eq!(treated.site(day("2020-01-20")), "SITE-P");
+        assert_eq!(patient(Vec::new()).site(day("2020-01-20")), "");
+    }
+
+    #[test]
+    fn nobody_is_alive_on_the_day_of_death() {
+        let died = status(PatientState::Deceased);
+        let patient = patient(vec![("2020-01-10", "P", died)]);
+        assert!(patient.is_alive(day("2020-01-09")));
+        assert!(!patient.is_alive(day("2020-01-10")));
+    }
+}

@@ -177,3 +177,96 @@ fn applied(fact: &Arc<Fact>, corrections: &[Arc<Fact>]) -> Option<Seen> {
 fn is_correction(fact: &Fact) -> bool {
     matches!(fact.kind(), Some(Kind::Correction(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tlog::Index;
+
+    /// A visit of P on 10 January, and a correction of it that is known later, of a day long after.
+    fn corrected_by(
+        kind: CorrectionKind,
+        replacement: &str,
+        changes: &[(&str, &str)],
+    ) -> Vec<Seen> {
+        let fact = |index: u64, on: &str, kind: Kind| {
+            let record = pb::Record {
+                record_id: format!("R-{index}"),
+                event_time: on.to_owned(),
+                patient: "P".to_owned(),
+                kind: Some(kind),
+                ..Default::default()
+            };
+            Arc::new(Fact {
+                index: Index::new(index),
+                recorded_at: chrono::DateTime::default(),
+                actor: "A".to_owned(),
+                on: event_day(&record).unwrap(),
+                record,
+            })
+        };
+        let changes = changes.iter().map(|(path, new)| pb::FieldChange {
+            path: (*path).to_owned(),
+            new: (*new).to_owned(),
+            ..Default::default()
+        });
+        let correction = pb::Correction {
+            target: "R-0".to_owned(),
+            correction_kind: kind.into(),
+            replacement: replacement.to_owned(),
+            changes: changes.collect(),
+            ..Default::default()
+        };
+        let visit = pb::FollowUpVisit::default();
+        let facts = [
+            fact(0, "2020-01-10", Kind::FollowUpVisit(visit)),
+            fact(1, "2020-03-01", Kind::Correction(correction)),
+        ];
+        let question = |known_at| Question {
+            as_of: NaiveDate::from_ymd_opt(2020, 2, 1).unwrap(),
+            known_at: TreeSize::new(known_at),
+            view: View::AsCorrected,
+        };
+        let [before] = seen(&facts, &question(1)).try_into().unwrap();
+        assert_eq!(before.corrections, [], "not known yet");
+        seen(&facts, &question(2))
+    }
+
+    #[test]
+    fn a_correction_takes_back_what_it_leaves_nothing_of() {
+        use CorrectionKind as K;
+        let patient = [("patient", "Q")];
+        let site = [("site", "S")];
+        for (kind, replacement, changes, is_left) in [
+            (K::DidNotOccur, "", &[][..], false),
+            (K::Duplicate, "", &[], false),
+            (K::WrongPatient, "", &[], false),
+            (K::WrongPatient, "", &site, false),
+            (K::WrongPatient, "", &patient, true),
+            (K::IncorrectData, "", &site, true),
+            (K::IncorrectData, "R-9", &[], false),
+            (K::Addition, "", &site, true),
+        ] {
+            let left = corrected_by(kind, replacement, changes);
+            assert_eq!(left.len(), usize::from(is_left), "{kind:?} {changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_day_moves_what_happened() {
+        let moved = corrected_by(
+            CorrectionKind::IncorrectData,
+            "",
+            &[("event_time", "2020-01-20"), ("patient", "Q")],
+        );
+        let [moved] = moved.as_slice() else {
+            panic!("{moved:?}")
+        };
+        assert_eq!(moved.on.to_string(), "2020-01-20");
+        assert_eq!(moved.record.patient, "Q");
+        assert_eq!(moved.corrections.len(), 1);
+        let gone = [("event_time", "2020-02-02")];
+        let gone = corrected_by(CorrectionKind::IncorrectData, "", &gone);
+        assert_eq!(gone, [], "after the day that is asked about");
+    }
+}

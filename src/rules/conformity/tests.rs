@@ -481,3 +481,200 @@ fn what_does_not_apply_tells_nothing_else() {
     assert_eq!((row.exceptions.len(), row.counts[0].1), (0, 0));
     assert_eq!(row.because, "another class");
 }
+
+/// The worked history, changed so, with more records after it: the day, the patient, what.
+fn row_with(
+    id: &str,
+    more: Vec<(&str, &str, pb::record::Kind)>,
+    change: impl Fn(&mut pb::Record),
+) -> Row {
+    let mut records = changed(car_t(), change);
+    for (number, (on, patient, kind)) in more.into_iter().enumerate() {
+        records.push(pb::Record {
+            record_id: format!("MORE-{number}"),
+            event_time: on.to_owned(),
+            patient: patient.to_owned(),
+            kind: Some(kind),
+            ..pb::Record::default()
+        });
+    }
+    let mut rows = report(records, CAR_T, AS_OF).into_iter();
+    rows.find(|row| row.id == id).unwrap()
+}
+
+#[test]
+fn a_visit_has_a_block_on_pregnancy_and_names_what_it_lacks() {
+    use pb::{BlockStatus as S, VisitBlockKind as Block};
+    let visit = |reached: bool, status: Option<S>| {
+        let block = |kind: Block, status: S| pb::VisitBlock {
+            block: kind.into(),
+            status: status.into(),
+            ..pb::VisitBlock::default()
+        };
+        pb::record::Kind::FollowUpVisit(pb::FollowUpVisit {
+            reached: Some(reached),
+            blocks: status
+                .map(|status| block(Block::Pregnancy, status))
+                .into_iter()
+                .chain([block(Block::History, S::Done)])
+                .collect(),
+            ..pb::FollowUpVisit::default()
+        })
+    };
+    for (reached, status, looked_at, wanting) in [
+        (true, Some(S::Done), 1, 0),
+        (true, Some(S::NotDone), 1, 1),
+        (true, None, 1, 1),
+        (false, None, 0, 0),
+    ] {
+        let more = vec![("2025-12-01", "P1", visit(reached, status))];
+        let row = row_with("A-08", more, |_| {});
+        let have = (row.counts[0].1, row.exceptions_all);
+        assert_eq!(
+            have,
+            (looked_at, wanting),
+            "{status:?} {:?}",
+            row.exceptions
+        );
+    }
+    let more = vec![("2021-12-01", "P1", visit(true, Some(S::Done)))];
+    let row = row_with("A-28", more, |_| {});
+    let lacks = "lacks drugs, adverse events, diseases, examination";
+    let told = reasons_of(&row, "P1");
+    assert!(
+        told.iter().any(|reason| reason.ends_with(lacks)),
+        "{told:?}"
+    );
+    let none = "past the intensive period without a single visit";
+    assert!(!told.contains(&none), "{told:?}");
+    let row = row_with("A-28", Vec::new(), |_| {});
+    assert!(reasons_of(&row, "P1").contains(&none), "{row:?}");
+}
+
+#[test]
+fn a_result_is_by_a_method_that_was_registered_by_then() {
+    let method = |version: &str, figure: &str, report: bool| {
+        pb::record::Kind::AssayMethodVersion(pb::AssayMethodVersion {
+            method_id: "QPCR".to_owned(),
+            version: version.to_owned(),
+            lod: Some(pb::Quantity::default()),
+            sensitivity_percent: figure.to_owned(),
+            specificity_percent: "99".to_owned(),
+            reproducibility_percent: "5".to_owned(),
+            validation_report: report.then(pb::DocHash::default),
+            ..pb::AssayMethodVersion::default()
+        })
+    };
+    let named = |method_id: &'static str, version: &'static str| {
+        on!(AssayResult, |result| {
+            result.method = Some(pb::AssayMethodKey {
+                method_id: method_id.to_owned(),
+                version: version.to_owned(),
+            });
+            result.controls = Some(pb::AssayControls {
+                positive: pb::ControlOutcome::Pass.into(),
+                negative: pb::ControlOutcome::Pass.into(),
+            });
+        })
+    };
+    let early = "2015-01-01";
+    for (registered, of_method, named, validation, figures) in [
+        (early, method("1", "98", true), named("QPCR", "1"), 0, 0),
+        (early, method("1", "98", true), named("QPCR", ""), 0, 0),
+        (early, method("1", "98", true), named("QPCR", "2"), 6, 6),
+        (early, method("1", "98", true), named("OTHER", ""), 6, 6),
+        (early, method("1", "", true), named("QPCR", "1"), 0, 6),
+        (early, method("1", "98", false), named("QPCR", "1"), 6, 0),
+        (AS_OF, method("1", "98", true), named("QPCR", "1"), 6, 6),
+    ] {
+        for (id, wanting) in [("A-29", validation), ("A-40", figures)] {
+            let more = vec![(registered, "", of_method.clone())];
+            let row = row_with(id, more, named);
+            assert_eq!(row.exceptions_all, wanting, "{id} {:?}", row.exceptions);
+        }
+    }
+}
+
+#[test]
+fn a_report_is_in_time_on_the_day_that_it_is_due() {
+    use Verdict::{CannotTell, Met, NotMet};
+    let told = |product_id: &str, due: &str, submitted: &str| {
+        pb::record::Kind::RegulatoryReport(pb::RegulatoryReport {
+            report_type: pb::ReportType::Dsur.into(),
+            product_id: product_id.to_owned(),
+            due_on: due.to_owned(),
+            submitted_on: submitted.to_owned(),
+            ..pb::RegulatoryReport::default()
+        })
+    };
+    for (product_id, due, submitted, verdict) in [
+        (CAR_T, "2025-06-30", "2025-06-30", Met),
+        (CAR_T, "2025-06-30", "2025-07-01", NotMet),
+        ("", "2025-06-30", "2025-07-01", NotMet),
+        ("OTHER", "2025-06-30", "2025-07-01", CannotTell),
+        (CAR_T, AS_OF, "", Met),
+        (CAR_T, "2026-01-14", "", NotMet),
+        (CAR_T, "", "2025-07-01", Met),
+        (CAR_T, "", "", CannotTell),
+    ] {
+        let more = vec![("2025-07-01", "", told(product_id, due, submitted))];
+        let row = row_with("A-36", more, |_| {});
+        assert_eq!(row.verdict, verdict, "{product_id} {due} {submitted}");
+    }
+}
+
+#[test]
+fn a_signal_is_a_products_by_its_name_its_class_or_its_lots() {
+    let names = |products: &'static [&str], gtin: &'static str| {
+        on!(RiskSignal, |signal| {
+            signal.product_classes.clear();
+            signal.product_ids = products.iter().map(|id| (*id).to_owned()).collect();
+            signal.lots = vec![pb::LotKey {
+                gtin: gtin.to_owned(),
+                ..pb::LotKey::default()
+            }];
+        })
+    };
+    for (products, gtin, looked_at) in [
+        (&[CAR_T][..], "", 1),
+        (&["OTHER"], "09521123450011", 1),
+        (&["OTHER"], "09521123459999", 0),
+        (&[], "", 0),
+    ] {
+        let row = row_with("A-27", Vec::new(), names(products, gtin));
+        assert_eq!(row.counts[0].1, looked_at, "{products:?} {gtin}");
+    }
+}
+
+#[test]
+fn what_is_counted_beside_is_added_up_by_what_it_is() {
+    let mut tally = Tally::default();
+    tally.count("contacts", 2);
+    tally.count("waivers", 1);
+    tally.count("contacts", 3);
+    tally.look();
+    let row = tally.row(&GUIDELINE[8]);
+    let of = |what| row.counts.iter().find(|(have, _)| *have == what).unwrap().1;
+    assert_eq!((of("contacts"), of("waivers")), (5, 1));
+}
+
+#[test]
+fn contacts_are_counted_by_whether_anybody_was_reached() {
+    let contact = |reached| {
+        pb::record::Kind::FollowUpContact(pb::FollowUpContact {
+            reached: Some(reached),
+            ..pb::FollowUpContact::default()
+        })
+    };
+    let more = [true, false, true].map(|reached| ("2025-12-01", "P1", contact(reached)));
+    let row = row_with("A-51", more.to_vec(), |_| {});
+    let of = |what| row.counts.iter().find(|(have, _)| *have == what).unwrap().1;
+    let (made, vain) = (of("contacts made"), of("contacts that reached nobody"));
+    assert_eq!((made, vain), (2, 1));
+    let of_safety = |more: Vec<_>| {
+        let row = row_with("A-04", more, |_| {});
+        let mut counts = row.counts.iter();
+        counts.find(|(what, _)| *what == "of safety").unwrap().1
+    };
+    assert_eq!(of_safety(more.to_vec()), of_safety(Vec::new()) + 2);
+}

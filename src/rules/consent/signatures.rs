@@ -347,9 +347,8 @@ fn concerns_at(
     let Some(scope) = &version.document().scope else {
         return true;
     };
-    let treated = patient.given().any(|(fact, _)| fact.on <= on);
     let scope = pb::CohortScope {
-        all_treated: scope.all_treated && treated,
+        all_treated: false,
         ..scope.clone()
     };
     concerns(Some(&scope), patient, catalogue, on)

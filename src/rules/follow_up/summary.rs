@@ -306,7 +306,7 @@ mod tests {
         pb,
         rules::{
             example::car_t,
-            follow_up::story::{Story, day},
+            follow_up::story::{SITE, Story, day, months},
             question::Question,
         },
     };
@@ -418,5 +418,255 @@ mod tests {
                 "{figure:?}"
             );
         }
+    }
+
+    fn visit(reached: bool) -> Kind {
+        Kind::FollowUpVisit(pb::FollowUpVisit {
+            reached: Some(reached),
+            ..Default::default()
+        })
+    }
+
+    fn contact(reached: bool) -> Kind {
+        Kind::FollowUpContact(pb::FollowUpContact {
+            reached: Some(reached),
+            ..Default::default()
+        })
+    }
+
+    fn case(case_id: &str, aware_at: &str, serious: bool, malignant: bool) -> Kind {
+        let death = pb::SeriousCriterion::Death.into();
+        Kind::AdverseEvent(pb::AdverseEvent {
+            case_id: case_id.to_owned(),
+            aware_at: aware_at.to_owned(),
+            serious: serious.then_some(death).into_iter().collect(),
+            new_malignancy: Some(malignant),
+            ..Default::default()
+        })
+    }
+
+    /// The counts of a period of 2017 in which P1 was followed at one site.
+    #[track_caller]
+    fn check(story: &Story, expected: &[(Figure, u64)]) -> Summary {
+        let days = Days {
+            from: day("2017-01-01"),
+            to: day("2017-12-31"),
+        };
+        let summary = summarized(story, &["P1"], days, None);
+        for (figure, count) in expected {
+            let counted = summary.figures.get(figure).cloned().unwrap_or_default();
+            assert_eq!(counted.count, *count, "{figure:?}");
+        }
+        summary
+    }
+
+    #[test]
+    fn visits_contacts_and_attempts_are_told_apart_in_all_and_by_site() {
+        use Figure as F;
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        for (on, kind) in [
+            ("2017-01-10", visit(true)),
+            ("2017-02-10", visit(true)),
+            ("2017-03-10", visit(true)),
+            ("2017-04-10", contact(true)),
+            ("2017-05-10", contact(true)),
+            ("2017-06-10", visit(false)),
+            ("2017-07-10", contact(false)),
+            ("2017-07-11", contact(false)),
+            ("2017-07-12", contact(false)),
+        ] {
+            story.tell(on, "P1", kind);
+        }
+        let expected = [(F::Visits, 3), (F::Contacts, 2), (F::NotReached, 4)];
+        let summary = check(&story, &expected);
+        for (figure, count) in expected {
+            let at_site = summary.sites.get(&(SITE.to_owned(), figure));
+            assert_eq!(at_site, Some(&count), "{figure:?}");
+        }
+    }
+
+    #[test]
+    fn enrolments_pregnancies_and_withdrawals_are_counted_one_by_one() {
+        use Figure as F;
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2017-01-01");
+        let outcome = pb::PregnancyOutcome::default();
+        story.tell("2017-03-01", "P1", Kind::PregnancyOutcome(outcome));
+        for scope in [
+            WithdrawalScope::AllProcedures,
+            WithdrawalScope::DataFutureUse,
+        ] {
+            let withdrawn = pb::ConsentWithdrawn {
+                scopes: vec![scope.into()],
+                ..Default::default()
+            };
+            story.tell("2017-04-01", "P1", Kind::ConsentWithdrawn(withdrawn));
+        }
+        let summary = check(
+            &story,
+            &[
+                (F::TreatedCumulative, 1),
+                (F::TreatedInPeriod, 1),
+                (F::Enrolled, 1),
+                (F::Pregnancies, 1),
+                (F::Withdrawals, 2),
+                (F::WithdrawnAtEnd, 1),
+                (F::ActiveAtEnd, 0),
+            ],
+        );
+        assert!(summary.sites.is_empty(), "nothing of it is by site");
+    }
+
+    #[test]
+    fn a_death_is_of_its_period_and_who_is_dead_no_longer_lost() {
+        use pb::PatientState as S;
+        for (on, deaths) in [("2016-12-31", 0), ("2017-01-01", 1), ("2017-12-31", 1)] {
+            let mut story = Story::of_amendment("2040-01-01");
+            story.patient("P1", "2016-01-15");
+            story.state("P1", S::LostToFollowUp, "2016-06-01");
+            story.state("P1", S::Deceased, on);
+            check(
+                &story,
+                &[
+                    (Figure::Deaths, deaths),
+                    (Figure::LostAtEnd, 0),
+                    (Figure::ActiveAtEnd, 0),
+                    (Figure::TreatedCumulative, 1),
+                    (Figure::TreatedInPeriod, 0),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn a_treated_patient_who_was_not_enrolled_is_told_as_such() {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.signed("P1", "1", "2016-01-15");
+        story.given("P1", "2016-01-15");
+        let expected = [(Figure::NotEnrolledAtEnd, 1), (Figure::ActiveAtEnd, 0)];
+        check(&story, &expected);
+    }
+
+    #[test]
+    fn samples_and_results_are_counted_by_what_they_are_for_and_what_they_found() {
+        use Figure as F;
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        let (persistence, rcl) = (SamplePurpose::Persistence, SamplePurpose::Rcl);
+        for (sample, purposes, on) in [
+            ("S1", vec![persistence, rcl], "2017-02-01"),
+            ("S2", vec![rcl], "2017-02-02"),
+            ("S3", vec![SamplePurpose::Isa], "2017-02-03"),
+            ("S4", vec![rcl, SamplePurpose::Isa], "2017-02-04"),
+            ("S5", vec![SamplePurpose::Isa], "2016-12-31"),
+        ] {
+            story.sample("P1", sample, &purposes, on);
+        }
+        story.result("P1", "S1", Finding::RclPositive, "2017-03-01");
+        story.result("P1", "S2", Finding::RclPositive, "2018-01-01");
+        for (finding, on) in [
+            (Finding::DominantClone, "2017-03-01"),
+            (Finding::Monoclonal, "2017-12-31"),
+            (Finding::ClonalExpansion, "2017-01-01"),
+            (Finding::IntegrationNearOncogene, "2017-03-02"),
+            (Finding::Monoclonal, "2016-12-31"),
+        ] {
+            story.result("P1", "S3", finding, on);
+        }
+        check(
+            &story,
+            &[
+                (F::PersistenceSamples, 1),
+                (F::RclSamples, 3),
+                (F::OtherSamples, 1),
+                (F::Results, 5),
+                (F::ClonalFindings, 4),
+                (F::RclPositive, 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_case_is_counted_once_where_it_became_known() {
+        use Figure as F;
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        for (on, kind) in [
+            // Known in the period, though it happened before; then serious, then malignant.
+            (
+                "2016-12-30",
+                case("A", "2017-01-01T09:00:00+08:00", false, false),
+            ),
+            (
+                "2017-02-01",
+                case("A", "2017-02-02T09:00:00+08:00", true, false),
+            ),
+            (
+                "2017-02-03",
+                case("A", "2017-02-04T09:00:00+08:00", true, true),
+            ),
+            // Happened in the period, and known after it.
+            (
+                "2017-12-31",
+                case("B", "2018-01-01T09:00:00+08:00", true, true),
+            ),
+            // Known by the day of the record, for want of a better one.
+            ("2017-06-01", case("C", "", false, false)),
+        ] {
+            story.tell(on, "P1", kind);
+        }
+        let expected = [
+            (F::AdverseEvents, 2),
+            (F::SeriousAdverseEvents, 1),
+            (F::NewMalignancies, 1),
+        ];
+        check(&story, &expected);
+    }
+
+    #[test]
+    fn a_valid_signature_of_a_later_version_is_a_reconsent_of_its_day() {
+        use Figure as F;
+        for (signed, reconsents, invalid) in [
+            (&[("2", "2017-06-30")][..], 0, 1),
+            (&[("2", "2017-07-01")], 1, 0),
+            (&[("2", "2017-12-31")], 1, 0),
+            (&[("2", "2018-01-01")], 0, 0),
+            (&[("2", "2017-07-01"), ("2", "2017-07-02")], 1, 0),
+            (&[("1", "2017-06-30")], 0, 0),
+        ] {
+            let mut story = Story::of_amendment("2017-07-01");
+            story.patient("P1", "2016-01-15");
+            for (version, on) in signed {
+                story.signed("P1", version, on);
+            }
+            let expected = [(F::Reconsents, reconsents), (F::InvalidSignatures, invalid)];
+            check(&story, &expected);
+        }
+    }
+
+    #[test]
+    fn a_visit_is_missed_in_the_period_in_which_it_was_due() {
+        let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+        story.consent_version("1", "2010-01-01", None);
+        let slots = [12, 20, 24, 36].map(|months| pb::PlannedSlot {
+            slot: format!("M{months}"),
+            kind: pb::SlotKind::Visit.into(),
+            months,
+            window_days: Some(10),
+            ..Default::default()
+        });
+        let plan = pb::FollowUpPlanVersion {
+            version: "1".to_owned(),
+            parameters: Some(months(60)),
+            slots: slots.to_vec(),
+            ..Default::default()
+        };
+        story.plan_version("2010-01-01", plan);
+        story.patient("P1", "2015-06-15");
+        story.sample("P1", "S1", &[SamplePurpose::Persistence], "2016-06-15");
+        let summary = check(&story, &[(Figure::VisitsMissed, 1)]);
+        let site = SITE.to_owned();
+        assert_eq!(summary.sites.get(&(site, Figure::VisitsMissed)), Some(&1));
     }
 }

@@ -1268,3 +1268,228 @@ fn pages_of_a_trace_are_the_trace() {
         assert_eq!(patients, expected, "{rows}");
     }
 }
+
+#[test]
+fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
+    let mut log = Log::default();
+    let assigned = pb::CoiAssigned {
+        coi: "C".to_owned(),
+        lots: vec![key("A")],
+        ..pb::CoiAssigned::default()
+    };
+    log.add("2020-01-01", MAKER, "X1", Kind::CoiAssigned(assigned));
+    let registered = |number: &str, patient: &str| {
+        Kind::LotRegistered(pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            coi: "C".to_owned(),
+            intended_patient: patient.to_owned(),
+            ..pb::LotRegistered::default()
+        })
+    };
+    log.add("2020-01-02", MAKER, "", registered("A", "X2"));
+    log.add("2020-01-03", MAKER, "", registered("B", ""));
+    log.ship("2020-01-04", SITE, "A", "1");
+    for (on_day, coi) in [("2020-01-05", "C"), ("2020-01-06", ""), ("2020-01-07", "D")] {
+        let given = pb::Administration {
+            lot: Some(key("A")),
+            coi: coi.to_owned(),
+            ..pb::Administration::default()
+        };
+        log.add(on_day, SITE, "X1", Kind::Administration(given));
+    }
+    let Ok(chain) = chain_of_identity(&log.0, &on("2020-02-01"), "C");
+    let chain = chain.unwrap();
+    let links: Vec<String> = chain
+        .links
+        .iter()
+        .map(|link| {
+            let lots: Vec<&str> = link.lots.iter().map(|lot| lot.lot.as_str()).collect();
+            let (kind, lots) = (link.kind, lots.join("+"));
+            format!("{kind} {lots} {} {}", link.patient, link.other_coi)
+        })
+        .collect();
+    assert_eq!(
+        links,
+        [
+            "coi_assigned A X1 ",
+            "lot_registered A X2 ",
+            "lot_registered B  ",
+            "shipment A  ",
+            "administration A X1 ",
+            "administration A X1 ",
+            "administration A X1 D",
+        ]
+    );
+    assert_eq!(chain.patients, ["X1", "X2"]);
+}
+
+#[test]
+fn a_lot_is_known_by_anything_that_is_said_of_it() {
+    let tells: [fn(&mut Log); 4] = [
+        |_| {},
+        |log| drop(log.lot("2020-01-01", "A", "1", "{vial}", "")),
+        |log| drop(log.ship("2020-01-01", SITE, "A", "1")),
+        |log| drop(log.step("2020-01-01", &["A"], &["B"])),
+    ];
+    for (tell, is_known) in tells.into_iter().zip([false, true, true, true]) {
+        let mut log = Log::default();
+        tell(&mut log);
+        let Ok(lot) = Lot::of(&log.0, &on("2020-02-01"), &lot("A"));
+        assert_eq!(lot.is_known(), is_known);
+    }
+}
+
+#[test]
+fn a_decision_on_some_units_is_none_on_the_lot() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "");
+    log.decide("2020-01-02", "A", Disposition::Released);
+    let decided = pb::LotDisposition {
+        lot: Some(key("A")),
+        serials: vec!["1".to_owned()],
+        disposition: Disposition::Rejected.into(),
+        ..pb::LotDisposition::default()
+    };
+    log.add("2020-01-03", MAKER, "", Kind::LotDisposition(decided));
+    assert_eq!(log.state(&on("2020-02-01"), "A"), Disposition::Released);
+}
+
+#[test]
+fn a_decision_that_a_lot_went_back_accounts_for_what_places_hold() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "3", "{vial}", "");
+    log.ship("2020-01-02", SITE, "A", "2");
+    log.receive("2020-01-03", SITE, "A", "2");
+    log.decide("2020-01-04", "A", Disposition::Returned);
+    let before = log.stock(&on("2020-01-03"), "A").account;
+    assert_eq!((before.held, before.returned), (decimal("2"), decimal("0")));
+    let after = log.stock(&on("2020-01-04"), "A");
+    assert_eq!(
+        (after.account.held, after.account.returned),
+        (decimal("0"), decimal("2"))
+    );
+    assert_eq!(after.places()[MAKER], decimal("3"));
+}
+
+/// Of two lots of material for two patients, one's own.
+#[test]
+fn a_patients_chains_and_lots_are_those_that_were_meant_for_the_patient() {
+    let mut log = Log::default();
+    let collected = |coi: &str, donor: &str| {
+        Kind::MaterialCollected(pb::MaterialCollected {
+            coi: coi.to_owned(),
+            donor: donor.to_owned(),
+            ..pb::MaterialCollected::default()
+        })
+    };
+    let registered = |number: &str, coi: &str, patient: &str| {
+        Kind::LotRegistered(pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            manufacturer: MAKER.to_owned(),
+            coi: coi.to_owned(),
+            intended_patient: patient.to_owned(),
+            quantity: Some(amount("1", "{vial}")),
+            ..pb::LotRegistered::default()
+        })
+    };
+    // X1 gave material for X2, and material of which only the donor is named.
+    log.add("2020-01-01", MAKER, "X2", collected("FOR-X2", "X1"));
+    log.add("2020-01-01", MAKER, "", collected("OWN", "X1"));
+    log.add("2020-01-02", MAKER, "", registered("NAMED", "", "X1"));
+    log.add("2020-01-02", MAKER, "", registered("CHAINED", "OWN", ""));
+    log.add("2020-01-02", MAKER, "", registered("BOTH", "OWN", "X1"));
+    log.add("2020-01-02", MAKER, "", registered("ANOTHERS", "OWN", "X2"));
+    log.give("2020-01-03", SITE, "X1", "OTHER", ("1", "{vial}"));
+    let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
+    let trace = trace.unwrap();
+    assert_eq!(trace.cois, ["OWN"]);
+    let mut never: Vec<&str> = trace
+        .never_administered
+        .iter()
+        .map(|row| row.lot.lot.as_str())
+        .collect();
+    never.sort_unstable();
+    assert_eq!(never, ["BOTH", "CHAINED", "NAMED"]);
+}
+
+#[test]
+fn a_recall_is_found_by_its_id_and_shows_what_opened_and_closed_it() {
+    let mut log = Log::default();
+    let opened = |recall_id: &str, root: &str, class: pb::RecallClass| {
+        Kind::RecallOpened(pb::RecallOpened {
+            recall_id: recall_id.to_owned(),
+            roots: vec![key(root)],
+            recall_class: class.into(),
+            ..pb::RecallOpened::default()
+        })
+    };
+    let first = opened("R1", "A", pb::RecallClass::I);
+    let first = log.add("2020-01-01", MAKER, "", first);
+    log.add(
+        "2020-01-02",
+        MAKER,
+        "",
+        opened("R2", "B", pb::RecallClass::Ii),
+    );
+    log.add(
+        "2020-01-03",
+        MAKER,
+        "",
+        opened("R1", "C", pb::RecallClass::I),
+    );
+    let closed = |recall_id: &str| {
+        Kind::RecallClosed(pb::RecallClosed {
+            recall_id: recall_id.to_owned(),
+            ..pb::RecallClosed::default()
+        })
+    };
+    let end = log.add("2020-01-04", MAKER, "", closed("R1"));
+    for (id, roots, evidence) in [
+        ("R1", vec!["A", "C"], vec![first.as_str(), end.as_str()]),
+        ("R2", vec!["B"], vec!["r1"]),
+    ] {
+        let Ok(found) = recall(&log.0, &on("2020-02-01"), id);
+        let found = found.unwrap();
+        let lots: Vec<&str> = found.roots.iter().map(|lot| lot.lot.as_str()).collect();
+        assert_eq!(lots, roots, "{id}");
+        let why = found.why();
+        let shown: Vec<&str> = why
+            .evidence
+            .iter()
+            .map(|one| one.record_id.as_str())
+            .collect();
+        assert_eq!(shown, evidence, "{id}");
+    }
+}
+
+#[test]
+fn what_happened_to_a_sample_is_told_in_its_order() {
+    let mut log = Log::default();
+    let collected = pb::SampleCollected {
+        sample_id: "S1".to_owned(),
+        ..pb::SampleCollected::default()
+    };
+    log.add("2020-05-01", SITE, "X1", Kind::SampleCollected(collected));
+    let stored = pb::SampleEvent {
+        sample_id: "S1".to_owned(),
+        event: pb::SampleEventKind::Rejected.into(),
+        ..pb::SampleEvent::default()
+    };
+    log.add("2020-05-02", OTHER_SITE, "", Kind::SampleEvent(stored));
+    let Ok(trace) = trace_sample(&log.0, &on("2020-06-01"), "S1");
+    let trace = trace.unwrap();
+    let happenings: Vec<_> = trace.samples[0]
+        .happenings
+        .iter()
+        .map(|one| (one.kind, one.event, one.site.as_str()))
+        .collect();
+    assert_eq!(
+        happenings,
+        [
+            ("sample_collected", pb::SampleEventKind::Unspecified, SITE),
+            ("sample_event", pb::SampleEventKind::Rejected, OTHER_SITE),
+        ]
+    );
+}

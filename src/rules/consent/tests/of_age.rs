@@ -259,3 +259,30 @@ fn another_representative_consents_again() {
     story.signed("2020-01-20", signed);
     story.check("2020-01-20", &[]);
 }
+
+#[test]
+fn ones_own_signature_counts_if_it_is_valid_and_not_before_the_day_of_majority() {
+    let asked = "Needs AgeOfMajority 1 2030-04-29 due";
+    let invalid = |mut story: Story| {
+        let signed = pb::ConsentSigned {
+            version: Some(key("1")),
+            signatory: Signatory::Self_.into(),
+            language: "ug".to_owned(),
+            ..Default::default()
+        };
+        story.signed("2030-03-01", signed);
+        story
+    };
+    let mut story = child();
+    story.sign("2020-03-01", "X", "1", Signatory::Assent);
+    let mut story = invalid(story);
+    story.check("2030-03-01", &[asked]);
+    story.sign("2030-03-02", "X", "1", Signatory::Self_);
+    story.check("2030-03-02", &[]);
+    for (signed, expected) in [("2030-02-27", &[asked][..]), ("2030-02-28", &[])] {
+        let mut story = child();
+        story.sign("2020-03-01", "X", "1", Signatory::Assent);
+        story.sign(signed, "X", "1", Signatory::Self_);
+        story.check("2030-03-01", expected);
+    }
+}

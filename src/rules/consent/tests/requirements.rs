@@ -599,3 +599,60 @@ fn a_row_of_recontact_says_whether_the_follow_up_was_over_before_or_after() {
         ["R-A3", "R-K1", "R-K2", "R-K4"]
     );
 }
+
+#[test]
+fn a_family_that_is_linked_to_a_plan_asks_whom_the_plan_is_for() {
+    let asked = "Needs NewVersion 1 2020-03-31 due";
+    for (of_plan, linked, expected) in [
+        ("PRODUCT", "PLAN-ICF", &[asked][..]),
+        ("OTHER", "PLAN-ICF", &[]),
+        // Linked to no plan, it is for everybody.
+        ("OTHER", "ELSE", &[asked]),
+    ] {
+        let mut story = Story::new();
+        story.treat("2019-01-20", "X");
+        let document = pb::ConsentDocumentVersion {
+            change_class: pb::ChangeClass::ReconsentRequired.into(),
+            reconsent_due: Some(due(Due::Days(30))),
+            ..of_family("PLAN-ICF", "1", 1)
+        };
+        story.document(document, ("2020-03-01", ""));
+        let plan = pb::FollowUpPlanVersion {
+            plan_id: "PLAN".to_owned(),
+            version: "1".to_owned(),
+            ordinal: 1,
+            product_ids: vec![of_plan.to_owned()],
+            linked_consent: Some(pb::ConsentVersionKey {
+                family: linked.to_owned(),
+                version: "1".to_owned(),
+            }),
+            ..Default::default()
+        };
+        let kind = pb::record::Kind::FollowUpPlanVersion(plan);
+        story.tell("2010-01-01", "", kind);
+        story.check("2020-03-01", expected);
+    }
+}
+
+/// R-K1 with R-K3: what is for others is not the version in force for the patient.
+#[test]
+fn what_is_lacking_is_asked_of_the_version_that_is_for_the_patient() {
+    for (patient, expected) in [
+        ("X", "Needs InvalidSignature 2 - no deadline"),
+        ("Y", "Needs InvalidSignature 1 - no deadline"),
+    ] {
+        let mut story = Story::new();
+        story.sign("2009-12-31", "X", "1", Signatory::Self_);
+        story.treat("2019-01-20", "X");
+        let document = pb::ConsentDocumentVersion {
+            change_class: pb::ChangeClass::Administrative.into(),
+            scope: Some(pb::CohortScope {
+                patients: vec![patient.to_owned()],
+                ..Default::default()
+            }),
+            ..of_family("ICF", "2", 2)
+        };
+        story.document(document, ("2020-03-01", ""));
+        story.check("2020-03-01", &[expected]);
+    }
+}

@@ -115,3 +115,25 @@ fn a_witness_or_a_second_parent_alone_is_no_consent() {
         story.check("2020-03-02", &["Needs NewVersion 2 2020-03-31 due"]);
     }
 }
+
+#[test]
+fn a_version_for_the_treated_takes_the_place_for_who_is_about_to_be_treated() {
+    for treated in ["2019-01-09", "2019-01-10", "2019-01-11", ""] {
+        let mut story = Story::new();
+        let document = pb::ConsentDocumentVersion {
+            change_class: pb::ChangeClass::ReconsentRequired.into(),
+            scope: Some(pb::CohortScope {
+                all_treated: true,
+                ..Default::default()
+            }),
+            ..of_family("ICF", "2", 2)
+        };
+        story.document(document, ("2019-01-10", ""));
+        story.sign("2019-01-10", "X", "1", Signatory::Self_);
+        if !treated.is_empty() {
+            story.treat(treated, "X");
+        }
+        let superseded = [Fault::Superseded("2".to_owned())];
+        assert_eq!(story.faults("2019-01-11"), superseded, "treated {treated}");
+    }
+}

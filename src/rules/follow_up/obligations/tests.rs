@@ -858,3 +858,43 @@ fn the_car_t_history_has_the_fifth_years_that_it_expects() {
         assert_eq!(period.courses[0].intensive_until(), Some(day(want)));
     }
 }
+
+#[test]
+fn a_slot_is_met_by_who_was_reached_and_shows_the_plan_that_asks() {
+    let slot = |slot: &str, months| pb::PlannedSlot {
+        slot: slot.to_owned(),
+        kind: pb::SlotKind::Contact.into(),
+        months,
+        window_days: Some(10),
+        ..Default::default()
+    };
+    let contact = |reached| {
+        pb::record::Kind::FollowUpContact(pb::FollowUpContact {
+            slot: "C1".to_owned(),
+            reached: Some(reached),
+            ..Default::default()
+        })
+    };
+    let due = |story: &Story| {
+        let open = story.open("P1", "2017-03-02");
+        let mut contacts = open.iter().filter(|row| row.what == What::Contact);
+        contacts.next().unwrap().clone()
+    };
+    let slots = vec![slot("C1", 12), slot("C2", 24)];
+    let mut story = with_slots(slots, yearly());
+    let facts = story.book.facts().iter();
+    let mut plans =
+        facts.filter(|fact| matches!(fact.kind(), Some(pb::record::Kind::FollowUpPlanVersion(_))));
+    let plan = plans.next().unwrap().index;
+    story.tell("2016-02-28", "P1", contact(true));
+    story.tell("2017-03-01", "P1", contact(false));
+    story.tell("2017-03-03", "P1", contact(true));
+    let open = due(&story);
+    assert_eq!(
+        (open.slot.as_str(), open.due),
+        ("C1", Some(day("2017-02-28")))
+    );
+    assert!(open.why.evidence.contains_key(&plan), "{:?}", open.why);
+    story.tell("2017-03-02", "P1", contact(true));
+    assert_eq!(due(&story).slot, "C2");
+}

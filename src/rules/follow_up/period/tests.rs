@@ -421,3 +421,43 @@ fn the_car_t_history_ends_when_it_says() {
         assert_eq!((period.end, period.status), (Some(day(end)), status));
     }
 }
+
+/// R-D3: the product may ask for more than its class, and not for less.
+#[test]
+fn a_product_says_how_long_as_long_as_it_is_not_less_than_its_class() {
+    for (months, end) in [
+        (Some(180), "2031-02-28"),
+        (Some(61), "2021-03-29"),
+        (Some(60), "2021-02-28"),
+        (Some(59), "2021-02-28"),
+        (None, "2021-02-28"),
+    ] {
+        let mut story = Story::default();
+        let kind = Kind::ProductRegistered(pb::ProductRegistered {
+            product_id: "PRODUCT".to_owned(),
+            gtins: vec![crate::rules::follow_up::story::GTIN.to_owned()],
+            product_classes: vec![ProductClass::Aav.into()],
+            follow_up_default_months: months,
+            ..Default::default()
+        });
+        story.tell("2010-01-01", "", kind);
+        story.patient("P1", "2016-02-29");
+        check(&story, "P1", &[("2016-03-01", Status::Open, end)]);
+    }
+}
+
+/// R-D4: it is until decided from the day after the end on, and only while it is open.
+#[test]
+fn what_is_held_open_at_the_end_is_held_from_the_day_after_it() {
+    use pb::{Finding, SamplePurpose};
+    let mut story = Story::of_amendment("2040-01-01");
+    story.patient("P1", "2016-01-15");
+    story.sample("P1", "S1", &[SamplePurpose::Persistence], "2020-12-01");
+    story.result("P1", "S1", Finding::WithinExpected, "2021-01-10");
+    let held = |story: &Story, on: &str| story.period("P1", on).courses[0].until_decision;
+    assert!(!held(&story, "2021-01-15"), "the last day of its own");
+    assert!(held(&story, "2021-01-16"));
+    story.state("P1", pb::PatientState::Deceased, "2021-02-01");
+    let period = story.period("P1", "2021-02-01");
+    assert_eq!(period.status, Status::Dead);
+}
