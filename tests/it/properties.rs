@@ -176,6 +176,7 @@ impl Growing {
         let history = history();
         let mut names = Names::default();
         for Recorded { record, .. } in &history {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a few kinds have names")]
             match record.kind.as_ref().unwrap() {
                 Kind::LotRegistered(lot) => {
                     names.lots.insert((lot.gtin.clone(), lot.lot.clone()));
@@ -286,8 +287,8 @@ fn on(as_of: &str) -> Question {
     }
 }
 
-fn root(lot: &(String, String)) -> Option<Root> {
-    Some(Root::Lot(key(lot)))
+fn root(lot: &(String, String)) -> Root {
+    Root::Lot(key(lot))
 }
 
 /// When everybody is asked to sign anew, and nobody has yet.
@@ -305,7 +306,7 @@ async fn the_pages_of_every_list_are_one_page_while_records_are_added() {
 
     of.record(MANY / 8).await;
     let vector = made_of(&history())[0].clone();
-    let went = || asks!(TraceLotRequest of on(AFTER_ALL), root: root(&vector));
+    let went = || asks!(TraceLotRequest of on(AFTER_ALL), root: Some(root(&vector)));
     is_one_page!(of.trace.trace_lot(went()), 1, materials administrations samples unadministered);
     let patient = of.names.treated.clone();
     let from = || asks!(TracePatientRequest of on(AFTER_ALL), patient: patient.clone());
@@ -387,6 +388,18 @@ impl Growing {
                     .get_recall(asks!(GetRecallRequest of q(), recall_id: RECALL.to_owned()))
             ),
         ];
+        told.extend(self.answers_of_each(question).await);
+        told
+    }
+
+    /// The answers about each patient, and about some of the rest.
+    #[expect(
+        clippy::needless_update,
+        reason = "some requests have more fields, some have not"
+    )]
+    async fn answers_of_each(&mut self, question: &Question) -> Vec<String> {
+        let q = || question.clone();
+        let mut told = Vec::new();
         for patient in self.names.patients.clone() {
             let patient = || patient.clone();
             told.extend([
@@ -408,7 +421,7 @@ impl Growing {
         for lot in self.names.lots.clone().iter().step_by(5) {
             told.push(told!(
                 self.trace
-                    .trace_lot(asks!(TraceLotRequest of q(), root: root(lot)))
+                    .trace_lot(asks!(TraceLotRequest of q(), root: Some(root(lot))))
             ));
         }
         for sample_id in self.names.samples.clone().into_iter().step_by(5) {

@@ -209,26 +209,26 @@ impl History {
         };
         self.tell(from + 1, "", MAKER, Kind::FollowUpPlanVersion(asked));
         for (number, days) in [(0, from + 2), (1, from + 5)] {
-            self.activated(version, site(number), days);
+            self.activated(version, &site(number), days);
         }
     }
 
-    fn activated(&mut self, version: u8, at: String, days: u64) {
+    fn activated(&mut self, version: u8, at: &str, days: u64) {
         let effective_from = day(days).to_string();
         let consent = pb::ConsentVersionActivated {
             version: Some(consent(version)),
-            site: at.clone(),
+            site: at.to_owned(),
             effective_from: effective_from.clone(),
             ..Default::default()
         };
-        self.tell(days, "", &at, Kind::ConsentVersionActivated(consent));
+        self.tell(days, "", at, Kind::ConsentVersionActivated(consent));
         let plan = pb::PlanActivated {
             plan: Some(plan(version)),
-            site: at.clone(),
+            site: at.to_owned(),
             effective_from,
             ..Default::default()
         };
-        self.tell(days, "", &at, Kind::PlanActivated(plan));
+        self.tell(days, "", at, Kind::PlanActivated(plan));
     }
 
     /// A patient from registration to enrolment; the third is a minor.
@@ -249,7 +249,7 @@ impl History {
             ..Default::default()
         };
         self.tell(days, &who, &at, Kind::PatientRegistered(registered));
-        self.signed(number, days + 1, 0, if is_minor { 1 } else { 0 });
+        self.signed(number, days + 1, 0, u8::from(is_minor));
         let registered = pb::LotRegistered {
             gtin: GTIN.to_owned(),
             lot: lot(GTIN, number).lot,
@@ -310,7 +310,7 @@ impl History {
             0 => self.signed(who, days, more, more / 2),
             1 => self.given(who, days, more),
             2..=9 => {
-                let kind = self.of_the_patient(kind, days, more);
+                let kind = of_the_patient(kind, days, more);
                 self.tell(days, &of, &at, kind);
             }
             10 | 11 => {
@@ -326,75 +326,20 @@ impl History {
             }
             12..=14 => {
                 let kind = self.of_a_sample(kind, more);
-                let of = if more % 2 == 0 { &of } else { "" };
+                let of = if more.is_multiple_of(2) { &of } else { "" };
                 self.tell(days, of, &at, kind);
             }
             15..=18 => {
-                let kind = self.of_many(kind, days, more);
+                let kind = of_many(kind, days, more);
                 self.tell(days, "", &at, kind);
             }
             19 => {
-                let of = if more % 2 == 0 { &of } else { "" };
-                let decision = self.decided(of, more);
+                let of = if more.is_multiple_of(2) { &of } else { "" };
+                let decision = decided(of, more);
                 self.tell(days, of, &at, decision);
             }
             20 => self.people(who, days, more),
             _ => self.correct(who, days, more),
-        }
-    }
-
-    fn of_the_patient(&self, kind: u8, days: u64, more: u8) -> Kind {
-        match kind {
-            2 => Kind::ConsentDeclined(pb::ConsentDeclined {
-                version: Some(consent(more)),
-                signatory: one_of(&[Signatory::Self_, Signatory::Lar], more / 2).into(),
-                ..Default::default()
-            }),
-            3 => {
-                let scopes = [
-                    WithdrawalScope::AllProcedures,
-                    WithdrawalScope::InvasiveSampling,
-                    WithdrawalScope::Contact,
-                ];
-                Kind::ConsentWithdrawn(pb::ConsentWithdrawn {
-                    scopes: vec![one_of(&scopes, more).into()],
-                    ..Default::default()
-                })
-            }
-            4 | 5 => {
-                let states = [
-                    PatientState::LostToFollowUp,
-                    PatientState::Found,
-                    PatientState::Transferred,
-                    PatientState::Active,
-                    PatientState::Completed,
-                    PatientState::Deceased,
-                ];
-                let state = one_of(&states, more);
-                let moves = state == PatientState::Transferred;
-                Kind::PatientStatus(pb::PatientStatus {
-                    state: state.into(),
-                    transferred_to: if moves { site(more / 8) } else { String::new() },
-                    ..Default::default()
-                })
-            }
-            6 => Kind::FollowUpVisit(pb::FollowUpVisit::default()),
-            7 => Kind::FollowUpContact(pb::FollowUpContact {
-                reached: Some(more % 3 != 0),
-                ..Default::default()
-            }),
-            8 => Kind::SamplingWaiver(pb::SamplingWaiver {
-                purposes: vec![SamplePurpose::Persistence.into()],
-                valid_from: day(days).to_string(),
-                valid_to: day(days + u64::from(more)).to_string(),
-                ..Default::default()
-            }),
-            _ => Kind::AdverseEvent(pb::AdverseEvent {
-                case_id: format!("CASE-{}", more % 3),
-                suspected_rcl: Some(more % 2 == 0),
-                serious: vec![i32::from(more % 3)],
-                ..Default::default()
-            }),
         }
     }
 
@@ -440,83 +385,10 @@ impl History {
         Kind::SampleEvent(told)
     }
 
-    fn of_many(&self, kind: u8, days: u64, more: u8) -> Kind {
-        let items = vec![item(lot(GTIN, more))];
-        match (kind, more % 4) {
-            (15, _) => Kind::RiskSignal(pb::RiskSignal {
-                signal_id: format!("SIG-{}", more % 3),
-                product_ids: vec!["PRODUCT".to_owned()],
-                changes_risk: Some(true),
-                ..Default::default()
-            }),
-            (16, _) => Kind::SignalDecision(pb::SignalDecision {
-                signal_id: format!("SIG-{}", more % 3),
-                not_needed: vec![pb::SignalAction::Plan.into()],
-                closed: Some(more % 5 == 0),
-                ..Default::default()
-            }),
-            (17, 0) => Kind::RecallOpened(pb::RecallOpened {
-                recall_id: "RECALL".to_owned(),
-                roots: vec![lot(VECTOR, more / 4)],
-                ..Default::default()
-            }),
-            (17, 1) => Kind::RecallNotice(pb::RecallNotice {
-                recall_id: "RECALL".to_owned(),
-                site: site(more / 4),
-                ..Default::default()
-            }),
-            (17, _) => Kind::ConsentVersionActivated(pb::ConsentVersionActivated {
-                version: Some(consent(more)),
-                site: site(more / 4),
-                effective_from: day(days).to_string(),
-                ..Default::default()
-            }),
-            (_, 0) => Kind::LotDisposition(pb::LotDisposition {
-                lot: Some(lot(GTIN, more / 4)),
-                disposition: i32::from(more % 7),
-                ..Default::default()
-            }),
-            (_, 1) => Kind::Shipment(pb::Shipment {
-                items,
-                from_gln: MAKER.to_owned(),
-                to_gln: site(more / 4),
-                ..Default::default()
-            }),
-            (_, 2) => Kind::ShipmentReceived(pb::ShipmentReceived {
-                items,
-                from_gln: MAKER.to_owned(),
-                to_gln: site(more / 4),
-                ..Default::default()
-            }),
-            (_, _) => Kind::ProductDestroyed(pb::ProductDestroyed {
-                items,
-                ..Default::default()
-            }),
-        }
-    }
-
-    fn decided(&self, of: &str, more: u8) -> Kind {
-        let decisions = [
-            MonitoringDecisionKind::Extend,
-            MonitoringDecisionKind::Shorten,
-            MonitoringDecisionKind::Waive,
-            MonitoringDecisionKind::Stop,
-            MonitoringDecisionKind::Intensify,
-            MonitoringDecisionKind::Resume,
-        ];
-        let product = if of.is_empty() { "PRODUCT" } else { "" };
-        Kind::MonitoringDecision(pb::MonitoringDecision {
-            decision: one_of(&decisions, more / 2).into(),
-            product_id: product.to_owned(),
-            follow_up_months: Some(u32::from(more)),
-            ..Default::default()
-        })
-    }
-
     /// A second pseudonym of somebody is given up, or turns out to be somebody else's after all.
     fn people(&mut self, who: u8, days: u64, more: u8) {
         let (of, other) = (patient(who), patient(who + 1 + more % 3));
-        let kind = if more % 2 == 0 {
+        let kind = if more.is_multiple_of(2) {
             Kind::PatientMerged(pb::PatientMerged {
                 merged_patient: other,
             })
@@ -578,6 +450,134 @@ impl History {
         };
         self.tell(DAYS, "", &target.site, Kind::Correction(correction));
     }
+}
+
+fn of_the_patient(kind: u8, days: u64, more: u8) -> Kind {
+    match kind {
+        2 => Kind::ConsentDeclined(pb::ConsentDeclined {
+            version: Some(consent(more)),
+            signatory: one_of(&[Signatory::Self_, Signatory::Lar], more / 2).into(),
+            ..Default::default()
+        }),
+        3 => {
+            let scopes = [
+                WithdrawalScope::AllProcedures,
+                WithdrawalScope::InvasiveSampling,
+                WithdrawalScope::Contact,
+            ];
+            Kind::ConsentWithdrawn(pb::ConsentWithdrawn {
+                scopes: vec![one_of(&scopes, more).into()],
+                ..Default::default()
+            })
+        }
+        4 | 5 => {
+            let states = [
+                PatientState::LostToFollowUp,
+                PatientState::Found,
+                PatientState::Transferred,
+                PatientState::Active,
+                PatientState::Completed,
+                PatientState::Deceased,
+            ];
+            let state = one_of(&states, more);
+            let moves = state == PatientState::Transferred;
+            Kind::PatientStatus(pb::PatientStatus {
+                state: state.into(),
+                transferred_to: if moves { site(more / 8) } else { String::new() },
+                ..Default::default()
+            })
+        }
+        6 => Kind::FollowUpVisit(pb::FollowUpVisit::default()),
+        7 => Kind::FollowUpContact(pb::FollowUpContact {
+            reached: Some(!more.is_multiple_of(3)),
+            ..Default::default()
+        }),
+        8 => Kind::SamplingWaiver(pb::SamplingWaiver {
+            purposes: vec![SamplePurpose::Persistence.into()],
+            valid_from: day(days).to_string(),
+            valid_to: day(days + u64::from(more)).to_string(),
+            ..Default::default()
+        }),
+        _ => Kind::AdverseEvent(pb::AdverseEvent {
+            case_id: format!("CASE-{}", more % 3),
+            suspected_rcl: Some(more.is_multiple_of(2)),
+            serious: vec![i32::from(more % 3)],
+            ..Default::default()
+        }),
+    }
+}
+
+fn of_many(kind: u8, days: u64, more: u8) -> Kind {
+    let items = vec![item(lot(GTIN, more))];
+    match (kind, more % 4) {
+        (15, _) => Kind::RiskSignal(pb::RiskSignal {
+            signal_id: format!("SIG-{}", more % 3),
+            product_ids: vec!["PRODUCT".to_owned()],
+            changes_risk: Some(true),
+            ..Default::default()
+        }),
+        (16, _) => Kind::SignalDecision(pb::SignalDecision {
+            signal_id: format!("SIG-{}", more % 3),
+            not_needed: vec![pb::SignalAction::Plan.into()],
+            closed: Some(more.is_multiple_of(5)),
+            ..Default::default()
+        }),
+        (17, 0) => Kind::RecallOpened(pb::RecallOpened {
+            recall_id: "RECALL".to_owned(),
+            roots: vec![lot(VECTOR, more / 4)],
+            ..Default::default()
+        }),
+        (17, 1) => Kind::RecallNotice(pb::RecallNotice {
+            recall_id: "RECALL".to_owned(),
+            site: site(more / 4),
+            ..Default::default()
+        }),
+        (17, _) => Kind::ConsentVersionActivated(pb::ConsentVersionActivated {
+            version: Some(consent(more)),
+            site: site(more / 4),
+            effective_from: day(days).to_string(),
+            ..Default::default()
+        }),
+        (_, 0) => Kind::LotDisposition(pb::LotDisposition {
+            lot: Some(lot(GTIN, more / 4)),
+            disposition: i32::from(more % 7),
+            ..Default::default()
+        }),
+        (_, 1) => Kind::Shipment(pb::Shipment {
+            items,
+            from_gln: MAKER.to_owned(),
+            to_gln: site(more / 4),
+            ..Default::default()
+        }),
+        (_, 2) => Kind::ShipmentReceived(pb::ShipmentReceived {
+            items,
+            from_gln: MAKER.to_owned(),
+            to_gln: site(more / 4),
+            ..Default::default()
+        }),
+        (_, _) => Kind::ProductDestroyed(pb::ProductDestroyed {
+            items,
+            ..Default::default()
+        }),
+    }
+}
+
+fn decided(of: &str, more: u8) -> Kind {
+    let decisions = [
+        MonitoringDecisionKind::Extend,
+        MonitoringDecisionKind::Shorten,
+        MonitoringDecisionKind::Waive,
+        MonitoringDecisionKind::Stop,
+        MonitoringDecisionKind::Intensify,
+        MonitoringDecisionKind::Resume,
+    ];
+    let product = if of.is_empty() { "PRODUCT" } else { "" };
+    Kind::MonitoringDecision(pb::MonitoringDecision {
+        decision: one_of(&decisions, more / 2).into(),
+        product_id: product.to_owned(),
+        follow_up_months: Some(u32::from(more)),
+        ..Default::default()
+    })
 }
 
 /// The records as their corrections leave them, as if each had been right at once.
