@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::{
-    fact::{Fact, Facts, LotId, Material, Subject, material},
+    fact::{Fact, Facts, LotId, Material, Subject, corrected, material, subjects},
     question::{Question, Seen, View, seen},
 };
 use crate::{
     pb::{self, SampleEventKind, record::Kind},
-    tlog::Index,
+    tlog::{Index, TreeSize},
 };
 
 /// The facts that bear on a patient.
@@ -29,41 +29,13 @@ impl Dossier {
     /// Gathers the facts that bear on a patient: also those of pseudonyms that were merged with this one or
     /// split from it.
     pub fn of_patient<F: Facts>(facts: &F, patient: &str) -> Result<Self, F::Error> {
-        let mut gathered = Gathered {
-            facts: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            open: vec![Subject::Patient(patient.to_owned())],
-        };
-        while let Some(subject) = gathered.open.pop() {
-            for fact in facts.about(&subject)? {
-                gathered.take(&subject, fact);
-            }
-        }
-        Ok(Self {
-            patient: patient.to_owned(),
-            facts: gathered.facts,
-        })
+        Self::gathered(patient, true, |subject| facts.about(subject))
     }
 
     /// Gathers the patient's own facts, and those of pseudonyms that were merged with this one or split from it;
     /// not what leads from them to samples, cases and lots.
     pub fn of_person<F: Facts>(facts: &F, patient: &str) -> Result<Self, F::Error> {
-        let mut gathered = Gathered {
-            facts: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            open: Vec::new(),
-        };
-        gathered.ask(Subject::Patient(patient.to_owned()));
-        while let Some(subject) = gathered.open.pop() {
-            for fact in facts.about(&subject)? {
-                gathered.meet(&fact);
-                gathered.facts.insert(fact.index, fact);
-            }
-        }
-        Ok(Self {
-            patient: patient.to_owned(),
-            facts: gathered.facts,
-        })
+        Self::gathered(patient, false, |subject| facts.about(subject))
     }
 
     /// Gathers what tells how the patient stands, and other pseudonyms of the patient; where they are asked for, also
@@ -74,25 +46,32 @@ impl Dossier {
         patient: &str,
         with_lots: bool,
     ) -> Result<Self, F::Error> {
-        let mut gathered = Gathered {
-            facts: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            open: Vec::new(),
-        };
+        Self::gathered(patient, with_lots, |subject| match subject {
+            Subject::Patient(patient) => facts.standing(patient),
+            other => facts.about(other),
+        })
+    }
+
+    /// Gathers what `about` has of a patient's pseudonyms and, if it is to `follow`, of all that they lead to.
+    fn gathered<E>(
+        patient: &str,
+        follow: bool,
+        about: impl Fn(&Subject) -> Result<Vec<Arc<Fact>>, E>,
+    ) -> Result<Self, E> {
+        let mut gathered = Gathered::default();
         gathered.ask(Subject::Patient(patient.to_owned()));
-        while let Some(subject) = gathered.open.pop() {
-            let about = if let Subject::Patient(patient) = &subject {
-                facts.standing(patient)?
-            } else {
-                facts.about(&subject)?
-            };
-            for fact in about {
-                if with_lots {
-                    gathered.take(&subject, fact);
-                } else {
-                    gathered.meet(&fact);
+        let mut trails = Trails::default();
+        while !gathered.open.is_empty() {
+            while let Some(subject) = gathered.open.pop() {
+                for fact in about(&subject)? {
+                    trails.meet(&fact);
+                    gathered.lead_on(&fact.record, follow);
                     gathered.facts.insert(fact.index, fact);
                 }
+            }
+            // What a correction makes of a record leads on as well: to another lot, to another sample.
+            for record in trails.corrected() {
+                gathered.lead_on(&record, follow);
             }
         }
         Ok(Self {
@@ -115,11 +94,42 @@ impl Dossier {
         let mut all = seen(&facts, question);
         let people = People::of(self.facts(), question);
         let me = people.now(&self.patient);
-        all.retain(|fact| {
+        let mut mine = BTreeSet::new();
+        let mut led = Gathered::default();
+        let mut unnamed: BTreeMap<Subject, Vec<&Seen>> = BTreeMap::new();
+        for fact in &all {
             let of = people.patient_of(fact);
-            of.is_empty() || of == me
+            if of == me {
+                mine.insert(fact.index);
+                fact.kind().into_iter().for_each(|kind| led.follow(kind));
+            } else if of.is_empty() {
+                for subject in subjects(&fact.record) {
+                    // A lot's intended patient, a collection's donor.
+                    if matches!(&subject, Subject::Patient(of) if people.now(of) == me) {
+                        led.ask(subject.clone());
+                    }
+                    unnamed.entry(subject).or_default().push(fact);
+                }
+            }
+        }
+        // What names nobody is this patient's through what does: a result through its sample, which may turn out to
+        // be another's.
+        while let Some(subject) = led.open.pop() {
+            for fact in unnamed.remove(&subject).unwrap_or_default() {
+                mine.insert(fact.index);
+                fact.kind().into_iter().for_each(|kind| led.follow(kind));
+            }
+        }
+        // A second signature is whose the record is that it is under.
+        let of_mine = all.iter().filter(|fact| mine.contains(&fact.index));
+        let ids: BTreeSet<&str> = of_mine.map(|fact| fact.record.record_id.as_str()).collect();
+        let signed = all.iter().filter(|fact| {
+            people.patient_of(fact).is_empty()
+                && corrected(&fact.record).is_some_and(|target| ids.contains(target))
         });
-        // A lot's intended patient, a collection's donor: the lot is here for what it is, whoever is named.
+        let signed: Vec<Index> = signed.map(|fact| fact.index).collect();
+        mine.extend(signed);
+        all.retain(|fact| mine.contains(&fact.index));
         all
     }
 
@@ -144,7 +154,8 @@ impl Dossier {
 /// Which pseudonyms are one person, and which records are another's, as known.
 struct People {
     merged_into: BTreeMap<String, String>,
-    moved_to: BTreeMap<String, String>,
+    /// The moves of each record that was split off: from whom, to whom.
+    moved: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl People {
@@ -153,7 +164,7 @@ impl People {
     fn of<'a>(facts: impl IntoIterator<Item = &'a Arc<Fact>>, question: &Question) -> Self {
         let mut people = Self {
             merged_into: BTreeMap::new(),
-            moved_to: BTreeMap::new(),
+            moved: BTreeMap::new(),
         };
         if question.view == View::AsRecorded {
             return people;
@@ -182,8 +193,8 @@ impl People {
                 // The other's own pseudonym stands for itself again.
                 people.merged_into.remove(&split.split_patient);
                 for record in &split.moved_records {
-                    let to = split.split_patient.clone();
-                    people.moved_to.insert(record.clone(), to);
+                    let moves = people.moved.entry(record.clone()).or_default();
+                    moves.push((patient.clone(), split.split_patient.clone()));
                 }
             }
         }
@@ -203,13 +214,77 @@ impl People {
         now
     }
 
-    /// Whose record it is; empty if it names nobody.
+    /// Whose record it is; empty if it names nobody. A split moves only what is that patient's.
     fn patient_of<'a>(&'a self, fact: &'a Fact) -> &'a str {
-        let moved = self.moved_to.get(&fact.record.record_id);
-        self.now(moved.unwrap_or(&fact.record.patient))
+        let mut owner = self.now(&fact.record.patient);
+        let moves = self.moved.get(&fact.record.record_id);
+        for (from, to) in moves.into_iter().flatten() {
+            if owner == self.now(from) {
+                owner = self.now(to);
+            }
+        }
+        owner
     }
 }
 
+/// Records that were corrected, each with its corrections, in the order of the log.
+#[derive(Default)]
+struct Trails {
+    facts: BTreeMap<String, Arc<Fact>>,
+    open: Vec<Arc<Fact>>,
+}
+
+impl Trails {
+    fn meet(&mut self, fact: &Arc<Fact>) {
+        let id = &fact.record.record_id;
+        if !self.facts.contains_key(id) {
+            self.facts.insert(id.clone(), Arc::clone(fact));
+            if corrected(&fact.record).is_some() {
+                self.open.push(Arc::clone(fact));
+            }
+        }
+    }
+
+    /// The corrected records as each correction that was met since left them.
+    fn corrected(&mut self) -> Vec<pb::Record> {
+        let met = std::mem::take(&mut self.open);
+        met.iter().filter_map(|by| self.after(by)).collect()
+    }
+
+    /// What a correction, and those before it, leave of the record that they are about.
+    fn after(&self, by: &Arc<Fact>) -> Option<pb::Record> {
+        let first = self.first(by)?;
+        let until = |fact: &&Arc<Fact>| fact.index <= by.index;
+        let is_of_it = |fact: &&Arc<Fact>| {
+            let of = self.first(fact);
+            of.is_some_and(|of| of.index == first.index)
+        };
+        let mut trail: Vec<Arc<Fact>> = self.facts.values().filter(until).cloned().collect();
+        trail.retain(|fact| is_of_it(&fact));
+        trail.sort_by_key(|fact| fact.index);
+        let now = Question {
+            as_of: chrono::NaiveDate::MAX,
+            known_at: TreeSize::new(u64::MAX),
+            view: View::AsCorrected,
+        };
+        seen(&trail, &now).pop().map(|seen| seen.record.clone())
+    }
+
+    /// The record that a fact corrects in the end: itself, if it corrects none.
+    fn first<'a>(&'a self, fact: &'a Arc<Fact>) -> Option<&'a Arc<Fact>> {
+        let mut first = fact;
+        // A correction is recorded after its target.
+        while let Some(target) = corrected(&first.record) {
+            first = self
+                .facts
+                .get(target)
+                .filter(|one| one.index < first.index)?;
+        }
+        Some(first)
+    }
+}
+
+#[derive(Default)]
 struct Gathered {
     facts: BTreeMap<Index, Arc<Fact>>,
     asked: BTreeSet<Subject>,
@@ -223,25 +298,23 @@ impl Gathered {
         }
     }
 
-    /// Keeps a fact about a subject, and asks for what it leads to.
-    fn take(&mut self, subject: &Subject, fact: Arc<Fact>) {
-        self.asked.insert(subject.clone());
-        self.meet(&fact);
-        if let Some(kind) = fact.kind() {
+    /// Asks for what a record leads to: other pseudonyms and, if it is to `follow`, everything else.
+    fn lead_on(&mut self, record: &pb::Record, follow: bool) {
+        self.meet(record);
+        if let Some(kind) = record.kind.as_ref().filter(|_| follow) {
             self.follow(kind);
         }
-        self.facts.insert(fact.index, fact);
     }
 
     /// Asks for the other pseudonym of a merge or a split.
-    fn meet(&mut self, fact: &Fact) {
-        let other = match fact.kind() {
+    fn meet(&mut self, record: &pb::Record) {
+        let other = match &record.kind {
             Some(Kind::PatientMerged(merged)) => &merged.merged_patient,
             Some(Kind::PatientSplit(split)) => &split.split_patient,
             _ => return,
         };
         self.ask(Subject::Patient(other.clone()));
-        self.ask(Subject::Patient(fact.record.patient.clone()));
+        self.ask(Subject::Patient(record.patient.clone()));
     }
 
     fn follow(&mut self, kind: &Kind) {
@@ -434,5 +507,153 @@ mod tests {
             };
             assert_eq!(facts, expected, "{coi}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests_of_corrections {
+    use super::*;
+    use crate::rules::{book::Book, fact::event_day};
+
+    /// Records of one day each, in their order.
+    fn book(records: Vec<(&str, &str, Kind)>) -> Book {
+        let mut book = Book::default();
+        for (index, (record_id, patient, kind)) in (0..).zip(records) {
+            let record = pb::Record {
+                record_id: record_id.to_owned(),
+                event_time: "2026-01-05".to_owned(),
+                patient: patient.to_owned(),
+                kind: Some(kind),
+                ..Default::default()
+            };
+            book.insert(Fact {
+                index: Index::new(index),
+                recorded_at: chrono::DateTime::default(),
+                actor: String::new(),
+                on: event_day(&record).unwrap(),
+                record,
+            });
+        }
+        book
+    }
+
+    fn collected(sample: &str) -> Kind {
+        Kind::SampleCollected(pb::SampleCollected {
+            sample_id: sample.to_owned(),
+            ..Default::default()
+        })
+    }
+
+    fn result(sample: &str) -> Kind {
+        Kind::AssayResult(pb::AssayResult {
+            sample_id: sample.to_owned(),
+            ..Default::default()
+        })
+    }
+
+    fn change(target: &str, path: &str, new: &str) -> Kind {
+        Kind::Correction(pb::Correction {
+            target: target.to_owned(),
+            correction_kind: pb::CorrectionKind::IncorrectData.into(),
+            changes: vec![pb::FieldChange {
+                path: path.to_owned(),
+                new: new.to_owned(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        })
+    }
+
+    fn split(of: &str, moved: &str) -> Kind {
+        Kind::PatientSplit(pb::PatientSplit {
+            split_patient: of.to_owned(),
+            moved_records: vec![moved.to_owned()],
+        })
+    }
+
+    #[track_caller]
+    fn check(book: &Book, patient: &str, known: u64, expected: &[&str]) {
+        let question = Question {
+            as_of: chrono::NaiveDate::MAX,
+            known_at: TreeSize::new(known),
+            view: View::AsCorrected,
+        };
+        let Ok(dossier) = Dossier::of_patient(book, patient);
+        let seen = dossier.seen(&question);
+        let ids: Vec<&str> = seen
+            .iter()
+            .map(|one| one.record.record_id.as_str())
+            .collect();
+        assert_eq!(ids, expected, "{patient} of {known}");
+    }
+
+    #[test]
+    fn a_result_that_names_nobody_is_whose_sample_it_is_known_to_be() {
+        let book = book(vec![
+            ("sample", "A", collected("S")),
+            ("result", "", result("S")),
+            ("correction", "", change("sample", "patient", "B")),
+        ]);
+        check(&book, "A", 2, &["sample", "result"]);
+        check(&book, "B", 2, &[]);
+        check(&book, "A", 3, &[]);
+        check(&book, "B", 3, &["sample", "result"]);
+    }
+
+    #[test]
+    fn a_corrected_record_leads_to_what_it_is_about_now() {
+        let registered = pb::LotRegistered {
+            gtin: "09521123450011".to_owned(),
+            lot: "L2".to_owned(),
+            ..Default::default()
+        };
+        let given = pb::Administration {
+            lot: Some(pb::LotKey {
+                gtin: registered.gtin.clone(),
+                lot: "L1".to_owned(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let book = book(vec![
+            ("lot", "", Kind::LotRegistered(registered)),
+            ("given", "A", Kind::Administration(given)),
+            (
+                "correction",
+                "",
+                change("given", "administration.lot.lot", "L2"),
+            ),
+        ]);
+        check(&book, "A", 2, &["given"]);
+        check(&book, "A", 3, &["lot", "given"]);
+    }
+
+    #[test]
+    fn a_corrected_merge_leads_to_whom_it_merges_now() {
+        let merged = Kind::PatientMerged(pb::PatientMerged {
+            merged_patient: "B".to_owned(),
+        });
+        let book = book(vec![
+            ("sample", "A", collected("S")),
+            ("merge", "C", merged),
+            ("correction", "", change("merge", "patient", "A")),
+        ]);
+        check(&book, "B", 2, &["merge"]);
+        check(&book, "B", 3, &["sample", "merge"]);
+    }
+
+    #[test]
+    fn a_split_moves_what_is_that_patients_and_no_more() {
+        let book = book(vec![
+            ("one", "A", collected("S-1")),
+            ("two", "C", collected("S-2")),
+            ("split", "A", split("B", "one")),
+            ("wrong", "A", split("B", "two")),
+            ("again", "B", split("C", "one")),
+        ]);
+        check(&book, "A", 3, &["split"]);
+        check(&book, "B", 4, &["one"]);
+        check(&book, "C", 4, &["two"]);
+        check(&book, "C", 5, &["one", "two"]);
     }
 }

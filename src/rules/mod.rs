@@ -52,5 +52,8 @@ pub mod question;
 pub mod refusals;
 #[cfg(feature = "server")]
 pub mod template;
+#[cfg(test)]
+#[cfg(feature = "server")]
+mod tests;
 #[cfg(feature = "server")]
 pub mod trace;

@@ -11,6 +11,8 @@ mod history;
 mod hostile;
 mod interop;
 mod ledger_service;
+
+mod properties;
 mod python;
 mod recording_service;
 mod server;
