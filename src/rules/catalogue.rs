@@ -23,7 +23,7 @@ pub struct Catalogue {
     pub families: BTreeMap<String, Vec<ConsentVersion>>,
     /// The versions of each plan, in order of ordinal.
     pub plans: BTreeMap<String, Vec<PlanVersion>>,
-    /// Everything else of the catalogue, in the order of the day and then of the log.
+    /// Everything else of the catalogue, in the order of the day, of the instant where it is known, and of the log.
     pub others: Vec<Seen>,
 }
 

@@ -85,7 +85,7 @@ impl Dossier {
         self.facts.values()
     }
 
-    /// What a question sees of the patient, in the order of the day and then of the log.
+    /// What a question sees of the patient, in the order of the day, of the instant where it is known, and of the log.
     ///
     /// With [`View::AsCorrected`], records of a pseudonym that was merged into this one are this patient's, and those
     /// that were split off are not; with [`View::AsRecorded`] each stays where it was recorded.

@@ -22,7 +22,7 @@ pub struct Patient {
     pub id: String,
     /// The day that is asked about.
     pub as_of: NaiveDate,
-    /// Every fact that bears on the patient, in the order of the day and then of the log.
+    /// Every fact that bears on the patient, in the order of the day, of the instant where it is known, and of the log.
     pub facts: Vec<Seen>,
     /// The rejections of samples that are known, also those of a later day: like a correction, a rejection tells
     /// what was true of a sample (R-S2).
@@ -72,7 +72,7 @@ impl Patient {
         }
     }
 
-    /// The facts of a kind, in the order of the day and then of the log.
+    /// The facts of a kind, in the order of the day, of the instant where it is known, and of the log.
     pub fn of_kind<'a, T: 'a>(
         &'a self,
         pick: impl Fn(&'a Kind) -> Option<&'a T>,

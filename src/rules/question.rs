@@ -2,6 +2,7 @@
 //! facts are shown as corrected. The three clocks of the rules meet here, and nowhere else.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     pb::{self, CorrectionKind, record::Kind},
+    record::format::EventTime,
     tlog::TreeSize,
 };
 
@@ -55,8 +57,8 @@ impl std::ops::Deref for Seen {
     }
 }
 
-/// The facts that a question sees, in the order of the day and then of the log. Corrections are applied, not
-/// shown.
+/// The facts that a question sees, in the order of the day, then of the instant where it is known, and then of the
+/// log. Corrections are applied, not shown.
 ///
 /// A record is seen if it happened by `as_of` and its entry is known. What corrects a record tells nothing
 /// that happened, only what was true: it counts as soon as it is known, whatever its own day.
@@ -73,8 +75,43 @@ pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
         View::AsCorrected => corrected(&known.map(Arc::clone).collect::<Vec<_>>()),
     };
     seen.retain(|seen| seen.on <= question.as_of);
-    seen.sort_by_key(|seen| (seen.on, seen.index));
+    put_in_order(&mut seen);
     seen
+}
+
+/// Puts facts in the order in which they happened: of the day; on one day, those that are known to the instant in
+/// the order of their instants, in the places that they have among them in the log; of one instant, of the log.
+///
+/// A fact that is known to the day only stays where the log has it: no clock says whether it came before or after.
+pub fn put_in_order<S: Borrow<Seen> + Clone>(facts: &mut [S]) {
+    let on = |fact: &S| fact.borrow().on;
+    let instant = |fact: &S| match EventTime::parse(&fact.borrow().record.event_time) {
+        Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
+        Ok(EventTime::Date(_)) | Err(_) => None,
+    };
+    facts.sort_by_key(|fact| (on(fact), fact.borrow().index));
+    for day in facts.chunk_by_mut(|one, next| on(one) == on(next)) {
+        if day.len() < 2 {
+            continue;
+        }
+        let timed = day.iter().enumerate();
+        let timed = timed.filter_map(|(place, fact)| Some((place, instant(fact)?)));
+        let (places, instants): (Vec<usize>, Vec<_>) = timed.unzip();
+        if instants.is_sorted() {
+            continue;
+        }
+        let ordered = places.iter().zip(instants);
+        let mut ordered: Vec<(_, S)> = ordered
+            .filter_map(|(&place, instant)| Some((instant, day.get(place)?.clone())))
+            .collect();
+        // Stable: facts of one instant stay as they were.
+        ordered.sort_by_key(|(instant, _)| *instant);
+        for (place, (_, fact)) in places.into_iter().zip(ordered) {
+            if let Some(here) = day.get_mut(place) {
+                *here = fact;
+            }
+        }
+    }
 }
 
 impl Question {
@@ -250,6 +287,58 @@ mod tests {
             let left = corrected_by(kind, replacement, changes);
             assert_eq!(left.len(), usize::from(is_left), "{kind:?} {changes:?}");
         }
+    }
+
+    #[test]
+    fn facts_of_one_day_are_in_the_order_of_their_instants() {
+        let check = |times: &[&str], expected: &[u64]| {
+            let facts: Vec<Arc<Fact>> = (0..)
+                .zip(times)
+                .map(|(index, time)| {
+                    let record = pb::Record {
+                        event_time: (*time).to_owned(),
+                        site_tz: "Asia/Shanghai".to_owned(),
+                        kind: Some(Kind::FollowUpVisit(pb::FollowUpVisit::default())),
+                        ..Default::default()
+                    };
+                    Arc::new(Fact {
+                        index: Index::new(index),
+                        recorded_at: chrono::DateTime::default(),
+                        actor: "A".to_owned(),
+                        on: event_day(&record).unwrap(),
+                        record,
+                    })
+                })
+                .collect();
+            for view in [View::AsCorrected, View::AsRecorded] {
+                let question = Question {
+                    as_of: NaiveDate::MAX,
+                    known_at: TreeSize::new(9),
+                    view,
+                };
+                let seen = seen(&facts, &question);
+                let order: Vec<u64> = seen.iter().map(|one| one.index.value()).collect();
+                assert_eq!(order, expected, "{times:?}");
+            }
+        };
+        let (nine, ten, eleven) = (
+            "2026-03-02T09:00:00+08:00",
+            "2026-03-02T02:00:00Z",
+            "2026-03-02T11:00:00+08:00",
+        );
+        check(&[], &[]);
+        check(&[eleven], &[0]);
+        check(&[nine, ten, eleven], &[0, 1, 2]);
+        check(&[eleven, ten, nine], &[2, 1, 0]);
+        check(&[ten, nine, ten], &[1, 0, 2]);
+        // Known to the day, it stays where it was recorded.
+        check(&[eleven, "2026-03-02", nine], &[2, 1, 0]);
+        check(&["2026-03-02", eleven, nine, "2026-03-02"], &[0, 2, 1, 3]);
+        // The day comes first.
+        check(
+            &["2026-03-03T00:00:00+08:00", eleven, "2026-03-01"],
+            &[2, 1, 0],
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     record::kind_name,
     rules::{
         fact::{Facts, LotId, Material, Subject, material},
-        question::{Question, Seen},
+        question::{Question, Seen, put_in_order},
     },
     tlog::Index,
 };
@@ -23,7 +23,7 @@ pub struct ChainOfIdentity {
     pub patients: Vec<String>,
     /// The lots that are bound to it, in order.
     pub lots: Vec<LotId>,
-    /// What happened, in the order of the day and then of the log.
+    /// What happened, in the order of the day, of the instant where it is known, and of the log.
     pub links: Vec<ChainLink>,
 }
 
@@ -67,8 +67,8 @@ pub fn chain_of_identity<F: Facts>(
     let own: BTreeSet<LotId> = named.iter().flat_map(own_lots).collect();
     let given = named.iter().filter_map(given_lots);
     let lots: BTreeSet<LotId> = own.iter().cloned().chain(given).collect();
-    let mut all: BTreeMap<(NaiveDate, Index), Seen> = BTreeMap::new();
-    let mut add = |fact: Seen| all.insert((fact.on, fact.index), fact);
+    let mut all: BTreeMap<Index, Seen> = BTreeMap::new();
+    let mut add = |fact: Seen| all.insert(fact.index, fact);
     for fact in named {
         add(fact);
     }
@@ -87,7 +87,9 @@ pub fn chain_of_identity<F: Facts>(
     let mut people = People::new(facts, question);
     let mut patients = BTreeSet::new();
     let mut links = Vec::new();
-    for fact in all.values() {
+    let mut all: Vec<Seen> = all.into_values().collect();
+    put_in_order(&mut all);
+    for fact in &all {
         let mut link = link(fact, coi, &lots);
         link.patient = people.whose(fact)?;
         if let Some(Kind::LotRegistered(lot)) = fact.kind()

@@ -8,15 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
-
 use super::lot::Lot;
 use crate::{
     pb::{self, AdministrationStatus, Disposition, record::Kind},
-    record::format::{Decimal, EventTime},
+    record::format::Decimal,
     rules::{
         fact::{LotId, Material, material},
-        question::Seen,
+        question::{Seen, put_in_order},
     },
 };
 
@@ -158,7 +156,7 @@ pub(super) fn stock(lot: &Lot) -> Stock {
         is_one: one.is_some(),
     };
     let mut moves: Vec<&Seen> = lot.moves.iter().chain(&lot.steps).collect();
-    moves.sort_by_key(|fact| moment(fact));
+    put_in_order(&mut moves);
     for fact in moves {
         stock.follow(fact, &counting);
     }
@@ -170,15 +168,6 @@ pub(super) fn stock(lot: &Lot) -> Stock {
     }
     stock.close();
     stock
-}
-
-/// The day, the instant where it is known, and the place in the log.
-fn moment(fact: &Seen) -> (NaiveDate, Option<DateTime<Utc>>, u64) {
-    let instant = match EventTime::parse(&fact.record.event_time) {
-        Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
-        Ok(EventTime::Date(_)) | Err(_) => None,
-    };
-    (fact.on, instant, fact.index.value())
 }
 
 /// How amounts of a lot are counted.
