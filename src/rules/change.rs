@@ -2,7 +2,7 @@
 //! been. Paths are those of refusals: `administration.lot.lot`, `links[0].record_id`.
 //!
 //! Texts are what a person would write: numbers in decimal, booleans as `true` and `false`, bytes in
-//! hexadecimal, enum values by their name with or without the enum's own; the empty text is "not said".
+//! hexadecimal, enum values by their name with or without the enum's own before it; the empty text is "not said".
 
 use std::sync::LazyLock;
 
@@ -120,10 +120,13 @@ fn value_of(kind: &Kind, text: &str) -> Result<Value, ChangeRefused> {
         Kind::String => Some(Value::String(text.to_owned())),
         Kind::Bytes => bytes_of(text).map(|bytes| Value::Bytes(bytes.into())),
         Kind::Enum(names) => {
-            let mut values = names.values();
-            let matching = |name: &str| name.ends_with(&format!("_{text}"));
-            let exact = names.get_value_by_name(text);
-            let value = exact.or_else(|| values.find(|value| matching(value.name())));
+            // Every enum's zero is named for it: `SIGNATORY_UNSPECIFIED`.
+            let zero = names.default_value();
+            let own = zero.name().strip_suffix("UNSPECIFIED");
+            let is_named = |name: &str| {
+                name == text || own.is_some_and(|own| name.strip_prefix(own) == Some(text))
+            };
+            let value = names.values().find(|value| is_named(value.name()));
             value.map(|value| Value::EnumNumber(value.number()))
         }
         Kind::Message(_) => return Err(ChangeRefused::Group),
@@ -198,6 +201,23 @@ mod tests {
             check(&none, "consent_signed.signatory", text, Ok(&lar));
         }
         for text in ["AR", "lar", "SIGNATORY", "NOBODY"] {
+            let refused = Err(ChangeRefused::Value);
+            check(&none, "consent_signed.signatory", text, refused);
+        }
+        let second = signed(pb::ConsentSigned {
+            signatory: pb::Signatory::SecondParent.into(),
+            ..Default::default()
+        });
+        for text in ["SECOND_PARENT", "SIGNATORY_SECOND_PARENT"] {
+            check(&none, "consent_signed.signatory", text, Ok(&second));
+        }
+        for text in [
+            "PARENT",
+            "_PARENT",
+            "_SECOND_PARENT",
+            "SIGNATORY_",
+            "UNSPECIFIED_LAR",
+        ] {
             let refused = Err(ChangeRefused::Value);
             check(&none, "consent_signed.signatory", text, refused);
         }

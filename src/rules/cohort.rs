@@ -131,3 +131,105 @@ fn descends(patient: &Patient, from: &[pb::LotKey], on: NaiveDate) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pb::{CohortScope, ProductClass},
+        rules::follow_up::story::{GTIN, OTHER_SITE, SITE, Story, day, months},
+    };
+
+    #[test]
+    fn every_condition_of_a_scope_must_hold_by_the_day() {
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        story.plan("1", "2015-01-01", months(60));
+        story.plan("2", "2021-01-01", months(60));
+        story.patient("X1", "2020-01-10");
+        let texts = |texts: &[&str]| texts.iter().map(|one| (*one).to_owned()).collect();
+        let given = |all_treated| CohortScope {
+            all_treated,
+            ..CohortScope::default()
+        };
+        let products = |ids: &[&str]| CohortScope {
+            product_ids: texts(ids),
+            ..CohortScope::default()
+        };
+        let classes = |of: &[ProductClass]| CohortScope {
+            product_classes: of.iter().map(|class| i32::from(*class)).collect(),
+            ..CohortScope::default()
+        };
+        let lots = |lot: &str| CohortScope {
+            descendants_of: vec![pb::LotKey {
+                gtin: GTIN.to_owned(),
+                lot: lot.to_owned(),
+                ..pb::LotKey::default()
+            }],
+            ..CohortScope::default()
+        };
+        let sites = |glns: &[&str]| CohortScope {
+            sites: texts(glns),
+            ..CohortScope::default()
+        };
+        let enrolled = |before: &str| CohortScope {
+            enrolled_before: before.to_owned(),
+            ..CohortScope::default()
+        };
+        let follows = |plan_id: &str, version: &str| CohortScope {
+            plan_versions: vec![pb::PlanVersionKey {
+                plan_id: plan_id.to_owned(),
+                version: version.to_owned(),
+            }],
+            ..CohortScope::default()
+        };
+        let patients = |ids: &[&str]| CohortScope {
+            patients: texts(ids),
+            ..CohortScope::default()
+        };
+        let (before, given_on) = ("2020-01-09", "2020-01-10");
+        let both = CohortScope {
+            sites: texts(&[SITE]),
+            ..patients(&["X2"])
+        };
+        for (scope, on, expected) in [
+            (given(false), before, true),
+            (given(true), before, false),
+            (given(true), given_on, true),
+            (products(&["PRODUCT"]), before, false),
+            (products(&["PRODUCT"]), given_on, true),
+            (products(&["OTHER", "PRODUCT"]), given_on, true),
+            (products(&["OTHER"]), given_on, false),
+            (classes(&[ProductClass::Aav]), before, false),
+            (classes(&[ProductClass::Aav]), given_on, true),
+            (classes(&[ProductClass::Lenti]), given_on, false),
+            (
+                classes(&[ProductClass::Lenti, ProductClass::Aav]),
+                given_on,
+                true,
+            ),
+            (lots("LOT-X1"), before, false),
+            (lots("LOT-X1"), given_on, true),
+            (lots("LOT-X2"), given_on, false),
+            (sites(&[SITE]), given_on, true),
+            (sites(&[OTHER_SITE]), given_on, false),
+            (sites(&[OTHER_SITE, SITE]), given_on, true),
+            (enrolled("2020-01-09"), given_on, false),
+            (enrolled("2020-01-10"), given_on, false),
+            (enrolled("2020-01-11"), given_on, true),
+            (follows("PLAN", "1"), "2020-12-31", true),
+            (follows("PLAN", "2"), "2020-12-31", false),
+            (follows("PLAN", "1"), "2021-01-01", false),
+            (follows("PLAN", "2"), "2021-01-01", true),
+            (follows("OTHER", "2"), "2021-01-01", false),
+            (patients(&["X1"]), given_on, true),
+            (patients(&["X2"]), given_on, false),
+            (both, given_on, false),
+        ] {
+            let (patient, catalogue) = story.asked("X1", "2022-01-01");
+            let have = concerns(Some(&scope), &patient, &catalogue, day(on));
+            assert_eq!(have, expected, "{on} {scope:?}");
+        }
+        let (patient, catalogue) = story.asked("X1", "2022-01-01");
+        assert!(concerns(None, &patient, &catalogue, day(before)));
+    }
+}

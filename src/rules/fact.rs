@@ -387,3 +387,33 @@ pub trait Records: Facts {
     /// The fact whose record has this id; a correction does not change it.
     fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Self::Error>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_and_a_second_signature_are_about_their_target() {
+        let target = || "11111111-1111-4111-8111-111111111111".to_owned();
+        let correction = pb::Correction {
+            target: target(),
+            ..pb::Correction::default()
+        };
+        let signed = pb::Countersigned {
+            target: target(),
+            ..pb::Countersigned::default()
+        };
+        let visit = Kind::FollowUpVisit(pb::FollowUpVisit::default());
+        for (kind, expected) in [
+            (Kind::Correction(correction), Some(target())),
+            (Kind::Countersigned(signed), Some(target())),
+            (visit, None),
+        ] {
+            let record = pb::Record {
+                kind: Some(kind),
+                ..pb::Record::default()
+            };
+            assert_eq!(corrected(&record), expected.as_deref());
+        }
+    }
+}

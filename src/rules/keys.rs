@@ -547,6 +547,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_on_record_from_its_registration_on_and_stays() {
+        let mut log = Log {
+            registry: KeyRegistry::new(ORIGIN),
+            index: 0,
+        };
+        let known = |log: &Log| {
+            let keys = [1, 2].map(|seed| log.registry.public_key(&id(seed)).copied());
+            (log.registry.len(), log.registry.is_empty(), keys)
+        };
+        let of = |seed| Some(key(seed).verifying_key());
+        assert_eq!(known(&log), (0, true, [None, None]));
+        log.takes(Kind::Genesis(genesis()));
+        assert_eq!(known(&log), (1, false, [of(1), None]));
+        log.takes(registered("ann", offer(2)));
+        assert_eq!(known(&log), (2, false, [of(1), of(2)]));
+        log.takes(revoked("ann", 2, "2026-02-01T00:00:00Z", ""));
+        assert_eq!(known(&log), (2, false, [of(1), of(2)]));
+    }
+
+    #[test]
     fn a_key_is_taken_only_if_everything_about_it_is_right() {
         let mut log = Log::begun();
         let with = |change: fn(&mut pb::KeyOffer)| {

@@ -519,6 +519,59 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_the_guideline_says_is_in_the_plan_and_the_rest_is_blank() {
+        let Template { record, .. } = plan(&[ProductClass::GeneEditedExVivo, ProductClass::Lenti]);
+        let pb::Record {
+            event_time,
+            site,
+            site_tz,
+            actor_person,
+            ..
+        } = &record;
+        assert_eq!([event_time, site, site_tz, actor_person], [BLANK; 4]);
+        let plan = plan_of(&record);
+        assert!(plan.purpose.contains("A-04"));
+        assert!(plan.population.contains("A-09, A-34, A-49"));
+        for basis in ["180 months, a floor (A-12, R-D3)", "A-39", "A-45", "R-M2"] {
+            assert!(plan.justification.contains(basis), "{basis}");
+        }
+        let blank = pb::Code {
+            system: BLANK.to_owned(),
+            code: BLANK.to_owned(),
+            ..pb::Code::default()
+        };
+        assert_eq!(plan.target_events, std::slice::from_ref(&blank));
+        assert_eq!(plan.tissues, [blank]);
+        let mut contacts = plan
+            .slots
+            .iter()
+            .filter(|slot| slot.kind() == SlotKind::Contact);
+        assert!(contacts.all(|slot| slot.mode() == VisitMode::Phone));
+        let expected = pb::PlanParameters {
+            anchor: pb::Anchor::LastAdministration.into(),
+            follow_up_months: Some(180),
+            until_no_risk: Some(false),
+            intensive_months: Some(60),
+            visit_interval_months: Some(BLANK_NUMBER),
+            contact_interval_months: Some(12),
+            sample_interval_months_first_years: Some(6),
+            sample_first_years_months: Some(60),
+            sample_interval_months_after: Some(12),
+            clone_retest_months: Some(3),
+            intensified_interval_months: Some(3),
+            undetectable_results: Some(1),
+            expected_max_percent: BLANK.to_owned(),
+            rcl_test_days: Some(30),
+            majority_months: Some(216),
+            assent_months: Some(96),
+            requirement_days: Some(60),
+            signal_action_days: Some(BLANK_NUMBER),
+            ..pb::PlanParameters::default()
+        };
+        assert_eq!(plan.parameters, Some(expected));
+    }
+
+    #[test]
     fn only_what_the_class_is_asked_for_is_in_its_plan() {
         for (class, clonal, retroviral, edited) in [
             (ProductClass::Lenti, true, true, false),

@@ -287,12 +287,12 @@ impl Conformity<'_> {
 
     ///
     fn visits(&mut self, patient: &Patient, course: &Course, schedule: &Schedule) {
-        let mut visits = 0;
+        let mut was_visited = false;
         for (fact, visit) in patient.of_kind(pick!(FollowUpVisit)) {
             if visit.reached == Some(false) {
                 continue;
             }
-            visits += 1;
+            was_visited = true;
             self.purposes[0] += 1;
             self.tally(8).look_at(fact);
             let is_asked = visit.blocks.iter().any(|block| {
@@ -334,7 +334,7 @@ impl Conformity<'_> {
                 .is_none();
             end < self.on && patient.is_alive(end) && takes_part
         });
-        if visits == 0 && passed {
+        if !was_visited && passed {
             let reason = "past the intensive period without a single visit".to_owned();
             self.tally(28)
                 .except(of(patient), reason, reasons(&course.why));

@@ -1,5 +1,7 @@
 //! The verdicts on the worked history, by hand; each kind of verdict; and the rule that nothing is met by default.
 
+mod stories;
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Flag, codes, flags};
+use super::{Flag, codes, flags, is_within_days};
 use crate::{
     pb::{self, Severity},
     record::{
@@ -451,6 +451,19 @@ fn plans_and_decisions_raise() {
         &[("slots", json!([])), ("parameters", json!({}))],
         &["PLAN_BLOCK_EMPTY follow_up_plan_version.slots"],
     );
+    // Of visits and samples, either that is not planned.
+    for kind in [pb::SlotKind::Visit, pb::SlotKind::Sample] {
+        let mut record = spoilt("follow_up_plan_version", &[]);
+        let Some(pb::record::Kind::FollowUpPlanVersion(plan)) = &mut record.kind else {
+            panic!("{record:?}");
+        };
+        plan.slots.retain(|slot| slot.kind() == kind);
+        plan.parameters = Some(pb::PlanParameters::default());
+        assert!(
+            raised(&record).contains("PLAN_BLOCK_EMPTY follow_up_plan_version.slots"),
+            "{kind:?}"
+        );
+    }
     plan(
         &[("linkedConsent", json!(null))],
         &["LINKED_CONSENT_MISSING follow_up_plan_version.linked_consent"],
@@ -713,4 +726,20 @@ fn the_list_in_the_docs_is_this_list() {
     assert_eq!(listed, rows);
     let different: BTreeSet<&str> = all().map(|rule| rule.code).collect();
     assert_eq!(different.len(), all().count());
+}
+
+#[test]
+fn a_time_is_within_days_before_the_last_of_them_is_over() {
+    let after = "2026-01-01T00:00:00Z".parse().unwrap();
+    for (text, expected) in [
+        ("2025-12-01T00:00:00Z", true),
+        ("2026-01-08T23:59:59Z", true),
+        ("2026-01-09T00:00:00Z", false),
+        ("2026-01-09T00:00:01Z", false),
+        ("2026-02-01", false),
+        ("", false),
+        ("soon", false),
+    ] {
+        assert_eq!(is_within_days(text, after, 8), expected, "{text}");
+    }
 }

@@ -12,7 +12,7 @@ pub mod signals;
 pub mod slots;
 pub mod specimens;
 #[cfg(test)]
-mod story;
+pub(super) mod story;
 pub mod summary;
 mod tasks;
 mod visits;

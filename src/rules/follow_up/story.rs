@@ -25,26 +25,26 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-pub(super) const SITE: &str = "9521123001015";
-pub(super) const OTHER_SITE: &str = "9521123001022";
-pub(super) const GTIN: &str = "09521123450011";
+pub(in crate::rules) const SITE: &str = "9521123001015";
+pub(in crate::rules) const OTHER_SITE: &str = "9521123001022";
+pub(in crate::rules) const GTIN: &str = "09521123450011";
 const FAMILY: &str = "ICF";
 const PLAN: &str = "PLAN";
 
-pub(super) fn day(text: &str) -> NaiveDate {
+pub(in crate::rules) fn day(text: &str) -> NaiveDate {
     parse_civil_date(text).unwrap()
 }
 
 /// Records, one after the other.
 #[derive(Default)]
-pub(super) struct Story {
-    pub(super) book: Book,
+pub(in crate::rules) struct Story {
+    pub(in crate::rules) book: Book,
     count: u64,
 }
 
 impl Story {
     /// A product of these classes, 0 months by default.
-    pub(super) fn of_product(classes: &[pb::ProductClass]) -> Self {
+    pub(in crate::rules) fn of_product(classes: &[pb::ProductClass]) -> Self {
         let mut story = Self::default();
         story.tell(
             "2010-01-01",
@@ -62,14 +62,14 @@ impl Story {
     }
 
     /// What is told in a book.
-    pub(super) fn over(book: Book) -> Self {
+    pub(in crate::rules) fn over(book: Book) -> Self {
         let count = book.facts().len().try_into().unwrap();
         Self { book, count }
     }
 
     /// AAV, plan and consent version 1 in force from 2010 on; version 2 of both from a day on, which asks for
     /// 180 months, to be signed within 60 days.
-    pub(super) fn of_amendment(effective: &str) -> Self {
+    pub(in crate::rules) fn of_amendment(effective: &str) -> Self {
         let mut story = Self::of_product(&[pb::ProductClass::Aav]);
         story.consent_version("1", "2010-01-01", None);
         story.plan("1", "2010-01-01", months(60));
@@ -78,11 +78,17 @@ impl Story {
         story
     }
 
-    pub(super) fn tell(&mut self, on: &str, patient: &str, kind: Kind) -> String {
+    pub(in crate::rules) fn tell(&mut self, on: &str, patient: &str, kind: Kind) -> String {
         self.tell_at(SITE, on, patient, kind)
     }
 
-    pub(super) fn tell_at(&mut self, site: &str, on: &str, patient: &str, kind: Kind) -> String {
+    pub(in crate::rules) fn tell_at(
+        &mut self,
+        site: &str,
+        on: &str,
+        patient: &str,
+        kind: Kind,
+    ) -> String {
         let record_id = format!("R-{}", self.count);
         let record = pb::Record {
             record_id: record_id.clone(),
@@ -104,7 +110,12 @@ impl Story {
         record_id
     }
 
-    pub(super) fn plan(&mut self, version: &str, effective: &str, parameters: pb::PlanParameters) {
+    pub(in crate::rules) fn plan(
+        &mut self,
+        version: &str,
+        effective: &str,
+        parameters: pb::PlanParameters,
+    ) {
         self.plan_version(
             effective,
             pb::FollowUpPlanVersion {
@@ -116,7 +127,11 @@ impl Story {
         );
     }
 
-    pub(super) fn plan_version(&mut self, effective: &str, plan: pb::FollowUpPlanVersion) {
+    pub(in crate::rules) fn plan_version(
+        &mut self,
+        effective: &str,
+        plan: pb::FollowUpPlanVersion,
+    ) {
         let key = pb::PlanVersionKey {
             plan_id: PLAN.to_owned(),
             version: plan.version.clone(),
@@ -138,7 +153,12 @@ impl Story {
         }
     }
 
-    pub(super) fn consent_version(&mut self, version: &str, effective: &str, days: Option<u32>) {
+    pub(in crate::rules) fn consent_version(
+        &mut self,
+        version: &str,
+        effective: &str,
+        days: Option<u32>,
+    ) {
         let document = pb::ConsentDocumentVersion {
             family: FAMILY.to_owned(),
             version: version.to_owned(),
@@ -163,7 +183,7 @@ impl Story {
     }
 
     /// A patient who is registered, signatures to version 1, is treated and enrolled on one day.
-    pub(super) fn patient(&mut self, patient: &str, on: &str) {
+    pub(in crate::rules) fn patient(&mut self, patient: &str, on: &str) {
         self.tell(
             on,
             patient,
@@ -174,7 +194,7 @@ impl Story {
         self.enrolled(patient, on);
     }
 
-    pub(super) fn given(&mut self, patient: &str, on: &str) {
+    pub(in crate::rules) fn given(&mut self, patient: &str, on: &str) {
         let administration = pb::Administration {
             lot: Some(pb::LotKey {
                 gtin: GTIN.to_owned(),
@@ -187,7 +207,7 @@ impl Story {
         self.tell(on, patient, Kind::Administration(administration));
     }
 
-    pub(super) fn enrolled(&mut self, patient: &str, on: &str) {
+    pub(in crate::rules) fn enrolled(&mut self, patient: &str, on: &str) {
         let enrolment = pb::FollowUpEnrolment {
             plan_id: PLAN.to_owned(),
             ..Default::default()
@@ -195,7 +215,7 @@ impl Story {
         self.tell(on, patient, Kind::FollowUpEnrolment(enrolment));
     }
 
-    pub(super) fn signed(&mut self, patient: &str, version: &str, on: &str) {
+    pub(in crate::rules) fn signed(&mut self, patient: &str, version: &str, on: &str) {
         let signed = pb::ConsentSigned {
             version: Some(consent(version)),
             signatory: pb::Signatory::Self_.into(),
@@ -204,7 +224,7 @@ impl Story {
         self.tell(on, patient, Kind::ConsentSigned(signed));
     }
 
-    pub(super) fn declined(&mut self, patient: &str, version: &str, on: &str) {
+    pub(in crate::rules) fn declined(&mut self, patient: &str, version: &str, on: &str) {
         let declined = pb::ConsentDeclined {
             version: Some(consent(version)),
             signatory: pb::Signatory::Self_.into(),
@@ -213,7 +233,7 @@ impl Story {
         self.tell(on, patient, Kind::ConsentDeclined(declined));
     }
 
-    pub(super) fn state(&mut self, patient: &str, state: pb::PatientState, on: &str) {
+    pub(in crate::rules) fn state(&mut self, patient: &str, state: pb::PatientState, on: &str) {
         let status = pb::PatientStatus {
             state: state.into(),
             ..Default::default()
@@ -221,7 +241,7 @@ impl Story {
         self.tell(on, patient, Kind::PatientStatus(status));
     }
 
-    pub(super) fn decided(
+    pub(in crate::rules) fn decided(
         &mut self,
         patient: &str,
         decision: pb::MonitoringDecisionKind,
@@ -238,7 +258,7 @@ impl Story {
         self.tell(on, patient, Kind::MonitoringDecision(decision));
     }
 
-    pub(super) fn sample(
+    pub(in crate::rules) fn sample(
         &mut self,
         patient: &str,
         sample: &str,
@@ -253,7 +273,13 @@ impl Story {
         self.tell(on, patient, Kind::SampleCollected(collected));
     }
 
-    pub(super) fn result(&mut self, patient: &str, sample: &str, finding: pb::Finding, on: &str) {
+    pub(in crate::rules) fn result(
+        &mut self,
+        patient: &str,
+        sample: &str,
+        finding: pb::Finding,
+        on: &str,
+    ) {
         let result = pb::AssayResult {
             sample_id: sample.to_owned(),
             findings: vec![finding.into()],
@@ -262,7 +288,7 @@ impl Story {
         self.tell(on, patient, Kind::AssayResult(result));
     }
 
-    pub(super) fn question(&self, as_of: &str) -> Question {
+    pub(in crate::rules) fn question(&self, as_of: &str) -> Question {
         Question {
             as_of: day(as_of),
             known_at: TreeSize::new(self.count),
@@ -270,11 +296,15 @@ impl Story {
         }
     }
 
-    pub(super) fn asked(&self, patient: &str, as_of: &str) -> (Patient, Catalogue) {
+    pub(in crate::rules) fn asked(&self, patient: &str, as_of: &str) -> (Patient, Catalogue) {
         self.asked_as(patient, &self.question(as_of))
     }
 
-    pub(super) fn asked_as(&self, patient: &str, question: &Question) -> (Patient, Catalogue) {
+    pub(in crate::rules) fn asked_as(
+        &self,
+        patient: &str,
+        question: &Question,
+    ) -> (Patient, Catalogue) {
         let Ok(dossier) = Dossier::of_patient(&self.book, patient);
         let Ok(facts) = self.book.about(&Subject::Catalogue);
         (
@@ -284,24 +314,24 @@ impl Story {
     }
 
     /// What is open for a patient.
-    pub(super) fn open(&self, patient: &str, as_of: &str) -> Vec<Obligation> {
+    pub(in crate::rules) fn open(&self, patient: &str, as_of: &str) -> Vec<Obligation> {
         self.open_as(patient, &self.question(as_of))
     }
 
-    pub(super) fn open_as(&self, patient: &str, question: &Question) -> Vec<Obligation> {
+    pub(in crate::rules) fn open_as(&self, patient: &str, question: &Question) -> Vec<Obligation> {
         let (patient, catalogue) = self.asked_as(patient, question);
         let signatures = Signatures::of(&patient, &catalogue);
         let period = Period::of(&patient, &catalogue, &signatures, question.as_of);
         obligations::open(&patient, &catalogue, &signatures, &period, question.as_of)
     }
 
-    pub(super) fn schedule(&self, patient: &str, as_of: &str) -> Schedule {
+    pub(in crate::rules) fn schedule(&self, patient: &str, as_of: &str) -> Schedule {
         let (patient, catalogue) = self.asked(patient, as_of);
         let signatures = Signatures::of(&patient, &catalogue);
         Schedule::of(&patient, &catalogue, &signatures, day(as_of))
     }
 
-    pub(super) fn period(&self, patient: &str, as_of: &str) -> Period {
+    pub(in crate::rules) fn period(&self, patient: &str, as_of: &str) -> Period {
         let (patient, catalogue) = self.asked(patient, as_of);
         Period::of(
             &patient,
@@ -312,14 +342,14 @@ impl Story {
     }
 }
 
-pub(super) fn months(months: u32) -> pb::PlanParameters {
+pub(in crate::rules) fn months(months: u32) -> pb::PlanParameters {
     pb::PlanParameters {
         follow_up_months: Some(months),
         ..Default::default()
     }
 }
 
-pub(super) fn consent(version: &str) -> pb::ConsentVersionKey {
+pub(in crate::rules) fn consent(version: &str) -> pb::ConsentVersionKey {
     pb::ConsentVersionKey {
         family: FAMILY.to_owned(),
         version: version.to_owned(),
@@ -327,7 +357,7 @@ pub(super) fn consent(version: &str) -> pb::ConsentVersionKey {
 }
 
 /// How much of a book is known at the end of a day.
-pub(super) fn known_at(book: &Book, on: &str) -> TreeSize {
+pub(in crate::rules) fn known_at(book: &Book, on: &str) -> TreeSize {
     let end = day(on).succ_opt().unwrap();
     let known = |fact: &&Arc<Fact>| fact.recorded_at.date_naive() < end;
     TreeSize::new(

@@ -1493,3 +1493,170 @@ fn what_happened_to_a_sample_is_told_in_its_order() {
         ]
     );
 }
+
+/// Two shipments of three and two under their own numbers.
+fn two_consignments() -> Log {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "10", "{vial}", "");
+    for (sscc, quantity) in [("1", "3"), ("2", "2")] {
+        let shipment = pb::Shipment {
+            sscc: sscc.to_owned(),
+            items: vec![item("A", quantity)],
+            from_gln: MAKER.to_owned(),
+            to_gln: SITE.to_owned(),
+            ..pb::Shipment::default()
+        };
+        log.add("2020-01-02", MAKER, "", Kind::Shipment(shipment));
+    }
+    log
+}
+
+#[test]
+fn what_arrives_is_of_the_consignment_of_its_number() {
+    for (sscc, at, quantity, held, shipped, not_received) in [
+        ("1", SITE, "3", "3", "5", "2"),
+        ("2", SITE, "2", "2", "5", "3"),
+        // Without a number, all that was sent there.
+        ("", SITE, "5", "5", "5", "0"),
+        ("", SITE, "", "5", "5", "0"),
+        ("2", SITE, "", "2", "5", "3"),
+        // More than was sent under the number was sent without a word.
+        ("2", SITE, "3", "3", "6", "3"),
+        ("3", SITE, "4", "4", "9", "5"),
+        ("1", OTHER_SITE, "1", "1", "6", "5"),
+        // All of what nobody sent is all that the maker has.
+        ("3", SITE, "", "5", "10", "5"),
+    ] {
+        let mut log = two_consignments();
+        let received = pb::ShipmentReceived {
+            sscc: sscc.to_owned(),
+            items: vec![item("A", quantity)],
+            to_gln: at.to_owned(),
+            ..pb::ShipmentReceived::default()
+        };
+        log.add("2020-01-03", at, "", Kind::ShipmentReceived(received));
+        let stock = log.stock(&on("2020-02-01"), "A");
+        let have = (
+            stock.places()[at],
+            stock.account.shipped,
+            stock.not_received(),
+        );
+        let expected = (decimal(held), decimal(shipped), decimal(not_received));
+        assert_eq!(have, expected, "{sscc} {at} {quantity}");
+    }
+}
+
+#[test]
+fn a_place_has_only_what_went_back_to_it_or_more() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "3", "{vial}", "");
+    log.ship("2020-01-02", SITE, "A", "3");
+    log.receive("2020-01-03", SITE, "A", "3");
+    let only_returned = |log: &Log| {
+        let stock = log.stock(&on("2020-02-01"), "A");
+        [MAKER, SITE, OTHER_SITE].map(|place| stock.is_only_returned(place))
+    };
+    assert_eq!(only_returned(&log), [false, false, false]);
+    log.give_back("2020-01-04", SITE, "A", "3");
+    assert_eq!(only_returned(&log), [true, false, false]);
+    // The maker has one more, which never left.
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "4", "{vial}", "");
+    log.ship("2020-01-02", SITE, "A", "3");
+    log.receive("2020-01-03", SITE, "A", "3");
+    log.give_back("2020-01-04", SITE, "A", "3");
+    assert_eq!(only_returned(&log), [false, false, false]);
+}
+
+#[test]
+fn a_recall_has_the_answers_to_it_and_the_words_that_opened_it() {
+    let mut log = recalled();
+    let first = answer("3", "{vial}");
+    log.add("2020-03-03", SITE, "", first.clone());
+    let Kind::RecallAcknowledged(mut another) = first else {
+        panic!("an answer");
+    };
+    another.recall_id = "R2".to_owned();
+    log.add("2020-03-04", SITE, "", Kind::RecallAcknowledged(another));
+    let Ok(found) = recall(&log.0, &on("2020-04-01"), "R1");
+    let found = found.unwrap();
+    let answered: Vec<NaiveDate> = found.answers.iter().map(|fact| fact.on).collect();
+    assert_eq!(answered, [day("2020-03-03")]);
+    let opening = found.opening();
+    assert_eq!(
+        (opening.recall_id.as_str(), opening.roots),
+        ("R1", vec![key("A")])
+    );
+}
+
+#[test]
+fn what_a_walk_came_to_is_told_of_each_material() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "1", "{vial}", "");
+    log.lot("2020-01-01", "B", "1", "{vial}", "");
+    log.step("2020-01-02", &["A"], &["B"]);
+    let question = on("2020-02-01");
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    let Ok(told) = super::patient::materials(&log.0, &question, &reached);
+    let told: Vec<String> = told.iter().map(|one| name(&one.material)).collect();
+    assert_eq!(told, ["A", "B"]);
+}
+
+#[test]
+fn a_patients_chains_are_those_of_every_record_that_names_one() {
+    let mut log = Log::default();
+    let collected = pb::MaterialCollected {
+        coi: "COLLECTED".to_owned(),
+        ..pb::MaterialCollected::default()
+    };
+    log.add("2020-01-01", SITE, "X1", Kind::MaterialCollected(collected));
+    let assigned = pb::CoiAssigned {
+        coi: "ASSIGNED".to_owned(),
+        ..pb::CoiAssigned::default()
+    };
+    log.add("2020-01-01", SITE, "X1", Kind::CoiAssigned(assigned));
+    for (number, patient) in [("1", "X1"), ("2", "X2")] {
+        let registered = pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            coi: format!("LOT-{patient}"),
+            intended_patient: patient.to_owned(),
+            ..pb::LotRegistered::default()
+        };
+        log.add("2020-01-02", MAKER, "", Kind::LotRegistered(registered));
+    }
+    for number in ["1", "2"] {
+        let given = pb::Administration {
+            lot: Some(key(number)),
+            coi: format!("GIVEN-{number}"),
+            status: pb::AdministrationStatus::Given.into(),
+            ..pb::Administration::default()
+        };
+        log.add("2020-01-03", SITE, "X1", Kind::Administration(given));
+    }
+    let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
+    let expected = ["ASSIGNED", "COLLECTED", "GIVEN-1", "GIVEN-2", "LOT-X1"];
+    assert_eq!(trace.unwrap().cois, expected);
+}
+
+#[test]
+fn a_step_makes_its_outputs_of_the_chain_and_not_its_inputs() {
+    let mut log = Log::default();
+    let made = pb::Transformation {
+        coi: "C".to_owned(),
+        ..step(&["VECTOR"], &["MADE"])
+    };
+    log.add("2020-01-01", MAKER, "", Kind::Transformation(made));
+    for (number, patient) in [("VECTOR", "X2"), ("MADE", "X1")] {
+        log.give("2020-01-02", SITE, patient, number, ("1", "{vial}"));
+    }
+    let Ok(chain) = chain_of_identity(&log.0, &on("2020-02-01"), "C");
+    let chain = chain.unwrap();
+    assert_eq!(chain.lots, [lot("MADE")]);
+    assert_eq!(chain.patients, ["X1"]);
+}
