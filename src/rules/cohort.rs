@@ -141,6 +141,10 @@ mod tests {
     };
 
     #[test]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one table of conditions, each with its yes and its no"
+    )]
     fn every_condition_of_a_scope_must_hold_by_the_day() {
         let mut story = Story::of_product(&[ProductClass::Aav]);
         story.plan("1", "2015-01-01", months(60));

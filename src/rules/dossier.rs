@@ -46,9 +46,12 @@ impl Dossier {
         patient: &str,
         with_lots: bool,
     ) -> Result<Self, F::Error> {
-        Self::gathered(patient, with_lots, |subject| match subject {
-            Subject::Patient(patient) => facts.standing(patient),
-            other => facts.about(other),
+        Self::gathered(patient, with_lots, |subject| {
+            if let Subject::Patient(patient) = subject {
+                facts.standing(patient)
+            } else {
+                facts.about(subject)
+            }
         })
     }
 

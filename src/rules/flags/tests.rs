@@ -425,6 +425,10 @@ fn administrations_raise() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one table of codes, each with its yes and its no"
+)]
 fn plans_and_decisions_raise() {
     raises(
         "follow_up_enrolment",

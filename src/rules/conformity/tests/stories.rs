@@ -126,11 +126,11 @@ fn a_risk_profile_that_changes_asks_for_a_look_at_the_follow_up() {
     };
     let wanting = "version 2 of the product has another risk profile, and nothing on record reviews the \
                    follow-up";
-    let check = |story: &Story, verdict, reasons: &[&str]| {
-        super::stories::check(story, "2014-01-01", "A-06", verdict, reasons);
+    let judged = |story: &Story, verdict, reasons: &[&str]| {
+        check(story, "2014-01-01", "A-06", verdict, reasons);
     };
-    check(&changed(Absent), Verdict::NotApplicable, &[]);
-    check(&changed(Present), Verdict::NotMet, &[wanting]);
+    judged(&changed(Absent), Verdict::NotApplicable, &[]);
+    judged(&changed(Present), Verdict::NotMet, &[wanting]);
     for (on, verdict, reasons) in [
         ("2012-06-14", Verdict::NotMet, &[wanting][..]),
         ("2012-06-15", Verdict::Met, &[]),
@@ -138,14 +138,14 @@ fn a_risk_profile_that_changes_asks_for_a_look_at_the_follow_up() {
     ] {
         let mut replanned = changed(Present);
         replanned.plan("1", on, months(60));
-        check(&replanned, verdict, reasons);
+        judged(&replanned, verdict, reasons);
         let mut decided = changed(Present);
         decided.decided("", Decision::Extend, Some(180), on);
-        check(&decided, verdict, reasons);
+        judged(&decided, verdict, reasons);
         let mut another = changed(Present);
         let signal = Kind::SignalDecision(pb::SignalDecision::default());
         another.tell(on, "", signal);
-        check(&another, verdict, reasons);
+        judged(&another, verdict, reasons);
     }
 }
 
@@ -271,8 +271,7 @@ fn who_has_not_signed_what_the_risk_asks_for_is_an_exception() {
     story.patient("X1", "2010-06-01");
     let told = |as_of| {
         let rows = rows(&story, as_of);
-        let told = reasons_of(row(&rows, "A-23"), "X1").join("; ");
-        told
+        reasons_of(row(&rows, "A-23"), "X1").join("; ")
     };
     assert_eq!(told("2012-03-01"), "");
     assert_eq!(told("2012-03-02"), "version 2 is overdue by 1 days");
