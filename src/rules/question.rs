@@ -220,28 +220,31 @@ mod tests {
     use super::*;
     use crate::tlog::Index;
 
+    /// A fact of P in Shanghai.
+    fn fact(index: u64, event_time: &str, kind: Kind) -> Arc<Fact> {
+        let record = pb::Record {
+            record_id: format!("R-{index}"),
+            event_time: event_time.to_owned(),
+            site_tz: "Asia/Shanghai".to_owned(),
+            patient: "P".to_owned(),
+            kind: Some(kind),
+            ..Default::default()
+        };
+        Arc::new(Fact {
+            index: Index::new(index),
+            recorded_at: chrono::DateTime::default(),
+            actor: "A".to_owned(),
+            on: event_day(&record).unwrap(),
+            record,
+        })
+    }
+
     /// A visit of P on 10 January, and a correction of it that is known later, of a day long after.
     fn corrected_by(
         kind: CorrectionKind,
         replacement: &str,
         changes: &[(&str, &str)],
     ) -> Vec<Seen> {
-        let fact = |index: u64, on: &str, kind: Kind| {
-            let record = pb::Record {
-                record_id: format!("R-{index}"),
-                event_time: on.to_owned(),
-                patient: "P".to_owned(),
-                kind: Some(kind),
-                ..Default::default()
-            };
-            Arc::new(Fact {
-                index: Index::new(index),
-                recorded_at: chrono::DateTime::default(),
-                actor: "A".to_owned(),
-                on: event_day(&record).unwrap(),
-                record,
-            })
-        };
         let changes = changes.iter().map(|(path, new)| pb::FieldChange {
             path: (*path).to_owned(),
             new: (*new).to_owned(),
@@ -292,24 +295,14 @@ mod tests {
     #[test]
     fn facts_of_one_day_are_in_the_order_of_their_instants() {
         let check = |times: &[&str], expected: &[u64]| {
-            let facts: Vec<Arc<Fact>> = (0..)
-                .zip(times)
-                .map(|(index, time)| {
-                    let record = pb::Record {
-                        event_time: (*time).to_owned(),
-                        site_tz: "Asia/Shanghai".to_owned(),
-                        kind: Some(Kind::FollowUpVisit(pb::FollowUpVisit::default())),
-                        ..Default::default()
-                    };
-                    Arc::new(Fact {
-                        index: Index::new(index),
-                        recorded_at: chrono::DateTime::default(),
-                        actor: "A".to_owned(),
-                        on: event_day(&record).unwrap(),
-                        record,
-                    })
-                })
-                .collect();
+            let visit = |(index, time): (u64, &&str)| {
+                fact(
+                    index,
+                    time,
+                    Kind::FollowUpVisit(pb::FollowUpVisit::default()),
+                )
+            };
+            let facts: Vec<Arc<Fact>> = (0..).zip(times).map(visit).collect();
             for view in [View::AsCorrected, View::AsRecorded] {
                 let question = Question {
                     as_of: NaiveDate::MAX,
