@@ -637,6 +637,10 @@ mod tests {
         let initial = json!({"changeClass": "CHANGE_CLASS_INITIAL"});
         let not_first = "INITIAL_NOT_FIRST consent_document_version.change_class";
         check(&story, &[not_first], version("4.0", 5, "en", initial), good);
+        let of_another_family = json!({"family": "ANOTHER", "version": "3.0", "ordinal": 1, "language": "zh-CN",
+            "changeClass": "CHANGE_CLASS_INITIAL"});
+        let of_another_family = json!({"consentDocumentVersion": of_another_family});
+        assert_eq!(refused(&story, of_another_family), [""; 0]);
         let unknown = "CONSENT_VERSION_UNKNOWN consent_document_version.satisfies[1]";
         check(
             &story,
@@ -750,6 +754,9 @@ mod tests {
             relabelled("SMP-003"),
             relabelled("SMP-902"),
         );
+        story.tell("2026-01-02", "", relabelled("SMP-902"));
+        let used = "SAMPLE_ID_USED sample_collected.sample_id";
+        check(&story, &[used], collected("SMP-902"), collected("SMP-903"));
     }
 
     #[test]
@@ -771,6 +778,15 @@ mod tests {
         );
         assert_eq!(refused(&story, result("TODAY")), [""; 0]);
         assert_eq!(refused(&story, result("UNKNOWN")), [""; 0]);
+        // It was another sample that was taken later.
+        let later = story.last_id_of(
+            |kind| matches!(kind, Kind::SampleCollected(sample) if sample.sample_id == "LATER"),
+        );
+        let corrected = json!({"correction": {"target": later,
+            "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": [{"path": "sample_collected.sample_id", "new": "ANOTHER"}]}});
+        story.tell("2026-01-11", "", corrected);
+        assert_eq!(refused(&story, result("LATER")), [""; 0]);
     }
 
     #[test]
@@ -858,5 +874,13 @@ mod tests {
             refused(&story, replaced(&second, &first)),
             ["CORRECTION_CYCLE correction.replacement"]
         );
+        // What takes another record's place is in nobody else's way.
+        let [one, two, three] = ["SMP-801", "SMP-802", "SMP-803"].map(|sample| {
+            let collected = json!({"sampleCollected": {"sampleId": sample}});
+            story.tell("2026-01-03", "P1", collected);
+            story.last_id_of(|kind| matches!(kind, Kind::SampleCollected(_)))
+        });
+        story.tell("2026-01-04", "", replaced(&one, &two));
+        assert_eq!(refused(&story, replaced(&two, &three)), [""; 0]);
     }
 }

@@ -368,3 +368,74 @@ impl Plan {
         self.versions.last()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::follow_up::story::{Story, day};
+
+    #[test]
+    fn a_version_takes_over_the_slots_and_tissues_that_it_does_not_replace() {
+        let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+        let version = |version: &str, slot: &str, tissue: &str| pb::FollowUpPlanVersion {
+            version: version.to_owned(),
+            slots: (!slot.is_empty())
+                .then(|| pb::PlannedSlot {
+                    slot: slot.to_owned(),
+                    ..pb::PlannedSlot::default()
+                })
+                .into_iter()
+                .collect(),
+            tissues: (!tissue.is_empty())
+                .then(|| pb::Code {
+                    code: tissue.to_owned(),
+                    ..pb::Code::default()
+                })
+                .into_iter()
+                .collect(),
+            ..pb::FollowUpPlanVersion::default()
+        };
+        for (year, number, slot, tissue) in [
+            ("2010-01-01", "1", "A", "T"),
+            ("2011-01-01", "2", "B", ""),
+            ("2012-01-01", "3", "", "U"),
+        ] {
+            story.plan_version(year, version(number, slot, tissue));
+        }
+        story.patient("X1", "2010-06-01");
+        for (on, number, slot, tissue) in [
+            ("2010-12-31", "1", "A", "T"),
+            ("2011-12-31", "2", "B", "T"),
+            ("2012-12-31", "3", "B", "U"),
+        ] {
+            let (patient, catalogue) = story.asked("X1", on);
+            let plan = Plan::in_force(&patient, &catalogue, "PRODUCT", day(on)).unwrap();
+            assert_eq!(plan.version.version, number);
+            let slots: Vec<&str> = plan.slots.iter().map(|one| one.slot.as_str()).collect();
+            let tissues: Vec<&str> = plan.tissues.iter().map(|one| one.code.as_str()).collect();
+            assert_eq!((slots, tissues), (vec![slot], vec![tissue]), "{on}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_enrolled_follows_the_products_plan_or_one_for_all() {
+        for (product_ids, is_followed) in [
+            (&[][..], true),
+            (&["PRODUCT"], true),
+            (&["OTHER", "PRODUCT"], true),
+            (&["OTHER"], false),
+        ] {
+            let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+            let plan = pb::FollowUpPlanVersion {
+                version: "1".to_owned(),
+                product_ids: product_ids.iter().map(|id| (*id).to_owned()).collect(),
+                ..pb::FollowUpPlanVersion::default()
+            };
+            story.plan_version("2010-01-01", plan);
+            story.given("X1", "2010-06-01");
+            let (patient, catalogue) = story.asked("X1", "2011-01-01");
+            let plan = Plan::in_force(&patient, &catalogue, "PRODUCT", day("2011-01-01"));
+            assert_eq!(plan.is_some(), is_followed, "{product_ids:?}");
+        }
+    }
+}

@@ -202,3 +202,36 @@ impl Outcome<'_> {
         self.sample.is_some_and(|(fact, _)| day < fact.on)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pb::{Finding, ProductClass, SamplePurpose},
+        rules::follow_up::story::Story,
+    };
+
+    #[test]
+    fn a_result_on_a_sample_that_bears_another_id_is_the_samples() {
+        for (event, sample) in [
+            (SampleEventKind::Relabelled, Some("S1")),
+            (SampleEventKind::Stored, None),
+        ] {
+            let mut story = Story::of_product(&[ProductClass::Aav]);
+            story.patient("X1", "2010-01-10");
+            story.sample("X1", "S1", &[SamplePurpose::Persistence], "2010-07-10");
+            let event = pb::SampleEvent {
+                sample_id: "S1".to_owned(),
+                event: event.into(),
+                new_sample_id: "S2".to_owned(),
+                ..pb::SampleEvent::default()
+            };
+            story.tell("2010-07-11", "X1", Kind::SampleEvent(event));
+            story.result("X1", "S2", Finding::WithinExpected, "2010-07-12");
+            let (patient, _) = story.asked("X1", "2011-01-01");
+            let specimens = Specimens::of(&patient);
+            let found = specimens.results[0].sample;
+            assert_eq!(found.map(|(_, own)| own.sample_id.as_str()), sample);
+        }
+    }
+}

@@ -898,3 +898,27 @@ fn a_slot_is_met_by_who_was_reached_and_shows_the_plan_that_asks() {
     story.tell("2017-03-02", "P1", contact(true));
     assert_eq!(due(&story).slot, "C2");
 }
+
+#[test]
+fn an_off_target_sample_is_assessed_by_a_result_on_it_that_tells_of_off_target_activity() {
+    let mut story = Story::of_product(&[pb::ProductClass::GeneEditedInVivo]);
+    story.plan("1", "2010-01-01", pb::PlanParameters::default());
+    story.patient("X1", "2010-01-10");
+    story.sample("X1", "S1", &[SamplePurpose::OffTarget], "2010-07-10");
+    story.sample("X1", "S2", &[SamplePurpose::OffTarget], "2010-07-10");
+    let open = |story: &Story| {
+        let tasks = story.schedule("X1", "2011-01-01").tasks.into_iter();
+        let of_kind = tasks.filter(|task| task.what == What::OffTarget);
+        of_kind.filter(|task| task.state != State::Met).count()
+    };
+    assert_eq!(open(&story), 2);
+    for (sample, tells, left) in [("S1", false, 2), ("S2", true, 1), ("S1", true, 0)] {
+        let result = pb::AssayResult {
+            sample_id: sample.to_owned(),
+            off_target: tells.then(Default::default),
+            ..pb::AssayResult::default()
+        };
+        story.tell("2010-08-10", "X1", pb::record::Kind::AssayResult(result));
+        assert_eq!(open(&story), left, "{sample}");
+    }
+}

@@ -461,3 +461,33 @@ fn what_is_held_open_at_the_end_is_held_from_the_day_after_it() {
     let period = story.period("P1", "2021-02-01");
     assert_eq!(period.status, Status::Dead);
 }
+
+#[test]
+fn a_product_that_is_given_twice_has_one_course() {
+    let mut story = Story::of_product(&[ProductClass::Aav]);
+    story.plan("1", "2010-01-01", months(60));
+    story.patient("X1", "2010-01-10");
+    story.given("X1", "2010-03-10");
+    let products = |story: &Story| -> Vec<String> {
+        let courses = story.period("X1", "2011-01-01").courses;
+        courses.into_iter().map(|one| one.product_id).collect()
+    };
+    assert_eq!(products(&story), ["PRODUCT"]);
+    let second = pb::ProductRegistered {
+        product_id: "SECOND".to_owned(),
+        version: 1,
+        product_classes: vec![ProductClass::Aav.into()],
+        ..pb::ProductRegistered::default()
+    };
+    story.tell("2010-01-01", "", Kind::ProductRegistered(second));
+    for on in ["2010-04-10", "2010-05-10"] {
+        let given = pb::Administration {
+            product_id: "SECOND".to_owned(),
+            status: pb::AdministrationStatus::Given.into(),
+            ..pb::Administration::default()
+        };
+        story.tell(on, "X1", Kind::Administration(given));
+    }
+    story.given("X1", "2010-06-10");
+    assert_eq!(products(&story), ["PRODUCT", "SECOND"]);
+}
