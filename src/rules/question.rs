@@ -79,11 +79,11 @@ pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
     seen
 }
 
-/// Puts facts in the order in which they happened: of the day; on one day, those that are known to the instant in
-/// the order of their instants, in the places that they have among them in the log; of one instant, of the log.
+/// Puts facts in the order in which they happened: of the day, then of the instant, then of the log.
 ///
-/// A fact that is known to the day only stays where the log has it: no clock says whether it came before or after.
-pub fn put_in_order<S: Borrow<Seen> + Clone>(facts: &mut [S]) {
+/// A fact that is known to the day only comes before those of the day that are known to the instant, as a day stands
+/// for its beginning. So any two facts have one order, whatever else is there.
+pub fn put_in_order<S: Borrow<Seen>>(facts: &mut [S]) {
     let on = |fact: &S| fact.borrow().on;
     let instant = |fact: &S| match EventTime::parse(&fact.borrow().record.event_time) {
         Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
@@ -91,25 +91,9 @@ pub fn put_in_order<S: Borrow<Seen> + Clone>(facts: &mut [S]) {
     };
     facts.sort_by_key(|fact| (on(fact), fact.borrow().index));
     for day in facts.chunk_by_mut(|one, next| on(one) == on(next)) {
-        if day.len() < 2 {
-            continue;
-        }
-        let timed = day.iter().enumerate();
-        let timed = timed.filter_map(|(place, fact)| Some((place, instant(fact)?)));
-        let (places, instants): (Vec<usize>, Vec<_>) = timed.unzip();
-        if instants.is_sorted() {
-            continue;
-        }
-        let ordered = places.iter().zip(instants);
-        let mut ordered: Vec<(_, S)> = ordered
-            .filter_map(|(&place, instant)| Some((instant, day.get(place)?.clone())))
-            .collect();
-        // Stable: facts of one instant stay as they were.
-        ordered.sort_by_key(|(instant, _)| *instant);
-        for (place, (_, fact)) in places.into_iter().zip(ordered) {
-            if let Some(here) = day.get_mut(place) {
-                *here = fact;
-            }
+        if 1 < day.len() {
+            // Stable: facts of one instant stay as they are in the log.
+            day.sort_by_cached_key(instant);
         }
     }
 }
@@ -324,9 +308,10 @@ mod tests {
         check(&[nine, ten, eleven], &[0, 1, 2]);
         check(&[eleven, ten, nine], &[2, 1, 0]);
         check(&[ten, nine, ten], &[1, 0, 2]);
-        // Known to the day, it stays where it was recorded.
-        check(&[eleven, "2026-03-02", nine], &[2, 1, 0]);
-        check(&["2026-03-02", eleven, nine, "2026-03-02"], &[0, 2, 1, 3]);
+        // Known to the day, it counts from the day's beginning, whatever else is there.
+        check(&[eleven, "2026-03-02"], &[1, 0]);
+        check(&[eleven, "2026-03-02", nine], &[1, 2, 0]);
+        check(&["2026-03-02", eleven, nine, "2026-03-02"], &[0, 3, 2, 1]);
         // The day comes first.
         check(
             &["2026-03-03T00:00:00+08:00", eleven, "2026-03-01"],
