@@ -230,11 +230,13 @@ impl People {
     }
 }
 
-/// Records that were corrected, each with its corrections, in the order of the log.
+/// The facts that were met, by record id, and those of them that correct others.
 #[derive(Default)]
 struct Trails {
     facts: BTreeMap<String, Arc<Fact>>,
-    open: Vec<Arc<Fact>>,
+    corrections: Vec<Arc<Fact>>,
+    /// How many of the corrections were looked at.
+    followed: usize,
 }
 
 impl Trails {
@@ -242,28 +244,29 @@ impl Trails {
         let id = &fact.record.record_id;
         if !self.facts.contains_key(id) {
             self.facts.insert(id.clone(), Arc::clone(fact));
-            if corrected(&fact.record).is_some() {
-                self.open.push(Arc::clone(fact));
+            if matches!(fact.kind(), Some(Kind::Correction(_))) {
+                self.corrections.push(Arc::clone(fact));
             }
         }
     }
 
     /// The corrected records as each correction that was met since left them.
     fn corrected(&mut self) -> Vec<pb::Record> {
-        let met = std::mem::take(&mut self.open);
-        met.iter().filter_map(|by| self.after(by)).collect()
+        let met = self.corrections.iter().skip(self.followed);
+        let records = met.filter_map(|by| self.after(by)).collect();
+        self.followed = self.corrections.len();
+        records
     }
 
     /// What a correction, and those before it, leave of the record that they are about.
-    fn after(&self, by: &Arc<Fact>) -> Option<pb::Record> {
+    fn after(&self, by: &Fact) -> Option<pb::Record> {
         let first = self.first(by)?;
-        let until = |fact: &&Arc<Fact>| fact.index <= by.index;
         let is_of_it = |fact: &&Arc<Fact>| {
-            let of = self.first(fact);
-            of.is_some_and(|of| of.index == first.index)
+            fact.index <= by.index && self.first(fact).is_some_and(|of| of.index == first.index)
         };
-        let mut trail: Vec<Arc<Fact>> = self.facts.values().filter(until).cloned().collect();
-        trail.retain(|fact| is_of_it(&fact));
+        let corrections = self.corrections.iter().filter(is_of_it);
+        let trail = [first].into_iter().chain(corrections);
+        let mut trail: Vec<Arc<Fact>> = trail.cloned().collect();
         trail.sort_by_key(|fact| fact.index);
         let now = Question {
             as_of: chrono::NaiveDate::MAX,
@@ -273,17 +276,18 @@ impl Trails {
         seen(&trail, &now).pop().map(|seen| seen.record.clone())
     }
 
-    /// The record that a fact corrects in the end: itself, if it corrects none.
-    fn first<'a>(&'a self, fact: &'a Arc<Fact>) -> Option<&'a Arc<Fact>> {
-        let mut first = fact;
+    /// The record that a correction corrects in the end.
+    fn first(&self, correction: &Fact) -> Option<&Arc<Fact>> {
+        let mut fact = correction;
         // A correction is recorded after its target.
-        while let Some(target) = corrected(&first.record) {
-            first = self
-                .facts
-                .get(target)
-                .filter(|one| one.index < first.index)?;
+        loop {
+            let target = self.facts.get(corrected(&fact.record)?);
+            let target = target.filter(|one| one.index < fact.index)?;
+            if !matches!(target.kind(), Some(Kind::Correction(_))) {
+                return Some(target);
+            }
+            fact = target;
         }
-        Some(first)
     }
 }
 
@@ -629,6 +633,35 @@ mod tests_of_corrections {
         ]);
         check(&book, "A", 2, &["given"]);
         check(&book, "A", 3, &["lot", "given"]);
+    }
+
+    #[test]
+    fn a_second_signature_does_not_stand_between_a_record_and_its_correction() {
+        let lot = |lot: &str| pb::LotKey {
+            lot: lot.to_owned(),
+            ..Default::default()
+        };
+        let given = Kind::Administration(pb::Administration {
+            lot: Some(lot("L1")),
+            ..Default::default()
+        });
+        let registered = Kind::LotRegistered(pb::LotRegistered {
+            lot: "L2".to_owned(),
+            ..Default::default()
+        });
+        let signed = Kind::Countersigned(pb::Countersigned {
+            target: "given".to_owned(),
+            ..Default::default()
+        });
+        let corrected = change("given", "administration.lot.lot", "L2");
+        let book = book(vec![
+            ("lot", "", registered),
+            ("given", "A", given),
+            ("signed", "", signed),
+            ("correction", "", corrected),
+        ]);
+        check(&book, "A", 3, &["given", "signed"]);
+        check(&book, "A", 4, &["lot", "given", "signed"]);
     }
 
     #[test]
