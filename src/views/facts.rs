@@ -1,8 +1,10 @@
-//! Which entries are about what: the facts of a subject, how a patient stands, the patients of a site. Says where to look; what the entries say, and what follows from it, is for others.
+//! Which entries are about what: the facts of a subject, how a patient stands, the patients of a site. Says where
+//! to look; what the entries say, and what follows from it, is for others.
 //!
 //! A correction is about all that the record is about which it corrects in the end, and about what that
-//! record is about by it, or was until then: a corrected lot number makes it one about that lot. No entry is posted for another:
-//! who finds a correction without its record asks for the trail, which is the record and its corrections.
+//! record is about by it, or was until then: a corrected lot number makes it one about that lot. No entry is posted
+//! for another: who finds a correction without its record asks for the trail, which is the record and its
+//! corrections.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -429,7 +429,6 @@ impl Postings {
         Ok(())
     }
 
-    /// What `recent` yields of the postings in memory, and the runs of the same moment.
     /// Hands over what is in memory, and returns the runs of the same moment.
     fn snapshot(&self, take: impl FnOnce(&Recent)) -> Vec<Arc<Run>> {
         let state = self.read();
@@ -461,7 +460,6 @@ impl Run {
         }
     }
 
-    /// The filter, read when it is first asked for.
     /// Whether the run may hold a group, as far as can be told without reading its filter.
     fn is_worth_asking(&self, digest: u64) -> bool {
         self.filter
@@ -469,6 +467,7 @@ impl Run {
             .is_none_or(|filter| filter.may_hold(digest))
     }
 
+    /// The filter, read when it is first asked for.
     fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
         if let Some(filter) = self.filter.get() {
             return Ok(filter);
