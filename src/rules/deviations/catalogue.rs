@@ -39,25 +39,34 @@ pub(super) fn of(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
     }
     for fact in &catalogue.others {
         raised.extend(other(fact, catalogue, question));
-        raised.extend(unanswered(fact, catalogue, question));
     }
+    raised.extend(unanswered(catalogue, question));
     raised.extend(delegations(catalogue));
     raised
 }
 
-/// A notice of a recall that the site has not answered; on the day itself that is no news.
-fn unanswered(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Deviation> {
-    let Some(Kind::RecallNotice(notice)) = fact.kind() else {
-        return None;
-    };
-    let answered = catalogue.others.iter().any(|one| match one.kind() {
-        Some(Kind::RecallAcknowledged(answer)) => {
-            answer.recall_id == notice.recall_id && one.record.site == notice.site
+/// The notices of recalls that their sites have not answered; on the day itself that is no news.
+fn unanswered(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+    let answers = catalogue
+        .others
+        .iter()
+        .filter_map(|fact| match fact.kind() {
+            Some(Kind::RecallAcknowledged(answer)) => {
+                Some((answer.recall_id.as_str(), fact.record.site.as_str()))
+            }
+            _ => None,
+        });
+    let answered: BTreeSet<(&str, &str)> = answers.collect();
+    let is_open = |fact: &&Seen| match fact.kind() {
+        Some(Kind::RecallNotice(notice)) => {
+            let of = (notice.recall_id.as_str(), notice.site.as_str());
+            fact.on < question.as_of && !answered.contains(&of)
         }
         _ => false,
-    });
-    let open = fact.on < question.as_of && !answered;
-    open.then(|| Deviation::new(codes::RECALL_UNACKNOWLEDGED, fact, "recall_notice.site"))
+    };
+    let open = catalogue.others.iter().filter(is_open);
+    open.map(|fact| Deviation::new(codes::RECALL_UNACKNOWLEDGED, fact, "recall_notice.site"))
+        .collect()
 }
 
 /// Delegations that follow others of the same task, to the same person, at the same site, not at once.
