@@ -77,22 +77,10 @@ mod tests {
     use crate::{
         pb::{self, record::Kind},
         rules::book::Book,
-        tlog::Index,
     };
 
     fn fact(index: u64, patient: &str, kind: Kind) -> Fact {
-        Fact {
-            index: Index::new(index),
-            recorded_at: chrono::DateTime::default(),
-            actor: "A".to_owned(),
-            on: chrono::NaiveDate::MIN,
-            record: pb::Record {
-                record_id: format!("R-{index}"),
-                patient: patient.to_owned(),
-                kind: Some(kind),
-                ..Default::default()
-            },
-        }
+        Fact::told(index, "2020-01-10", patient, kind)
     }
 
     fn visit() -> Kind {

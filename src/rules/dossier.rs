@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     pb::{self, SampleEventKind, record::Kind},
-    tlog::{Index, TreeSize},
+    tlog::Index,
 };
 
 /// The facts that bear on a patient.
@@ -268,12 +268,9 @@ impl Trails {
         let trail = [first].into_iter().chain(corrections);
         let mut trail: Vec<Arc<Fact>> = trail.cloned().collect();
         trail.sort_by_key(|fact| fact.index);
-        let now = Question {
-            as_of: chrono::NaiveDate::MAX,
-            known_at: TreeSize::new(u64::MAX),
-            view: View::AsCorrected,
-        };
-        seen(&trail, &now).pop().map(|seen| seen.record.clone())
+        seen(&trail, &Question::EVERYTHING)
+            .pop()
+            .map(|seen| seen.record.clone())
     }
 
     /// The record that a correction corrects in the end.
@@ -384,7 +381,7 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{rules::book::Book, tlog::TreeSize};
+    use crate::rules::book::Book;
 
     /// A log of who said what of whom.
     #[derive(Default)]
@@ -393,18 +390,8 @@ mod tests {
     impl Log {
         fn add(&mut self, patient: &str, kind: Kind) -> Index {
             let index = u64::try_from(self.0.facts().len()).unwrap();
-            self.0.insert(Fact {
-                index: Index::new(index),
-                recorded_at: chrono::DateTime::default(),
-                actor: "A".to_owned(),
-                on: chrono::NaiveDate::MIN,
-                record: pb::Record {
-                    record_id: format!("R-{index}"),
-                    patient: patient.to_owned(),
-                    kind: Some(kind),
-                    ..Default::default()
-                },
-            });
+            self.0
+                .insert(Fact::told(index, "2020-01-10", patient, kind));
             Index::new(index)
         }
 
@@ -436,9 +423,8 @@ mod tests {
 
     const fn whenever(view: View) -> Question {
         Question {
-            as_of: chrono::NaiveDate::MAX,
-            known_at: TreeSize::new(u64::MAX),
             view,
+            ..Question::EVERYTHING
         }
     }
 
@@ -520,7 +506,7 @@ mod tests {
 #[cfg(test)]
 mod tests_of_corrections {
     use super::*;
-    use crate::rules::{book::Book, fact::event_day};
+    use crate::{rules::book::Book, tlog::TreeSize};
 
     /// Records of one day each, in their order.
     fn book(records: Vec<(&str, &str, Kind)>) -> Book {
@@ -533,13 +519,7 @@ mod tests_of_corrections {
                 kind: Some(kind),
                 ..Default::default()
             };
-            book.insert(Fact {
-                index: Index::new(index),
-                recorded_at: chrono::DateTime::default(),
-                actor: String::new(),
-                on: event_day(&record).unwrap(),
-                record,
-            });
+            book.insert(Fact::of_record(index, record));
         }
         book
     }

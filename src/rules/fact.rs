@@ -389,6 +389,32 @@ pub trait Records: Facts {
 }
 
 #[cfg(test)]
+impl Fact {
+    /// A fact for a test: told of a patient at a time, as `R-` and its index.
+    pub(in crate::rules) fn told(index: u64, event_time: &str, patient: &str, kind: Kind) -> Self {
+        let record = pb::Record {
+            record_id: format!("R-{index}"),
+            event_time: event_time.to_owned(),
+            patient: patient.to_owned(),
+            kind: Some(kind),
+            ..pb::Record::default()
+        };
+        Self::of_record(index, record)
+    }
+
+    /// A fact for a test: a record as it is.
+    pub(in crate::rules) fn of_record(index: u64, record: pb::Record) -> Self {
+        Self {
+            index: Index::new(index),
+            recorded_at: DateTime::default(),
+            actor: "A".to_owned(),
+            on: event_day(&record).unwrap(),
+            record,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

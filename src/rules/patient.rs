@@ -226,14 +226,7 @@ impl Patient {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        rules::{
-            book::Book,
-            fact::{Fact, event_day},
-            question::View,
-        },
-        tlog::{Index, TreeSize},
-    };
+    use crate::rules::{book::Book, fact::Fact};
 
     /// The patient P, of whom these were recorded: the day, the pseudonym, what.
     fn patient(told: Vec<(&str, &str, Kind)>) -> Patient {
@@ -247,21 +240,10 @@ mod tests {
                 kind: Some(kind),
                 ..Default::default()
             };
-            book.insert(Fact {
-                index: Index::new(index),
-                recorded_at: chrono::DateTime::default(),
-                actor: "A".to_owned(),
-                on: event_day(&record).unwrap(),
-                record,
-            });
+            book.insert(Fact::of_record(index, record));
         }
         let Ok(dossier) = Dossier::of_patient(&book, "P");
-        let question = Question {
-            as_of: NaiveDate::MAX,
-            known_at: TreeSize::new(u64::MAX),
-            view: View::AsCorrected,
-        };
-        Patient::of(&dossier, &question)
+        Patient::of(&dossier, &Question::EVERYTHING)
     }
 
     fn day(text: &str) -> NaiveDate {

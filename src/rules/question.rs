@@ -99,6 +99,13 @@ pub fn put_in_order<S: Borrow<Seen>>(facts: &mut [S]) {
 }
 
 impl Question {
+    /// Of all that is known, whenever it happened, as corrected.
+    pub const EVERYTHING: Self = Self {
+        as_of: NaiveDate::MAX,
+        known_at: TreeSize::new(u64::MAX),
+        view: View::AsCorrected,
+    };
+
     /// Whether the question knows the entry.
     pub fn knows(&self, fact: &Fact) -> bool {
         fact.index.value() < self.known_at.value()
@@ -202,7 +209,6 @@ fn is_correction(fact: &Fact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tlog::Index;
 
     /// A fact of P in Shanghai.
     fn fact(index: u64, event_time: &str, kind: Kind) -> Arc<Fact> {
@@ -214,13 +220,7 @@ mod tests {
             kind: Some(kind),
             ..Default::default()
         };
-        Arc::new(Fact {
-            index: Index::new(index),
-            recorded_at: chrono::DateTime::default(),
-            actor: "A".to_owned(),
-            on: event_day(&record).unwrap(),
-            record,
-        })
+        Arc::new(Fact::of_record(index, record))
     }
 
     /// A visit of P on 10 January, and a correction of it that is known later, of a day long after.

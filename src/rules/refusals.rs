@@ -6,17 +6,16 @@
 
 use std::{collections::BTreeSet, mem::discriminant};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     change,
     fact::{Fact, LotId, Material, Records, Subject, material, subjects},
-    question::{Question, Seen, View, seen},
+    question::{Question, Seen, seen},
 };
 use crate::{
     pb::{self, record::Kind},
     record::{Violation, check, event_span},
-    tlog::TreeSize,
 };
 
 /// Whether records of a kind, by its field in `genetrail.v1.Record`, are held against others here.
@@ -104,12 +103,8 @@ impl<F: Records> Refused<'_, F> {
     /// The facts about a subject as they are known to be, whenever they happened: what was corrected away
     /// stands in nobody's way.
     fn standing(&self, subject: &Subject) -> Result<Vec<Seen>, F::Error> {
-        let all = Question {
-            as_of: NaiveDate::MAX,
-            known_at: TreeSize::new(u64::MAX),
-            view: View::AsCorrected,
-        };
-        Ok(seen(&self.facts.about(subject)?, &all))
+        let about = self.facts.about(subject)?;
+        Ok(seen(&about, &Question::EVERYTHING))
     }
 
     fn correction(

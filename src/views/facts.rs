@@ -8,15 +8,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chrono::NaiveDate;
-
 use super::{ViewError, group, postings::Postings, tally::Tally};
 use crate::{
     pb::{self, PatientState, record::Kind},
     record::format::parse_uuid,
     rules::{
         fact::{Fact, Subject, corrected, subjects, tells_standing},
-        question::{Question, View, seen},
+        question::{Question, seen},
     },
     store::Store,
     tlog::{Index, TreeSize},
@@ -77,19 +75,10 @@ fn patient_of(subject: &Subject) -> Option<&str> {
 
 /// What records are about as they are corrected in the end.
 fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Vec<u8>> {
-    let seen = seen(trail, &whenever());
+    let seen = seen(trail, &Question::EVERYTHING);
     seen.iter()
         .flat_map(|seen| groups_of(&seen.record))
         .collect()
-}
-
-/// A question of all that is known.
-const fn whenever() -> Question {
-    Question {
-        as_of: NaiveDate::MAX,
-        known_at: TreeSize::new(u64::MAX),
-        view: View::AsCorrected,
-    }
 }
 
 /// The entries that a correction leads to.
@@ -337,6 +326,7 @@ impl FactIndex {
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
     use proptest::prelude::*;
 
     use super::*;
@@ -752,7 +742,7 @@ mod tests {
                 // Who says that a correction is of somebody has not made its record one of that person; and a record
                 // that was corrected to be of another kind tells nothing any more.
                 let seen = |facts: &[Arc<Fact>]| {
-                    let mut seen = seen(facts, &whenever());
+                    let mut seen = seen(facts, &Question::EVERYTHING);
                     seen.retain(|fact| {
                         fact.record.patient == patient && fact.kind().is_some_and(tells_standing)
                     });

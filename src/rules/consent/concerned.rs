@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         rules::{book::Book, example::car_t, question::View},
-        tlog::{Index, TreeSize},
+        tlog::TreeSize,
     };
 
     fn now(book: &Book) -> Question {
@@ -110,18 +110,7 @@ mod tests {
 
     fn add(book: &mut Book, patient: &str, kind: Kind) -> Arc<Fact> {
         let index = u64::try_from(book.facts().len()).unwrap();
-        book.insert(Fact {
-            index: Index::new(index),
-            recorded_at: chrono::DateTime::default(),
-            actor: "A".to_owned(),
-            on: chrono::NaiveDate::MIN,
-            record: pb::Record {
-                record_id: format!("R-{index}"),
-                patient: patient.to_owned(),
-                kind: Some(kind),
-                ..Default::default()
-            },
-        });
+        book.insert(Fact::told(index, "2020-01-10", patient, kind));
         Arc::clone(book.facts().last().unwrap())
     }
 

@@ -19,11 +19,11 @@ use crate::{
         book::Book,
         catalogue::Catalogue,
         dossier::Dossier,
-        fact::{Fact, Facts as _, Subject, event_day},
+        fact::{Fact, Facts as _, Subject},
         patient::Patient,
         question::{Question, View},
     },
-    tlog::{Index, TreeSize},
+    tlog::TreeSize,
 };
 
 const SITE: &str = "9521123001015";
@@ -133,13 +133,7 @@ impl Story {
             kind: Some(kind),
             ..Default::default()
         };
-        self.book.insert(Fact {
-            index: Index::new(index),
-            recorded_at: chrono::DateTime::default(),
-            actor: "A".to_owned(),
-            on: event_day(&record).unwrap(),
-            record,
-        });
+        self.book.insert(Fact::of_record(index, record));
     }
 
     /// A version that satisfies all before it, in force at the site from a day.

@@ -15,7 +15,7 @@ use crate::{
     rules::{
         book::Book,
         fact::{Fact, Facts, Records, Subject, corrected, event_day},
-        question::{Question, View, seen},
+        question::{Question, seen},
     },
     tlog::{Index, TreeSize},
 };
@@ -582,12 +582,7 @@ fn decided(of: &str, more: u8) -> Kind {
 
 /// The records as their corrections leave them, as if each had been right at once.
 pub(super) fn righted(records: &[pb::Record]) -> Vec<pb::Record> {
-    let now = Question {
-        as_of: NaiveDate::MAX,
-        known_at: TreeSize::new(u64::MAX),
-        view: View::AsCorrected,
-    };
-    let mut righted = seen(book(records).facts(), &now);
+    let mut righted = seen(book(records).facts(), &Question::EVERYTHING);
     righted.sort_by_key(|fact| fact.index);
     righted.iter().map(|fact| fact.record.clone()).collect()
 }

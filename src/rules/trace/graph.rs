@@ -80,13 +80,8 @@ pub fn walk<F: Facts>(
 /// Whether a step, were it recorded, would make something from itself: whether one of its outputs is among its
 /// inputs or the ancestors of these, as all is known now. Asked before the step is recorded.
 pub fn closes_cycle<F: Facts>(facts: &F, step: &pb::Transformation) -> Result<bool, F::Error> {
-    let now = Question {
-        as_of: chrono::NaiveDate::MAX,
-        known_at: crate::tlog::TreeSize::new(u64::MAX),
-        view: crate::rules::question::View::AsCorrected,
-    };
     let inputs = step.inputs.iter().filter_map(material);
-    let ancestors = walk(facts, &now, inputs, Way::Ancestors)?;
+    let ancestors = walk(facts, &Question::EVERYTHING, inputs, Way::Ancestors)?;
     let outputs: Vec<Material> = step.outputs.iter().filter_map(material).collect();
     Ok(ancestors
         .iter()
