@@ -45,6 +45,8 @@ pub mod flags;
 pub mod follow_up;
 pub mod keys;
 #[cfg(feature = "server")]
+pub mod parts;
+#[cfg(feature = "server")]
 pub mod patient;
 #[cfg(feature = "server")]
 pub mod question;

@@ -15,6 +15,7 @@ use crate::{
         catalogue::Catalogue,
         fact::{Facts, Subject},
         flags::codes,
+        parts::Parts,
         patient::Patient,
         question::Seen,
     },
@@ -77,64 +78,12 @@ pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     for (fact, result) in patient.of_kind(pick!(AssayResult)) {
         raised.extend(of_method(fact, result, catalogue));
         // The plan is the one in force where the patient is, not at the laboratory.
-        let taken = parts.collection(&result.sample_id);
+        let taken = parts.collection(&result.sample_id).map(|(taken, _)| taken);
         raised.extend(above_expected(fact, result, taken, catalogue));
         raised.extend(on_rejected(fact, result, patient));
         raised.extend(taken.and_then(|taken| late(fact, result, taken, catalogue)));
     }
     raised
-}
-
-/// A patient's samples, what was divided off them, and what they are called since.
-struct Parts<'a> {
-    collections: BTreeMap<&'a str, &'a Seen>,
-    came_from: BTreeMap<&'a str, &'a str>,
-    called_otherwise: BTreeSet<&'a str>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(patient: &'a Patient) -> Self {
-        let mut parts = Self {
-            collections: BTreeMap::new(),
-            came_from: BTreeMap::new(),
-            called_otherwise: BTreeSet::new(),
-        };
-        for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
-            parts.collections.entry(&sample.sample_id).or_insert(fact);
-        }
-        for (_, event) in patient.of_kind(pick!(SampleEvent)) {
-            for aliquot in &event.aliquots {
-                parts.came_from.insert(&aliquot.sample_id, &event.sample_id);
-            }
-            if event.event() == SampleEventKind::Relabelled && !event.new_sample_id.is_empty() {
-                parts
-                    .came_from
-                    .insert(&event.new_sample_id, &event.sample_id);
-                parts.called_otherwise.insert(&event.sample_id);
-            }
-        }
-        parts
-    }
-
-    /// The collection of a sample, or of the one that it came from.
-    fn collection(&self, sample: &str) -> Option<&'a Seen> {
-        let mut sample = sample;
-        // What came from itself by some mistake was never collected.
-        for _ in 0..=self.came_from.len() {
-            if let Some(taken) = self.collections.get(sample) {
-                return Some(taken);
-            }
-            sample = self.came_from.get(sample)?;
-        }
-        None
-    }
-
-    /// What there is of the samples under its present name, with the collection that it came from.
-    fn kept(&self) -> impl Iterator<Item = (&'a str, &'a Seen)> {
-        let names = self.collections.keys().chain(self.came_from.keys());
-        let present = names.filter(|name| !self.called_otherwise.contains(*name));
-        present.filter_map(|name| Some((*name, self.collection(name)?)))
-    }
 }
 
 /// What is in each sample, after what was taken out of it; what takes out more raises.

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use crate::{
     pb::{self, Finding, SampleEventKind, SamplePurpose, record::Kind},
-    rules::{patient::Patient, question::Seen},
+    rules::{parts::Parts, patient::Patient, question::Seen},
 };
 
 /// A patient's samples and results.
@@ -32,26 +32,14 @@ pub struct Outcome<'a> {
     pub sample: Option<(&'a Seen, &'a pb::SampleCollected)>,
 }
 
-/// More than one parent of an aliquot's aliquot: further than anybody divides a tube.
-const PARTS_MAX: usize = 64;
-
 impl<'a> Specimens<'a> {
     /// The samples and results of a patient.
     pub fn of(patient: &'a Patient) -> Self {
         let own = |fact: &&Seen| !fact.record.patient.is_empty();
         let mut rejections: BTreeMap<&str, &Seen> = BTreeMap::new();
-        let mut parent: BTreeMap<&str, &str> = BTreeMap::new();
         for fact in &patient.rejections {
             if let Some(Kind::SampleEvent(event)) = fact.kind() {
                 rejections.entry(&event.sample_id).or_insert(fact);
-            }
-        }
-        for (_, event) in patient.of_kind(pick!(SampleEvent)) {
-            for aliquot in &event.aliquots {
-                parent.insert(&aliquot.sample_id, &event.sample_id);
-            }
-            if event.event() == SampleEventKind::Relabelled {
-                parent.insert(&event.new_sample_id, &event.sample_id);
             }
         }
         // A sample that bears another id is the same sample: rejected under either.
@@ -64,7 +52,8 @@ impl<'a> Specimens<'a> {
             .collect();
         let rejection = |sample: &pb::SampleCollected| {
             let mut id = sample.sample_id.as_str();
-            for _ in 0..PARTS_MAX {
+            // Labels that go in a circle end where they began to repeat.
+            for _ in 0..=relabelled.len() {
                 if let Some(rejected) = rejections.get(id) {
                     return Some(*rejected);
                 }
@@ -83,7 +72,7 @@ impl<'a> Specimens<'a> {
                 Some(by) => specimens.rejected.push((fact, sample, by)),
             }
         }
-        specimens.results = results(patient, &parent);
+        specimens.results = results(patient);
         specimens
     }
 
@@ -132,18 +121,13 @@ const TELLS_OF_CLONES: [Finding; 4] = [
     Finding::VectorNotDetected,
 ];
 
-fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Outcome<'a>> {
+fn results(patient: &Patient) -> Vec<Outcome<'_>> {
     let all: Vec<_> = patient.of_kind(pick!(AssayResult)).collect();
     let replaced: BTreeSet<&str> = all
         .iter()
         .map(|(_, result)| result.supersedes.as_str())
         .collect();
-    let mut collections: BTreeMap<&str, (&'a Seen, &'a pb::SampleCollected)> = BTreeMap::new();
-    for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
-        collections
-            .entry(&sample.sample_id)
-            .or_insert((fact, sample));
-    }
+    let parts = Parts::of(patient);
     let standing = all.iter().filter(|(fact, result)| {
         !replaced.contains(fact.record.record_id.as_str())
             && result.findings().all(|one| one != Finding::Invalid)
@@ -152,25 +136,9 @@ fn results<'a>(patient: &'a Patient, parent: &BTreeMap<&str, &'a str>) -> Vec<Ou
         .map(|(fact, result)| Outcome {
             fact,
             result,
-            sample: collection(&collections, parent, &result.sample_id),
+            sample: parts.collection(&result.sample_id),
         })
         .collect()
-}
-
-/// The collection of a sample, or of the sample that it is a part of.
-fn collection<'a>(
-    collections: &BTreeMap<&str, (&'a Seen, &'a pb::SampleCollected)>,
-    parent: &BTreeMap<&str, &'a str>,
-    sample: &'a str,
-) -> Option<(&'a Seen, &'a pb::SampleCollected)> {
-    let mut id = sample;
-    for _ in 0..PARTS_MAX {
-        if let Some(found) = collections.get(id) {
-            return Some(*found);
-        }
-        id = parent.get(id)?;
-    }
-    None
 }
 
 impl Outcome<'_> {
