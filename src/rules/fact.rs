@@ -60,6 +60,18 @@ impl Fact {
         })
     }
 
+    /// When it happened, among other facts: the day, the instant where it is known, and the place in the log.
+    ///
+    /// A fact that is known to the day only comes before those of the day that are known to the instant, as a day
+    /// stands for its beginning. So any two facts have one order, whatever else is there.
+    pub fn moment(&self) -> (NaiveDate, Option<DateTime<Utc>>, Index) {
+        let instant = match EventTime::parse(&self.record.event_time) {
+            Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
+            Ok(EventTime::Date(_)) | Err(_) => None,
+        };
+        (self.on, instant, self.index)
+    }
+
     /// What kind of record it is; an accepted record has one.
     pub fn kind(&self) -> Option<&Kind> {
         self.record.kind.as_ref()

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     pb::{self, CorrectionKind, record::Kind},
-    record::format::EventTime,
     tlog::TreeSize,
 };
 
@@ -79,21 +78,14 @@ pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
     seen
 }
 
-/// Puts facts in the order in which they happened: of the day, then of the instant, then of the log.
-///
-/// A fact that is known to the day only comes before those of the day that are known to the instant, as a day stands
-/// for its beginning. So any two facts have one order, whatever else is there.
+/// Puts facts in the order in which they happened, see [`Fact::moment`].
 pub fn put_in_order<S: Borrow<Seen>>(facts: &mut [S]) {
     let on = |fact: &S| fact.borrow().on;
-    let instant = |fact: &S| match EventTime::parse(&fact.borrow().record.event_time) {
-        Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
-        Ok(EventTime::Date(_)) | Err(_) => None,
-    };
-    facts.sort_by_key(|fact| (on(fact), fact.borrow().index));
+    facts.sort_by_key(on);
     for day in facts.chunk_by_mut(|one, next| on(one) == on(next)) {
+        // Most days have one fact, whose instant need not be read.
         if 1 < day.len() {
-            // Stable: facts of one instant stay as they are in the log.
-            day.sort_by_cached_key(instant);
+            day.sort_by_cached_key(|fact| fact.borrow().moment());
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         consent::{requirements::requirements, standing::Standing},
         patient::Patient,
         pick,
+        question::Seen,
     },
 };
 
@@ -191,18 +192,22 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
     if patient.facts.is_empty() {
         return Err(asked.unknown("patient"));
     }
-    let mut history: Vec<pb::ConsentStep> = signatures.all.iter().map(convert::signed).collect();
+    let signed = signatures.all.iter();
+    let mut history: Vec<(&Seen, pb::ConsentStep)> = signed
+        .map(|signature| (&signature.said, convert::signed(signature)))
+        .collect();
     for decline in &signatures.declines {
-        history.push(pb::ConsentStep {
+        let step = pb::ConsentStep {
             version: Some(decline.version.clone()),
             signatory: decline.signatory.into(),
             valid: decline.counts,
             ..convert::step(ConsentStepKind::Declined, &decline.said)
-        });
+        };
+        history.push((&decline.said, step));
     }
     for (said, withdrawn) in patient.of_kind(pick!(ConsentWithdrawn)) {
         let family = withdrawn.family.clone();
-        history.push(pb::ConsentStep {
+        let step = pb::ConsentStep {
             version: (!family.is_empty()).then(|| pb::ConsentVersionKey {
                 family,
                 ..Default::default()
@@ -210,22 +215,20 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
             signatory: withdrawn.withdrawn_by,
             scopes: withdrawn.scopes.clone(),
             ..convert::step(ConsentStepKind::Withdrawn, said)
-        });
+        };
+        history.push((said, step));
     }
     for (said, _) in patient.of_kind(pick!(RiskNotification)) {
-        history.push(convert::step(ConsentStepKind::Notified, said));
+        history.push((said, convert::step(ConsentStepKind::Notified, said)));
     }
-    history.sort_by_key(|step| {
-        let index = step.evidence.as_ref().map(|evidence| evidence.index);
-        (step.on.clone(), index)
-    });
+    history.sort_by_key(|(said, _)| said.moment());
     let families = asked.catalogue().families.keys();
     let in_force = families.filter_map(|family| signatures.newest(family, patient.as_of));
     Ok(GetConsentStatusResponse {
         answered: Some(asked.answered()),
         patient: patient.id.clone(),
         site: patient.site(patient.as_of).to_owned(),
-        history,
+        history: history.into_iter().map(|(_, step)| step).collect(),
         required: required(asked, &standing),
         in_force: in_force.map(convert::in_force).collect(),
     })

@@ -83,7 +83,7 @@ fn mismatch(
     }
     let bound = coi.into_iter().filter_map(|coi| of_others.get(coi));
     // Of both chains' first, the one that was first.
-    let first = bound.min_by_key(|by| (by.on, by.index));
+    let first = bound.min_by_key(|by| by.moment());
     first.map(|by| raise("administration.coi", by))
 }
 

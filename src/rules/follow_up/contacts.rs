@@ -1,7 +1,7 @@
 //! Contacts: after the intensive period at least one in every so many months until the end (R-V2), and those that
 //! the plan has slots for.
 
-use chrono::{Months, NaiveDate};
+use chrono::Months;
 
 use super::{
     Why,
@@ -60,8 +60,8 @@ fn yearly(followed: &Followed<'_>) -> Option<Obligation> {
 /// The last time that the patient was met or reached: a visit, a contact or a sample, whatever became of it.
 pub(super) fn last<'a>(followed: &Followed<'a>) -> Option<&'a Seen> {
     let facts = followed.patient.facts.iter();
-    let contacts = facts.filter(|fact| fact.on <= followed.on && is_contact(fact));
-    contacts.max_by_key(|fact: &&Seen| -> (NaiveDate, _) { (fact.on, fact.index) })
+    let mut contacts = facts.filter(|fact| fact.on <= followed.on && is_contact(fact));
+    contacts.next_back()
 }
 
 /// Whether a fact is a contact with the patient.

@@ -259,9 +259,9 @@ impl Followed<'_> {
     /// The last decision that bears on a part of the monitoring alone.
     fn decided_on(&self, part: Part) -> Option<(Decision, &Seen)> {
         let product_id = &self.course.product_id;
-        let of_part = decisions_of(self.patient, self.catalogue, product_id, self.on)
+        let mut of_part = decisions_of(self.patient, self.catalogue, product_id, self.on)
             .filter(|(_, decision)| decision.parts().any(|one| one == part));
-        let last = of_part.max_by_key(|(fact, _)| (fact.on, fact.index));
+        let last = of_part.next_back();
         last.map(|(fact, decision)| (decision.decision(), fact))
     }
 

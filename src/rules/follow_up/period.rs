@@ -545,7 +545,7 @@ pub fn deadline(
     }
 }
 
-/// The decisions that bear on the whole follow-up of a patient for a product.
+/// The decisions that bear on the whole follow-up of a patient for a product, in their order.
 fn decisions<'a>(
     patient: &'a Patient,
     catalogue: &'a Catalogue,
@@ -555,15 +555,16 @@ fn decisions<'a>(
     decisions_of(patient, catalogue, product_id, on).filter(|(_, one)| one.parts.is_empty())
 }
 
-/// The decisions that bear on a patient's monitoring for a product, or on parts of it.
+/// The decisions that bear on a patient's monitoring for a product, or on parts of it: the patient's own and those
+/// for many, in the order in which they were made.
 pub(super) fn decisions_of<'a>(
     patient: &'a Patient,
     catalogue: &'a Catalogue,
     product_id: &'a str,
     on: NaiveDate,
-) -> impl Iterator<Item = (&'a Seen, &'a pb::MonitoringDecision)> {
+) -> impl DoubleEndedIterator<Item = (&'a Seen, &'a pb::MonitoringDecision)> {
     let own = patient.of_kind(pick!(MonitoringDecision));
-    let of_many = catalogue.others.iter().filter_map(move |fact| {
+    let of_many = catalogue.others.iter().filter_map(|fact| {
         let Some(Kind::MonitoringDecision(decision)) = fact.kind() else {
             return None;
         };
@@ -571,10 +572,13 @@ pub(super) fn decisions_of<'a>(
         let holds = names && concerns(decision.scope.as_ref(), patient, catalogue, on);
         holds.then_some((fact, decision))
     });
-    own.chain(of_many).filter(move |(fact, decision)| {
+    let both = own.chain(of_many).filter(|(fact, decision)| {
         let of_product = decision.product_id.is_empty() || decision.product_id == product_id;
         of_product && fact.on <= on
-    })
+    });
+    let mut both: Vec<_> = both.collect();
+    both.sort_by_cached_key(|(fact, _)| fact.moment());
+    both.into_iter()
 }
 
 impl Turn<'_> {

@@ -161,8 +161,8 @@ fn decided_interval<'a>(followed: &Followed<'a>, on: NaiveDate) -> Option<(u32, 
     let of_samples = decisions.filter(|(_, one)| {
         one.parts.is_empty() || one.parts().any(|part| part == Part::Persistence)
     });
-    let set = of_samples.filter_map(|(fact, one)| Some((one.sample_interval_months?, fact)));
-    set.max_by_key(|(_, fact)| (fact.on, fact.index))
+    let mut set = of_samples.filter_map(|(fact, one)| Some((one.sample_interval_months?, fact)));
+    set.next_back()
 }
 
 /// The results by a day that found a dominant clone.

@@ -313,6 +313,26 @@ fn persistence_at_the_end_keeps_it_open_until_a_decision() {
 }
 
 #[test]
+fn what_was_decided_before_the_treatment_counts_in_the_order_in_which_it_was_decided() {
+    use pb::MonitoringDecisionKind as D;
+    for (of_product, of_patient, status) in [
+        ("2015-01-01", "2015-06-01", Status::Open),
+        ("2015-06-01", "2015-01-01", Status::Stopped),
+    ] {
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        story.decided("P1", D::Resume, None, of_patient);
+        story.decided("", D::Stop, None, of_product);
+        story.patient("P1", "2016-02-01");
+        let end = if status == Status::Open {
+            "2021-02-01"
+        } else {
+            "2016-02-01"
+        };
+        check(&story, "P1", &[("2017-01-01", status, end)]);
+    }
+}
+
+#[test]
 fn only_a_decision_ends_waives_or_changes_a_follow_up() {
     use pb::MonitoringDecisionKind as D;
     for (decision, months, rows) in [
