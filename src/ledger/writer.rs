@@ -54,7 +54,8 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 /// little more for hundreds than for one. Who comes alone waits for nobody.
 const COMPANY: usize = 8;
 
-/// How long to wait for more, again as long as company came, and how often at most.
+/// How long to wait for more, again as long as company came and half of those around are not there, and how often
+/// at most. The other half is answered, and comes again, while this one is committed.
 const COMPANY_WAIT: Duration = Duration::from_millis(1);
 const COMPANY_WAITS_MAX: usize = 12;
 
@@ -160,10 +161,10 @@ struct Draft {
 impl Writer {
     /// Works until every sender is gone or a commit fails; then closes the copies.
     pub(super) fn run(mut self) -> Closed {
-        let mut company = 0;
+        let mut commits = [0; 2];
         while let Some(first) = self.jobs.blocking_recv() {
-            let jobs = self.gather(first, company);
-            company = jobs.len();
+            let jobs = self.gather(first, commits);
+            commits = [commits[1], jobs.len()];
             if let Err(error) = self.record(jobs) {
                 tracing::error!(error = %super::Chain(&error), "the ledger stops writing");
                 self.shared.stop();
@@ -185,14 +186,21 @@ impl Writer {
         Closed::Cleanly
     }
 
-    /// The first job and what else waits, up to a commit's bounds; `company` came to the last commit.
-    fn gather(&mut self, first: Job, company: usize) -> Vec<Job> {
+    /// The first job and what else waits, up to a commit's bounds; so many came to the last two commits.
+    fn gather(&mut self, first: Job, commits: [usize; 2]) -> Vec<Job> {
         let mut gathered = Gathered::default();
         gathered.push(first);
         gathered.take_from(&mut self.jobs);
+        // Whoever waits for an answer came to one of two commits, as one is made while others are answered.
+        let [before, last] = commits;
+        let half = usize::midpoint(before, last);
         let mut waits = 0;
-        let mut came = company.max(gathered.jobs.len());
-        while COMPANY <= came && waits < COMPANY_WAITS_MAX && gathered.has_room() {
+        let mut came = last.max(gathered.jobs.len());
+        while COMPANY <= came
+            && gathered.jobs.len() < half
+            && waits < COMPANY_WAITS_MAX
+            && gathered.has_room()
+        {
             thread::sleep(COMPANY_WAIT);
             came = gathered.take_from(&mut self.jobs);
             waits += 1;
