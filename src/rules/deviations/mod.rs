@@ -18,6 +18,7 @@ mod lots;
 mod people;
 mod safety;
 mod samples;
+mod storage;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -31,7 +32,7 @@ use super::{
     catalogue::Catalogue,
     consent::signatures::Signatures,
     dossier::Dossier,
-    fact::{Fact, LotId, Records, Subject, subjects},
+    fact::{Fact, LotId, Place, Records, Subject, subjects},
     flags::{self, Flag, FlagRule, codes},
     patient::Patient,
     question::{Question, Seen, seen},
@@ -174,6 +175,8 @@ enum Group {
     Sample(String),
     Coi(String),
     Identity(Vec<u8>),
+    TraceCode(String),
+    Place(Place),
 }
 
 impl<'a, F: Records> Review<'a, F> {
@@ -237,6 +240,8 @@ impl<'a, F: Records> Review<'a, F> {
                 Subject::Coi(coi) => groups.push(Group::Coi(coi)),
                 Subject::Sample(sample) => groups.push(Group::Sample(sample)),
                 Subject::Identity(commitment) => groups.push(Group::Identity(commitment)),
+                Subject::TraceCode(code) => groups.push(Group::TraceCode(code)),
+                Subject::Place(place) => groups.push(Group::Place(place)),
                 Subject::Patient(_)
                 | Subject::MadeOf(_)
                 | Subject::Donation(_)
@@ -293,6 +298,10 @@ impl<'a, F: Records> Review<'a, F> {
                 }
                 people::registered_twice(&registered, &of_both)
             }
+            Group::TraceCode(code) => {
+                lots::of_two_lots(code, &about(&Subject::TraceCode(code.clone()))?)
+            }
+            Group::Place(place) => storage::taken(self.facts, place, question)?,
         })
     }
 
@@ -396,7 +405,9 @@ fn about(record: &pb::Record) -> About {
             | Subject::Donation(_)
             | Subject::Case(_)
             | Subject::Consignment(_)
-            | Subject::Identity(_) => {}
+            | Subject::Identity(_)
+            | Subject::TraceCode(_)
+            | Subject::Place(_) => {}
         }
     }
     match &record.kind {
