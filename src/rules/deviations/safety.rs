@@ -75,7 +75,7 @@ fn unassessed(
     })
 }
 
-/// An event that had no code of `MedDRA` in the days of the plan.
+/// An event that has no code of `MedDRA`, though the days of the plan are over; until it has one, however late.
 fn uncoded(
     fact: &Seen,
     event: &pb::AdverseEvent,

@@ -153,7 +153,8 @@ fn used_after_withdrawal(patient: &Patient) -> Vec<Deviation> {
     .collect()
 }
 
-/// Withdrawals that ask for the samples to be destroyed, where some are not in the days of the plan.
+/// Withdrawals that ask for the samples to be destroyed, where some are not, though the days of the plan are over; until
+/// they are, however late.
 fn not_destroyed(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let destroyed: BTreeSet<&str> = patient
         .of_kind(pick!(SampleEvent))

@@ -56,6 +56,11 @@ fn an_event_is_coded_in_the_days_of_the_plan() {
         !story.codes(index).contains(code),
         "a later report codes it"
     );
+    let (mut story, index) = told(&json!({"term": {"verbatim": "fever"}}));
+    let coded = json!({"followUpNumber": 1, "term": {"ptCode": "1"}});
+    story.tell("2026-03-01", "", event(&coded));
+    falls_due(&story, index, code, ("2026-02-11", "2026-02-12"));
+    assert!(!story.codes(index).contains(code), "done, though late");
     for coded in ["lltCode", "ptCode"] {
         let (story, index) = told(&json!({"term": {coded: "1"}}));
         assert!(!story.codes(index).contains(code), "{coded}");

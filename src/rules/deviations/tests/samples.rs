@@ -126,6 +126,10 @@ fn samples_are_destroyed_in_the_days_of_the_plan() {
         !story.codes(index).contains(code),
         "what was taken later is not meant"
     );
+    let (mut story, index) = withdrawn("DESTROY");
+    story.tell("2026-04-01", "", event("DESTROYED", "S"));
+    falls_due(&story, index, code, ("2026-03-03", "2026-03-04"));
+    assert!(!story.codes(index).contains(code), "done, though late");
     let (story, index) = withdrawn("KEEP");
     assert!(!story.codes(index).contains(code));
 }
