@@ -23,7 +23,10 @@ mod storage;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 
@@ -228,11 +231,8 @@ impl<'a, F: Records> Review<'a, F> {
     }
 
     fn groups_of(&self, fact: &Seen) -> Result<Vec<Group>, F::Error> {
-        let mut groups = Vec::new();
-        let patient = self.owner(fact)?;
-        if !patient.is_empty() {
-            groups.push(Group::Patient(patient));
-        }
+        let owners = self.owners(fact)?;
+        let mut groups: Vec<Group> = owners.into_iter().map(Group::Patient).collect();
         for subject in subjects(&fact.record) {
             match subject {
                 Subject::Catalogue => groups.push(Group::Catalogue),
@@ -254,15 +254,17 @@ impl<'a, F: Records> Review<'a, F> {
         Ok(groups)
     }
 
-    /// The patient whom a record concerns, also where only its sample says so; empty if nothing does.
-    fn owner(&self, fact: &Seen) -> Result<String, F::Error> {
+    /// The patient whom a record concerns, or those of whom its sample may be; none if nothing tells.
+    fn owners(&self, fact: &Seen) -> Result<BTreeSet<String>, F::Error> {
         let sample = match fact.kind() {
-            _ if !fact.record.patient.is_empty() => return Ok(fact.record.patient.clone()),
+            _ if !fact.record.patient.is_empty() => {
+                return Ok(BTreeSet::from([fact.record.patient.clone()]));
+            }
             Some(Kind::SampleEvent(event)) => &event.sample_id,
             Some(Kind::AssayResult(result)) => &result.sample_id,
-            _ => return Ok(String::new()),
+            _ => return Ok(BTreeSet::new()),
         };
-        samples::patient_of(self.facts, sample)
+        samples::patients_of(self.facts, sample, &self.question)
     }
 
     fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {

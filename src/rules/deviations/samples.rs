@@ -17,29 +17,33 @@ use crate::{
         flags::codes,
         parts::Parts,
         patient::Patient,
-        question::Seen,
+        question::{Question, Seen, seen},
     },
 };
 
-/// The patient whom a sample was taken from, also where it was divided or relabelled since; empty if nothing
-/// tells.
-pub(super) fn patient_of<F: Facts>(facts: &F, sample: &str) -> Result<String, F::Error> {
+/// Whom the records of a sample name, also those from before it was divided or relabelled: one patient, unless they
+/// contradict each other. Whoever was named first may be the mistake.
+pub(super) fn patients_of<F: Facts>(
+    facts: &F,
+    sample: &str,
+    question: &Question,
+) -> Result<BTreeSet<String>, F::Error> {
+    let mut patients = BTreeSet::new();
     let mut open = vec![sample.to_owned()];
     let mut asked = BTreeSet::new();
     while let Some(sample) = open.pop() {
         if !asked.insert(sample.clone()) {
             continue;
         }
-        for fact in facts.about(&Subject::Sample(sample))? {
-            if !fact.record.patient.is_empty() {
-                return Ok(fact.record.patient.clone());
-            }
+        for fact in seen(&facts.about(&Subject::Sample(sample))?, question) {
+            patients.insert(fact.record.patient.clone());
             if let Some(Kind::SampleEvent(event)) = fact.kind() {
                 open.push(event.sample_id.clone());
             }
         }
     }
-    Ok(String::new())
+    patients.remove("");
+    Ok(patients)
 }
 
 /// What is recorded of a sample that nobody took, and that came of no other.
@@ -274,6 +278,8 @@ fn above_expected(
     raised
 }
 
+/// A result on a sample that had been rejected: it counts for nothing (R-S2). What is left of a sample is destroyed once
+/// it was measured, so a result on one that is destroyed is none.
 fn on_rejected(fact: &Seen, result: &pb::AssayResult, patient: &Patient) -> Option<Deviation> {
     if result.findings().any(|finding| finding == Finding::Invalid) {
         return None;

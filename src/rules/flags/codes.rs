@@ -175,7 +175,7 @@ rules! {
         SAMPLES_NOT_DESTROYED: "consent to keeping samples was withdrawn, they are not all destroyed, and the days for it are over: destroy them and record it",
         VOLUME_EXCEEDED: "more was taken out of the sample than was in it: measure again",
         POSITION_TAKEN: "another sample was at this place already: find both, and correct where they are",
-        RESULT_ON_REJECTED_SAMPLE: "the sample was rejected or destroyed before the result: have it confirmed on another sample",
+        RESULT_ON_REJECTED_SAMPLE: "the sample was rejected before the result: have it confirmed on another sample",
         DOMINANT_CLONE_UNSAID: "the largest clone is above the plan's threshold and the findings do not say so: look at clonality",
         ASSESSMENT_MISSING: "a serious event was not assessed in time: assess its cause",
         EVENT_UNCODED: "the event is not coded, and the days for it are over: code it",
