@@ -254,17 +254,21 @@ impl<'a, F: Records> Review<'a, F> {
         Ok(groups)
     }
 
-    /// The patient whom a record concerns, or those of whom its sample may be; none if nothing tells.
+    /// The patient whom a record concerns, or those of whom it may be; none if nothing tells.
     fn owners(&self, fact: &Seen) -> Result<BTreeSet<String>, F::Error> {
         let sample = match fact.kind() {
             _ if !fact.record.patient.is_empty() => {
-                return Ok(BTreeSet::from([fact.record.patient.clone()]));
+                return people::owners(self.facts, fact, &self.question);
             }
             Some(Kind::SampleEvent(event)) => &event.sample_id,
             Some(Kind::AssayResult(result)) => &result.sample_id,
             _ => return Ok(BTreeSet::new()),
         };
-        samples::patients_of(self.facts, sample, &self.question)
+        let mut owners = BTreeSet::new();
+        for named in samples::named_of(self.facts, sample, &self.question)? {
+            owners.extend(people::owners(self.facts, &named, &self.question)?);
+        }
+        Ok(owners)
     }
 
     fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {

@@ -21,14 +21,14 @@ use crate::{
     },
 };
 
-/// Whom the records of a sample name, also those from before it was divided or relabelled: one patient, unless they
-/// contradict each other. Whoever was named first may be the mistake.
-pub(super) fn patients_of<F: Facts>(
+/// The records of a sample that name a patient, also those from before it was divided or relabelled. They name one,
+/// unless they contradict each other; whoever was named first may be the mistake.
+pub(super) fn named_of<F: Facts>(
     facts: &F,
     sample: &str,
     question: &Question,
-) -> Result<BTreeSet<String>, F::Error> {
-    let mut patients = BTreeSet::new();
+) -> Result<Vec<Seen>, F::Error> {
+    let mut named = Vec::new();
     let mut open = vec![sample.to_owned()];
     let mut asked = BTreeSet::new();
     while let Some(sample) = open.pop() {
@@ -36,14 +36,15 @@ pub(super) fn patients_of<F: Facts>(
             continue;
         }
         for fact in seen(&facts.about(&Subject::Sample(sample))?, question) {
-            patients.insert(fact.record.patient.clone());
             if let Some(Kind::SampleEvent(event)) = fact.kind() {
                 open.push(event.sample_id.clone());
             }
+            if !fact.record.patient.is_empty() {
+                named.push(fact);
+            }
         }
     }
-    patients.remove("");
-    Ok(patients)
+    Ok(named)
 }
 
 /// What is recorded of a sample that nobody took, and that came of no other.
