@@ -11,7 +11,8 @@ use crate::{
     pb::{self, record::Kind},
     record::{
         entry::{EntryRejected, EntryView},
-        format::EventTime,
+        event_precision,
+        format::{EventTime, Precision},
     },
     tlog::{Index, TreeSize},
 };
@@ -62,12 +63,13 @@ impl Fact {
 
     /// When it happened, among other facts: the day, the instant where it is known, and the place in the log.
     ///
-    /// A fact that is known to the day only comes before those of the day that are known to the instant, as a day
-    /// stands for its beginning. So any two facts have one order, whatever else is there.
+    /// A fact that is known to the day only, whether or not an hour is written, comes before those of the day that are
+    /// known to the instant, as a day stands for its beginning. So any two facts have one order, whatever else is there.
     pub fn moment(&self) -> (NaiveDate, Option<DateTime<Utc>>, Index) {
+        let is_known = event_precision(&self.record).is_some_and(|known| Precision::Day < known);
         let instant = match EventTime::parse(&self.record.event_time) {
-            Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
-            Ok(EventTime::Date(_)) | Err(_) => None,
+            Ok(EventTime::Instant(instant)) if is_known => Some(instant.date_time().to_utc()),
+            Ok(EventTime::Instant(_) | EventTime::Date(_)) | Err(_) => None,
         };
         (self.on, instant, self.index)
     }
