@@ -178,6 +178,7 @@ rules! {
         RESULT_ON_REJECTED_SAMPLE: "the sample was rejected before the result: have it confirmed on another sample",
         DOMINANT_CLONE_UNSAID: "the largest clone is above the plan's threshold and the findings do not say so: look at clonality",
         ASSESSMENT_MISSING: "a serious event was not assessed in time: assess its cause",
+        EVENT_REPORTED_LATE: "the event was recorded long after it became known: record what happens to patients as soon as it is known",
         EVENT_UNCODED: "the event is not coded, and the days for it are over: code it",
         CONTRADICTS_STATUS: "what was recorded of the patient at a later day contradicts this state: find out which is right",
         GTIN_ON_TWO_PRODUCTS: "the GTIN is another product's as well: a lot of it cannot be told apart; correct one",
