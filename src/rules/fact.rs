@@ -150,8 +150,8 @@ pub struct Place {
     pub rack: String,
     /// The box in the rack.
     pub box_id: String,
-    /// The place in the box; never empty.
-    pub place: String,
+    /// The spot in the box; never empty.
+    pub spot: String,
 }
 
 /// What goes into a step of manufacture.
@@ -184,9 +184,9 @@ impl From<&pb::LotRegistered> for LotId {
 /// The place in a store where a record says that samples are from then on. A room, a freezer or a box holds many
 /// samples: what is known no further is not a place.
 pub fn place(record: &pb::Record) -> Option<Place> {
-    let position = match record.kind.as_ref()? {
-        Kind::SampleEvent(event) => event.position.as_ref()?,
-        Kind::StorageMoved(moved) => moved.to_position.as_ref()?,
+    let position = match &record.kind {
+        Some(Kind::SampleEvent(event)) => event.position.as_ref()?,
+        Some(Kind::StorageMoved(moved)) => moved.to_position.as_ref()?,
         _ => return None,
     };
     let pb::StoragePosition {
@@ -194,15 +194,15 @@ pub fn place(record: &pb::Record) -> Option<Place> {
         unit,
         rack,
         box_id,
-        place,
+        place: spot,
     } = position.clone();
-    (!place.is_empty()).then(|| Place {
+    (!spot.is_empty()).then(|| Place {
         site: record.site.clone(),
         facility,
         unit,
         rack,
         box_id,
-        place,
+        spot,
     })
 }
 

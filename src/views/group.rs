@@ -114,9 +114,9 @@ pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
                 unit,
                 rack,
                 box_id,
-                place,
+                spot,
             } = place;
-            let parts = [site, facility, unit, rack, box_id, place];
+            let parts = [site, facility, unit, rack, box_id, spot];
             let place = Bytes::new(PLACE);
             parts
                 .into_iter()
@@ -157,7 +157,7 @@ pub(super) fn subject(group: &[u8]) -> Option<Subject> {
             unit: text(rest)?,
             rack: text(rest)?,
             box_id: text(rest)?,
-            place: text(rest)?,
+            spot: text(rest)?,
         }),
         _ => return None,
     };
@@ -283,14 +283,14 @@ mod tests {
     use super::*;
 
     fn place(parts: [&str; 6]) -> Place {
-        let [site, facility, unit, rack, box_id, place] = parts.map(str::to_owned);
+        let [site, facility, unit, rack, box_id, spot] = parts.map(str::to_owned);
         Place {
             site,
             facility,
             unit,
             rack,
             box_id,
-            place,
+            spot,
         }
     }
 

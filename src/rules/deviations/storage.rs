@@ -62,6 +62,19 @@ struct Tube {
     facts: Vec<Seen>,
 }
 
+/// Where a sample is from then on.
+enum Now {
+    At(Place),
+    /// At no place that is known.
+    Elsewhere,
+}
+
+impl Now {
+    fn of(place: Option<Place>) -> Self {
+        place.map_or(Self::Elsewhere, Self::At)
+    }
+}
+
 /// A sample at a place.
 struct Stay<'a> {
     sample: &'a str,
@@ -108,10 +121,11 @@ impl Tube {
         let mut stays: Vec<Stay<'a>> = Vec::new();
         let mut is_there = false;
         for fact in &self.facts {
-            let Some((sample, place)) = self.moved(fact) else {
+            let Some((sample, now)) = self.moved(fact) else {
                 continue;
             };
-            let was_there = std::mem::replace(&mut is_there, place.as_ref() == Some(at));
+            let came = matches!(&now, Now::At(place) if place == at);
+            let was_there = std::mem::replace(&mut is_there, came);
             if is_there && !was_there {
                 stays.push(Stay {
                     sample,
@@ -128,42 +142,43 @@ impl Tube {
         stays
     }
 
-    /// The name under which a fact tells where this sample is from then on, and the place: none, if it is at no
-    /// place that is known. Nothing, if the fact does not tell.
-    fn moved<'a>(&'a self, fact: &'a Seen) -> Option<(&'a str, Option<Place>)> {
+    /// The name under which a fact tells where this sample is from then on, and where; nothing, if it does not tell.
+    fn moved<'a>(&'a self, fact: &'a Seen) -> Option<(&'a str, Now)> {
         let of_this = |items: &'a [pb::Item]| samples(items).find(|one| self.names.contains(*one));
-        match fact.kind()? {
-            Kind::SampleEvent(event) if self.names.contains(&event.sample_id) => {
-                let place = after(event, place(&fact.record))?;
-                Some((&event.sample_id, place))
+        let gone = |items| Some((of_this(items)?, Now::Elsewhere));
+        match fact.kind() {
+            Some(Kind::SampleEvent(event)) if self.names.contains(&event.sample_id) => {
+                Some((&event.sample_id, after(event, place(&fact.record))?))
             }
-            Kind::StorageMoved(moved) => Some((of_this(&moved.items)?, place(&fact.record))),
-            Kind::Shipment(shipment) => Some((of_this(&shipment.items)?, None)),
-            Kind::ShipmentReceived(received) => Some((of_this(&received.items)?, None)),
-            Kind::CustodyTransfer(transfer) => Some((of_this(&transfer.items)?, None)),
-            Kind::ProductReturned(returned) => Some((of_this(&returned.items)?, None)),
-            Kind::ProductDestroyed(destroyed) => Some((of_this(&destroyed.items)?, None)),
+            Some(Kind::StorageMoved(moved)) => {
+                Some((of_this(&moved.items)?, Now::of(place(&fact.record))))
+            }
+            Some(Kind::Shipment(shipment)) => gone(&shipment.items),
+            Some(Kind::ShipmentReceived(received)) => gone(&received.items),
+            Some(Kind::CustodyTransfer(transfer)) => gone(&transfer.items),
+            Some(Kind::ProductReturned(returned)) => gone(&returned.items),
+            Some(Kind::ProductDestroyed(destroyed)) => gone(&destroyed.items),
             _ => None,
         }
     }
 }
 
-/// Where a sample is after an event that may say so: nothing, if it stays where it was.
-fn after(event: &pb::SampleEvent, said: Option<Place>) -> Option<Option<Place>> {
+/// Where a sample is after an event; nothing, if it stays where it was.
+fn after(event: &pb::SampleEvent, said: Option<Place>) -> Option<Now> {
     match event.event() {
         SampleEventKind::Shipped | SampleEventKind::Consumed | SampleEventKind::Destroyed => {
-            Some(None)
+            Some(Now::Elsewhere)
         }
         SampleEventKind::Received
         | SampleEventKind::Stored
         | SampleEventKind::Moved
-        | SampleEventKind::Thawed => Some(said),
+        | SampleEventKind::Thawed => Some(Now::of(said)),
         SampleEventKind::Rejected
         | SampleEventKind::Aliquoted
         | SampleEventKind::Processed
         | SampleEventKind::Relabelled
         | SampleEventKind::Quarantined
-        | SampleEventKind::Unspecified => event.position.is_some().then_some(said),
+        | SampleEventKind::Unspecified => event.position.is_some().then(|| Now::of(said)),
     }
 }
 

@@ -645,7 +645,7 @@ impl Arrival {
     ///   earlier one: these are in the order in which they came to be known.
     /// - A correction is recorded after what it corrects: any other is refused.
     pub(super) fn of(records: &[pb::Record]) -> Self {
-        let mut times_of: Vec<BTreeSet<(NaiveDate, Option<DateTime<Utc>>)>> = Vec::new();
+        let mut known_times: Vec<BTreeSet<(NaiveDate, Option<DateTime<Utc>>)>> = Vec::new();
         let time_of = |record: &pb::Record| {
             let (on, at, _) = fact(0, DateTime::default(), record.clone()).moment();
             (on, at)
@@ -656,14 +656,14 @@ impl Arrival {
             place.insert(record.record_id.as_str(), at);
             let target = corrected(record).and_then(|id| place.get(id).copied());
             first.push(target.map_or(at, |target: usize| first[target]));
-            times_of.push(BTreeSet::from([time_of(record)]));
+            known_times.push(BTreeSet::from([time_of(record)]));
             if let Some(Kind::Correction(correction)) = &record.kind {
                 let times = correction
                     .changes
                     .iter()
                     .filter(|one| one.path == "event_time");
                 let target: usize = first[at];
-                times_of[target].extend(times.map(|one| {
+                known_times[target].extend(times.map(|one| {
                     time_of(&pb::Record {
                         event_time: one.new.clone(),
                         ..records[target].clone()
@@ -683,7 +683,7 @@ impl Arrival {
             let mut before: BTreeSet<usize> = target.into_iter().collect();
             for earlier in 0..at {
                 let both = of_knowledge(&records[earlier]) && of_knowledge(record);
-                if both || !times_of[earlier].is_disjoint(&times_of[at]) {
+                if both || !known_times[earlier].is_disjoint(&known_times[at]) {
                     before.insert(earlier);
                 }
             }
