@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     /// Only in this state: DUE, OVERDUE or NO_DEADLINE; may be given several times.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<String>,
-    /// Print what changes from now on, line by line, until stopped. With --as-of, the day up to which changes were
+    /// Print what changes from now on, line by line, until stopped. --as-of is the day up to which changes were
     /// printed before.
     #[arg(long, conflicts_with_all = [
         "known_at", "as_recorded", "csv", "lists", "product", "kinds", "states",

@@ -8,11 +8,10 @@ use chrono_tz::Tz;
 use prost::Message as _;
 
 use crate::{
-    pb::{self, record::Kind},
+    pb::{self, EventPrecision, record::Kind},
     record::{
         entry::{EntryRejected, EntryView},
-        event_precision,
-        format::{EventTime, Precision},
+        format::EventTime,
     },
     tlog::{Index, TreeSize},
 };
@@ -66,10 +65,14 @@ impl Fact {
     /// A fact that is known to the day only, whether or not an hour is written, comes before those of the day that are
     /// known to the instant, as a day stands for its beginning. So any two facts have one order, whatever else is there.
     pub fn moment(&self) -> (NaiveDate, Option<DateTime<Utc>>, Index) {
-        let is_known = event_precision(&self.record).is_some_and(|known| Precision::Day < known);
-        let instant = match EventTime::parse(&self.record.event_time) {
-            Ok(EventTime::Instant(instant)) if is_known => Some(instant.date_time().to_utc()),
-            Ok(EventTime::Instant(_) | EventTime::Date(_)) | Err(_) => None,
+        let instant = match self.record.event_precision() {
+            EventPrecision::Year | EventPrecision::Month | EventPrecision::Day => None,
+            EventPrecision::Unspecified | EventPrecision::Minute | EventPrecision::Second => {
+                match EventTime::parse(&self.record.event_time) {
+                    Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
+                    Ok(EventTime::Date(_)) | Err(_) => None,
+                }
+            }
         };
         (self.on, instant, self.index)
     }

@@ -33,7 +33,9 @@ pub(super) async fn watch(
         let answer = answer.map_err(|status| client::failed(&status))?;
         let answered = answer.into_inner().answered.unwrap_or_default();
         request.tree_size = answered.tree_size;
-        request.as_of = answered.as_of;
+        if request.as_of.is_empty() {
+            request.as_of = answered.as_of;
+        }
     }
     let mut here = (request.tree_size, request.as_of.clone());
     let stream = client.watch_reconsent(request).await;
