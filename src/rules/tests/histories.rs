@@ -391,6 +391,7 @@ impl History {
             SampleEventKind::Aliquoted,
             SampleEventKind::Relabelled,
             SampleEventKind::Received,
+            SampleEventKind::Stored,
         ];
         let event = one_of(&events, more);
         let new = format!("S-{}", self.records.len());
@@ -408,6 +409,11 @@ impl History {
         } else if event == SampleEventKind::Relabelled {
             self.samples.push(new.clone());
             told.new_sample_id = new;
+        } else if event == SampleEventKind::Stored {
+            told.position = Some(pb::StoragePosition {
+                place: "A1".to_owned(),
+                ..Default::default()
+            });
         }
         Kind::SampleEvent(told)
     }
