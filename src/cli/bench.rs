@@ -88,7 +88,7 @@ fn write(
     let mut file = BufWriter::new(file);
     let mut written = 0;
     for Recorded { record, .. } in records {
-        let line = record_json::to_json_line(&record.encode_to_vec())?;
+        let line = record_json::to_json_line("genetrail.v1.Record", &record.encode_to_vec())?;
         writeln!(file, "{line}").with_context(|| format!("cannot write {}", path.display()))?;
         written += 1;
         bar.inc(1);

@@ -30,7 +30,7 @@ pub(super) struct Asking {
     pub(super) server: Server,
     /// The day that is asked about; by default today.
     #[arg(long, value_name = "DATE")]
-    as_of: Option<String>,
+    pub(super) as_of: Option<String>,
     /// How much of the log is known: a tree size, or the instant by which it was recorded. By default all of it.
     #[arg(long, value_name = "SIZE|INSTANT")]
     known_at: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Asking {
     as_recorded: bool,
     /// Print proto3 JSON.
     #[arg(long, conflicts_with = "csv")]
-    json: bool,
+    pub(super) json: bool,
     /// Print CSV.
     #[arg(long)]
     csv: bool,

@@ -1,9 +1,12 @@
-//! `genetrail reconsent`: who must sign anew, who is only told, who is asked to return, who declined.
+//! `genetrail reconsent`: who must sign anew, who is only told, who is asked to return, who declined; once, or as it
+//! changes.
 
 #![expect(
     clippy::doc_markdown,
     reason = "what is said of arguments is printed as it stands"
 )]
+
+mod watch;
 
 use super::{
     Outcome,
@@ -11,6 +14,14 @@ use super::{
     query::{Asking, PAGE_SIZE, Shown, Table, basis, days, entries, pages, values, word, yes},
 };
 use crate::pb::{self, DeadlineState, ReconsentKind, ReconsentList};
+
+/// The lists, and what they are called.
+const LISTS: [(ReconsentList, &str); 4] = [
+    (ReconsentList::Needs, "to sign"),
+    (ReconsentList::Notify, "to be told"),
+    (ReconsentList::Recontact, "to be asked to return"),
+    (ReconsentList::Declined, "declined"),
+];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -34,6 +45,15 @@ pub(super) struct Arguments {
     /// Only in this state: DUE, OVERDUE or NO_DEADLINE; may be given several times.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<String>,
+    /// Print what changes from now on, line by line, until stopped. --as-of is the day up to which changes were
+    /// printed before.
+    #[arg(long, conflicts_with_all = [
+        "known_at", "as_recorded", "csv", "lists", "product", "kinds", "states",
+    ])]
+    watch: bool,
+    /// Watch from this tree size on: what was told when a watch ended, or 0, from the beginning.
+    #[arg(long, value_name = "SIZE", requires = "watch")]
+    since: Option<u64>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -45,7 +65,22 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         family,
         kinds,
         states,
+        watch,
+        since,
     } = arguments;
+    if *watch {
+        let request = pb::WatchReconsentRequest {
+            tree_size: since.unwrap_or_default(),
+            as_of: asking.as_of.clone().unwrap_or_default(),
+            site: site.clone().unwrap_or_default(),
+            family: family.clone().unwrap_or_default(),
+        };
+        let from_now = since.is_none();
+        let watched = asking
+            .server
+            .call(|connection| watch::watch(connection, request, from_now, asking.json));
+        return watched.map(|()| Outcome::Fine);
+    }
     let request = pb::ListReconsentRequest {
         question: Some(asking.question()),
         lists: values(lists, "RECONSENT_LIST", ReconsentList::from_str_name)?,
@@ -86,12 +121,6 @@ pub(super) async fn all(
 
 /// The lists for people: one table for each.
 pub(super) fn shown(answer: &pb::ListReconsentResponse) -> Shown {
-    let lists = [
-        (ReconsentList::Needs, "to sign"),
-        (ReconsentList::Notify, "to be told"),
-        (ReconsentList::Recontact, "to be asked to return"),
-        (ReconsentList::Declined, "declined"),
-    ];
     let table = |(list, title)| Table {
         title,
         empty: "nobody",
@@ -119,7 +148,7 @@ pub(super) fn shown(answer: &pb::ListReconsentResponse) -> Shown {
     Shown {
         message: "genetrail.v1.ListReconsentResponse",
         answered: answer.answered.clone(),
-        tables: lists.into_iter().map(table).collect(),
+        tables: LISTS.into_iter().map(table).collect(),
     }
 }
 

@@ -47,11 +47,11 @@ pub(super) fn message_to_json(name: &str, message: &[u8]) -> anyhow::Result<Stri
     serde_json::to_string_pretty(&message).context("it cannot be written as JSON")
 }
 
-/// A record in proto3 JSON, on one line.
-pub(super) fn to_json_line(record: &[u8]) -> anyhow::Result<String> {
-    let record = DynamicMessage::decode(descriptor("genetrail.v1.Record")?, record)
-        .context("it is not a record")?;
-    serde_json::to_string(&record).context("it cannot be written as JSON")
+/// A message in proto3 JSON, on one line.
+pub(super) fn to_json_line(name: &str, message: &[u8]) -> anyhow::Result<String> {
+    let message = DynamicMessage::decode(descriptor(name)?, message)
+        .with_context(|| format!("it is not a {name}"))?;
+    serde_json::to_string(&message).context("it cannot be written as JSON")
 }
 
 /// A random UUID (RFC 9562, version 4).

@@ -164,7 +164,8 @@ impl Catalogue {
             said: said.clone(),
             product: product.clone(),
         });
-        versions.sort_by_key(|one| (one.product.version, one.said.index));
+        // What was said of one version again stays in the order in which it was said.
+        versions.sort_by_key(|one| one.product.version);
     }
 
     fn add_document(&mut self, said: &Seen, document: &pb::ConsentDocumentVersion) {
@@ -232,5 +233,32 @@ impl Catalogue {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_last_of_one_version_of_a_product_holds_whenever_it_arrived() {
+        let said = |index, day, version, name: &str| {
+            let product = pb::ProductRegistered {
+                product_id: "PRODUCT".to_owned(),
+                version,
+                name: name.to_owned(),
+                ..pb::ProductRegistered::default()
+            };
+            Arc::new(Fact::told(index, day, "", Kind::ProductRegistered(product)))
+        };
+        let check = |first: Arc<Fact>, second: Arc<Fact>| {
+            let catalogue = Catalogue::of(&[first, second], &Question::EVERYTHING);
+            assert_eq!(catalogue.product("PRODUCT").unwrap().product.name, "new");
+        };
+        let (march, may) = ("2026-03-01", "2026-05-01");
+        check(said(0, march, 1, "old"), said(1, may, 1, "new"));
+        check(said(0, may, 1, "new"), said(1, march, 1, "old"));
+        // The version comes before the day.
+        check(said(0, march, 2, "new"), said(1, may, 1, "old"));
     }
 }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use prost::Message as _;
 
 use crate::{
-    pb::{self, record::Kind},
+    pb::{self, EventPrecision, record::Kind},
     record::{
         entry::{EntryRejected, EntryView},
         format::EventTime,
@@ -62,12 +62,17 @@ impl Fact {
 
     /// When it happened, among other facts: the day, the instant where it is known, and the place in the log.
     ///
-    /// A fact that is known to the day only comes before those of the day that are known to the instant, as a day
-    /// stands for its beginning. So any two facts have one order, whatever else is there.
+    /// A fact that is known to the day only, whether or not an hour is written, comes before those of the day that are
+    /// known to the instant, as a day stands for its beginning. So any two facts have one order, whatever else is there.
     pub fn moment(&self) -> (NaiveDate, Option<DateTime<Utc>>, Index) {
-        let instant = match EventTime::parse(&self.record.event_time) {
-            Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
-            Ok(EventTime::Date(_)) | Err(_) => None,
+        let instant = match self.record.event_precision() {
+            EventPrecision::Year | EventPrecision::Month | EventPrecision::Day => None,
+            EventPrecision::Unspecified | EventPrecision::Minute | EventPrecision::Second => {
+                match EventTime::parse(&self.record.event_time) {
+                    Ok(EventTime::Instant(instant)) => Some(instant.date_time().to_utc()),
+                    Ok(EventTime::Date(_)) | Err(_) => None,
+                }
+            }
         };
         (self.on, instant, self.index)
     }
@@ -120,6 +125,10 @@ pub enum Subject {
     Consignment(String),
     /// The identity commitment of a patient.
     Identity(Vec<u8>),
+    /// A trace code of a unit.
+    TraceCode(String),
+    /// A place in a store.
+    Place(Place),
 }
 
 /// A lot: its GTIN and its number.
@@ -129,6 +138,23 @@ pub struct LotId {
     pub gtin: String,
     /// The lot number.
     pub lot: String,
+}
+
+/// A place in a store that holds one sample: its site, and every part of its position.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The GLN of the site.
+    pub site: String,
+    /// The room or facility.
+    pub facility: String,
+    /// The freezer, tank or refrigerator.
+    pub unit: String,
+    /// The rack in it.
+    pub rack: String,
+    /// The box in the rack.
+    pub box_id: String,
+    /// The spot in the box; never empty.
+    pub spot: String,
 }
 
 /// What goes into a step of manufacture.
@@ -149,6 +175,48 @@ impl From<&pb::LotKey> for LotId {
     }
 }
 
+impl From<&pb::LotRegistered> for LotId {
+    fn from(lot: &pb::LotRegistered) -> Self {
+        Self {
+            gtin: lot.gtin.clone(),
+            lot: lot.lot.clone(),
+        }
+    }
+}
+
+/// The place in a store where a record says that samples are from then on. A room, a freezer or a box holds many
+/// samples: what is known no further is not a place.
+pub fn place(record: &pb::Record) -> Option<Place> {
+    let position = match &record.kind {
+        Some(Kind::SampleEvent(event)) => event.position.as_ref()?,
+        Some(Kind::StorageMoved(moved)) => moved.to_position.as_ref()?,
+        _ => return None,
+    };
+    let pb::StoragePosition {
+        facility,
+        unit,
+        rack,
+        box_id,
+        place: spot,
+    } = position.clone();
+    (!spot.is_empty()).then(|| Place {
+        site: record.site.clone(),
+        facility,
+        unit,
+        rack,
+        box_id,
+        spot,
+    })
+}
+
+/// The samples among some items.
+pub fn samples(items: &[pb::Item]) -> impl Iterator<Item = &str> {
+    items.iter().filter_map(|item| match item.what.as_ref()? {
+        pb::item::What::SampleId(sample) => Some(sample.as_str()),
+        pb::item::What::Lot(_) | pb::item::What::Din(_) => None,
+    })
+}
+
 /// What an item of a step or a consignment is, if it is a lot or a donation.
 pub fn material(item: &pb::Item) -> Option<Material> {
     use pb::item::What;
@@ -166,6 +234,13 @@ pub fn subjects(record: &pb::Record) -> BTreeSet<Subject> {
     subjects.patient(&record.patient);
     if let Some(kind) = &record.kind {
         of_kind(kind, &mut subjects);
+    }
+    let held = subjects
+        .0
+        .iter()
+        .any(|one| matches!(one, Subject::Sample(_)));
+    if let Some(place) = place(record).filter(|_| held) {
+        subjects.add(Subject::Place(place));
     }
     subjects.0
 }
@@ -249,15 +324,15 @@ fn of_kind(kind: &Kind, subjects: &mut Subjects) {
             }
         }
         Kind::LotRegistered(lot) => {
-            subjects.add(Subject::Lot(LotId {
-                gtin: lot.gtin.clone(),
-                lot: lot.lot.clone(),
-            }));
+            subjects.add(Subject::Lot(lot.into()));
             subjects.patient(&lot.intended_patient);
             subjects.text(&lot.coi, Subject::Coi);
             // The donations in it are what it was made of, whether or not a step says so.
             for din in &lot.dins {
                 subjects.add(Subject::MadeOf(Material::Donation(din.number.clone())));
+            }
+            for code in &lot.nmpa_trace_codes {
+                subjects.text(code, Subject::TraceCode);
             }
         }
         Kind::LotDisposition(disposition) => {
@@ -429,6 +504,33 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_where_samples_are_and_where_its_record_names_it() {
+        use pb::item::What;
+        let told_at = |place: &str, what: What| {
+            let position = pb::StoragePosition {
+                place: place.to_owned(),
+                ..pb::StoragePosition::default()
+            };
+            let item = pb::Item {
+                what: Some(what),
+                ..pb::Item::default()
+            };
+            let moved = pb::StorageMoved {
+                items: vec![item],
+                to_position: Some(position),
+                ..pb::StorageMoved::default()
+            };
+            let fact = Fact::told(0, "2026-01-05", "", Kind::StorageMoved(moved));
+            let about = subjects(&fact.record);
+            about.iter().any(|one| matches!(one, Subject::Place(_)))
+        };
+        let sample = || What::SampleId("S".to_owned());
+        assert!(told_at("A1", sample()));
+        assert!(!told_at("", sample()));
+        assert!(!told_at("A1", What::Lot(pb::LotKey::default())));
+    }
 
     #[test]
     fn a_correction_and_a_second_signature_are_about_their_target() {

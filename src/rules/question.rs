@@ -312,6 +312,27 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_counts_only_as_far_as_it_is_known() {
+        use pb::EventPrecision as P;
+        for (precision, expected) in [
+            (P::Unspecified, [1, 0]),
+            (P::Second, [1, 0]),
+            (P::Minute, [1, 0]),
+            (P::Day, [0, 1]),
+            (P::Month, [0, 1]),
+            (P::Year, [0, 1]),
+        ] {
+            let visit = || Kind::FollowUpVisit(pb::FollowUpVisit::default());
+            let mut later = Fact::told(0, "2026-03-02T11:00:00+08:00", "P", visit());
+            later.record.event_precision = precision.into();
+            let earlier = Fact::told(1, "2026-03-02T09:00:00+08:00", "P", visit());
+            let seen = seen(&[later, earlier].map(Arc::new), &Question::EVERYTHING);
+            let order: Vec<u64> = seen.iter().map(|one| one.index.value()).collect();
+            assert_eq!(order, expected, "{precision:?}");
+        }
+    }
+
+    #[test]
     fn a_changed_day_moves_what_happened() {
         let moved = corrected_by(
             CorrectionKind::IncorrectData,

@@ -260,19 +260,27 @@ impl<F: Records> Refused<'_, F> {
     }
 
     fn lot(&mut self, lot: &pb::LotRegistered) -> Result<(), F::Error> {
-        let id = LotId {
-            gtin: lot.gtin.clone(),
-            lot: lot.lot.clone(),
-        };
-        let standing = self.standing(&Subject::Lot(id))?;
+        let id = LotId::from(lot);
+        let standing = self.standing(&Subject::Lot(id.clone()))?;
         let taken = standing.iter().any(|fact| match fact.kind() {
-            Some(Kind::LotRegistered(other)) => {
-                other.gtin == lot.gtin && other.lot == lot.lot && other != lot
-            }
+            Some(Kind::LotRegistered(other)) => LotId::from(other) == id && other != lot,
             _ => false,
         });
         let remedy = "the lot is registered, and otherwise: correct that record if it is wrong";
         self.refuse(taken, "lot_registered.lot", "LOT_REGISTERED", remedy);
+        for (item, code) in lot.nmpa_trace_codes.iter().enumerate() {
+            let standing = self.standing(&Subject::TraceCode(code.clone()))?;
+            let used = standing.iter().any(|fact| match fact.kind() {
+                Some(Kind::LotRegistered(other)) => {
+                    LotId::from(other) != id && other.nmpa_trace_codes.contains(code)
+                }
+                _ => false,
+            });
+            let path = format!("lot_registered.nmpa_trace_codes[{item}]");
+            let remedy =
+                "a unit of another lot has this trace code: read it again; correct what is wrong";
+            self.refuse(used, &path, "TRACE_CODE_USED", remedy);
+        }
         Ok(())
     }
 
@@ -579,6 +587,35 @@ mod tests {
         let same: Value = serde_json::from_str(&line).unwrap();
         let same = json!({"lotRegistered": same["lotRegistered"]});
         assert_eq!(refused(&story, same), [""; 0], "the same again");
+    }
+
+    #[test]
+    fn a_trace_code_is_one_units() {
+        let mut story = car_t();
+        let codes = |lot: &str, codes: [&str; 2]| json!({"lotRegistered": {"gtin": GTIN, "lot": lot, "nmpaTraceCodes": codes}});
+        let [one, two, three] = [
+            "81234567890123456781",
+            "81234567890123456782",
+            "81234567890123456783",
+        ];
+        story.tell("2026-01-01", "", codes("DP-101", [one, two]));
+        check(
+            &story,
+            &["TRACE_CODE_USED lot_registered.nmpa_trace_codes[1]"],
+            codes("DP-102", [three, two]),
+            codes("DP-101", [one, two]),
+        );
+        let registered = story.last_id_of(|kind| matches!(kind, Kind::LotRegistered(_)));
+        let corrected = json!({"correction": {"target": registered,
+            "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": [{"path": "lot_registered.nmpa_trace_codes[1]", "old": two, "new": three}]}});
+        story.tell("2026-01-02", "", corrected);
+        check(
+            &story,
+            &["TRACE_CODE_USED lot_registered.nmpa_trace_codes[0]"],
+            codes("DP-102", [three, two]),
+            codes("DP-102", [two, "81234567890123456784"]),
+        );
     }
 
     #[test]

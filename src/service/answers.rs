@@ -255,7 +255,9 @@ impl Asked<'_> {
             | Subject::Sample(_)
             | Subject::Case(_)
             | Subject::Consignment(_)
-            | Subject::Identity(_) => None,
+            | Subject::Identity(_)
+            | Subject::TraceCode(_)
+            | Subject::Place(_) => None,
         });
         Ok(patients.collect())
     }

@@ -476,7 +476,9 @@ fn deviations(
         let skip = if index == begin.0 { begin.1 } else { 0 };
         for (position, one) in raised.iter().enumerate().skip(skip) {
             let whose = match one.about.patient.as_str() {
-                "" => people.whose(&own)?,
+                pseudonym if pseudonym.is_empty() || pseudonym == own.record.patient => {
+                    people.whose(&own)?
+                }
                 pseudonym => people.known_as(pseudonym)?,
             };
             let is_asked = patient.as_ref().is_none_or(|patient| *patient == whose)

@@ -2,7 +2,7 @@
 //!
 //! | first byte | then | the entries that |
 //! |---|---|---|
-//! | `01` to `0b` | the subject | are about it |
+//! | `01` to `0d` | the subject | are about it |
 //! | `20` | site, patient | may put the patient at the site |
 //! | `21` | patient | merge the patient with another, or split one off |
 //! | `22` | patient | tell how the patient stands |
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::postings::GROUP_BYTES_MAX;
 use crate::{
-    rules::fact::{LotId, Material, Subject},
+    rules::fact::{LotId, Material, Place, Subject},
     tlog::Index,
 };
 
@@ -30,6 +30,8 @@ const SAMPLE: u8 = 0x08;
 const CASE: u8 = 0x09;
 const CONSIGNMENT: u8 = 0x0a;
 const IDENTITY: u8 = 0x0b;
+const TRACE_CODE: u8 = 0x0c;
+const PLACE: u8 = 0x0d;
 const PLACED: u8 = 0x20;
 const MERGED: u8 = 0x21;
 const STANDING: u8 = 0x22;
@@ -39,8 +41,8 @@ const FIRST: u8 = 0x31;
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
 
-/// A group that is too long is cut there, and its hash takes the place of the rest. What a checked record
-/// names is shorter: a site (13) and a patient (64) at most.
+/// A group that is too long is cut there, and its hash takes the place of the rest. Of what a checked record names, only
+/// a place in a store may be so long.
 const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
 
 struct Bytes(Vec<u8>);
@@ -104,6 +106,22 @@ pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
         Subject::Case(case) => text(CASE, case),
         Subject::Consignment(sscc) => text(CONSIGNMENT, sscc),
         Subject::Identity(commitment) => Bytes::new(IDENTITY).part(commitment),
+        Subject::TraceCode(code) => text(TRACE_CODE, code),
+        Subject::Place(place) => {
+            let Place {
+                site,
+                facility,
+                unit,
+                rack,
+                box_id,
+                spot,
+            } = place;
+            let parts = [site, facility, unit, rack, box_id, spot];
+            let place = Bytes::new(PLACE);
+            parts
+                .into_iter()
+                .fold(place, |place, part| place.text(part))
+        }
     };
     bytes.done()
 }
@@ -132,6 +150,15 @@ pub(super) fn subject(group: &[u8]) -> Option<Subject> {
         CASE => Subject::Case(text(rest)?),
         CONSIGNMENT => Subject::Consignment(text(rest)?),
         IDENTITY => Subject::Identity(part(rest)?),
+        TRACE_CODE => Subject::TraceCode(text(rest)?),
+        PLACE => Subject::Place(Place {
+            site: text(rest)?,
+            facility: text(rest)?,
+            unit: text(rest)?,
+            rack: text(rest)?,
+            box_id: text(rest)?,
+            spot: text(rest)?,
+        }),
         _ => return None,
     };
     rest.is_empty().then_some(subject)
@@ -255,6 +282,18 @@ fn part(rest: &mut &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn place(parts: [&str; 6]) -> Place {
+        let [site, facility, unit, rack, box_id, spot] = parts.map(str::to_owned);
+        Place {
+            site,
+            facility,
+            unit,
+            rack,
+            box_id,
+            spot,
+        }
+    }
+
     /// Subjects of every kind, with texts that test the order.
     fn subjects() -> Vec<Subject> {
         let texts = [
@@ -273,6 +312,7 @@ mod tests {
                 Subject::Consignment(text.clone()),
                 Subject::Identity([bytes.as_slice(), &[0xff]].concat()),
                 Subject::Identity(bytes),
+                Subject::TraceCode(text.clone()),
             ]);
             for lot in texts.map(str::to_owned) {
                 let gtin = text.clone();
@@ -280,7 +320,9 @@ mod tests {
                 subjects.extend([
                     Subject::Lot(lot.clone()),
                     Subject::MadeOf(Material::Lot(lot.clone())),
-                    Subject::Stock(lot),
+                    Subject::Stock(lot.clone()),
+                    Subject::Place(place([&lot.gtin, "f", "u", &lot.lot, "b", "p"])),
+                    Subject::Place(place(["s", "f", &lot.gtin, "", &lot.lot, ""])),
                 ]);
             }
         }

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -504,6 +504,123 @@ fn a_question_that_makes_no_sense_is_no_answer() {
     ] {
         ask(question, COULD_NOT_TELL);
     }
+}
+
+/// A watch of the lists on a server, and the lines that it prints as they come.
+fn watch(url: &str, more: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let watch = [
+        "reconsent",
+        "--watch",
+        "--server",
+        url,
+        "--actor",
+        "administrator",
+    ];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_genetrail"))
+        .args(watch)
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    (child, lines)
+}
+
+/// Reads lines until one is what is awaited.
+fn until(lines: &mut impl BufRead, is_awaited: impl Fn(&str) -> bool) -> String {
+    loop {
+        let mut line = String::new();
+        assert_ne!(
+            lines.read_line(&mut line).unwrap(),
+            0,
+            "the watch has ended"
+        );
+        if is_awaited(&line) {
+            return line;
+        }
+    }
+}
+
+/// Stops a watch as the keyboard does, and returns what it says at the end.
+fn interrupt(mut watch: Child) -> String {
+    let pid = watch.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let Output { status, stderr, .. } = {
+        drop(watch.stdout.take());
+        watch.wait_with_output().unwrap()
+    };
+    assert_eq!(status.code(), Some(FINE));
+    String::from_utf8(stderr).unwrap()
+}
+
+#[test]
+fn a_watch_prints_what_changes_until_it_is_stopped_and_goes_on_from_there() {
+    let ledger = Ledger::create();
+    let server = ledger.serve(0);
+    let (url, history) = (server.url(), ledger.write("history.ndjson", HISTORY));
+    let import = [
+        "import",
+        &history,
+        "--server",
+        &url,
+        "--actor",
+        "administrator",
+    ];
+    // From now on: nothing has happened yet.
+    let (child, mut lines) = watch(&url, &["--family", "ICF-LTFU-CAR19"]);
+    check(&import, FINE);
+    let came = until(&mut lines, |line| {
+        line.contains(" ADDED: P2 to sign, ICF-LTFU-CAR19 ")
+    });
+    assert!(
+        came.contains("NEW_VERSION, site 9521123001015, by "),
+        "{came}"
+    );
+    assert!(came.contains("; R-K"), "{came}");
+    until(&mut lines, |line| {
+        line.contains(" REMOVED: P2 to sign, ICF-LTFU-CAR19 ")
+    });
+    let told = interrupt(child);
+    assert!(
+        told.contains("to go on from here: --watch --since "),
+        "{told}"
+    );
+
+    let size = tree_size(&url).to_string();
+    let (child, mut lines) = watch(&url, &["--since", "0", "--json"]);
+    let last = until(&mut lines, |line| {
+        line.contains(&format!("\"treeSize\":\"{size}\""))
+    });
+    let last: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let told = interrupt(child);
+    let day = last["asOf"].as_str().unwrap();
+    assert!(
+        told.contains(&format!("--since {size} --as-of ")),
+        "{told} {day}"
+    );
+
+    let too_far = ["--since", "9999"];
+    let (child, _lines) = watch(&url, &too_far);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(COULD_NOT_TELL));
+    for nonsense in [&["--known-at", "3"][..], &["--csv"], &["--list", "needs"]] {
+        let (child, _lines) = watch(&url, nonsense);
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(COULD_NOT_TELL), "{nonsense:?}");
+    }
+    // A server that stops ends it, and that is not what was asked for.
+    let (child, mut lines) = watch(&url, &["--since", "0", "--json"]);
+    until(&mut lines, |line| line.contains("ADDED"));
+    server.stop();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(COULD_NOT_TELL));
 }
 
 /// Asks what is typed of a server that has been given the CAR-T history.

@@ -128,6 +128,34 @@ fn given(number: u32, patient: &str, gtin: &str, lot: &str) -> Submission {
     }
 }
 
+/// A sample at a place in a store.
+fn stored(number: u32, place: &str) -> Submission {
+    let position = pb::StoragePosition {
+        facility: "BANK".to_owned(),
+        unit: "FREEZER-1".to_owned(),
+        place: place.to_owned(),
+        ..pb::StoragePosition::default()
+    };
+    let event = pb::SampleEvent {
+        sample_id: format!("S-{number}"),
+        event: pb::SampleEventKind::Stored.into(),
+        position: Some(position),
+        ..pb::SampleEvent::default()
+    };
+    submission(number, "", Kind::SampleEvent(event))
+}
+
+/// A lot with a trace code.
+fn coded(number: u32) -> Submission {
+    let lot = pb::LotRegistered {
+        gtin: "09521123450011".to_owned(),
+        lot: format!("L-{number}"),
+        nmpa_trace_codes: vec![format!("812345678901{number:08}")],
+        ..pb::LotRegistered::default()
+    };
+    submission(number, "", Kind::LotRegistered(lot))
+}
+
 /// Records a batch, all or nothing.
 fn record(ledger: &Ledger, batch: Vec<Submission>) {
     let runtime = tokio::runtime::Builder::new_current_thread();
@@ -189,9 +217,11 @@ fn patient(number: u32) -> Subject {
 fn record_history(ledger: &Ledger, batches: std::ops::Range<u32>) {
     for batch in batches {
         let first = batch * 20;
-        let mut submissions: Vec<Submission> = (first..first + 18)
+        let mut submissions: Vec<Submission> = (first..first + 16)
             .map(|number| treated(number, &format!("P-{}", number % 11)))
             .collect();
+        submissions.push(stored(first + 16, &format!("A{}", batch % 3)));
+        submissions.push(coded(first + 17));
         submissions.push(correction(first + 18, first + 3));
         submissions.push(correction(first + 19, (first + 18).saturating_sub(20)));
         record(ledger, submissions);

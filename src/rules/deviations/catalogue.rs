@@ -81,7 +81,7 @@ fn delegations(catalogue: &Catalogue) -> Vec<Deviation> {
             granted.push((from, to, fact, delegation));
         }
     }
-    granted.sort_by_key(|(from, _, fact, _)| (*from, fact.index));
+    granted.sort_by_key(|(from, ..)| *from);
     let mut last: BTreeMap<(&str, &str, i32), (Option<NaiveDate>, &Seen)> = BTreeMap::new();
     let mut raised = Vec::new();
     for (from, to, fact, delegation) in granted {

@@ -239,7 +239,8 @@ fn discusser(fact: &Seen, signed: &pb::ConsentSigned, catalogue: &Catalogue) -> 
     (!investigator && !delegated).then_some(not)
 }
 
-/// A consent that the discusser has not signed in the hours that a plan gives.
+/// A consent that the discusser has not signed, though the hours that a plan gives are over; until it is, however
+/// late.
 fn not_countersigned(
     fact: &Seen,
     signed: &pb::ConsentSigned,

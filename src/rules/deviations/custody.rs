@@ -196,7 +196,8 @@ impl Journey<'_> {
             .is_some_and(Decimal::is_negative)
     }
 
-    /// A hand-over that the other side has not signed in the hours that a plan gives it.
+    /// A hand-over that the other side has not signed, though the hours that a plan gives it are over; until it does,
+    /// however late.
     fn one_sided(&self, fact: &Seen) -> Option<Deviation> {
         let hours = least(self.catalogue, fact, |plan| plan.countersignature_hours)?;
         let signed = self.facts.iter().any(|one| match one.kind() {

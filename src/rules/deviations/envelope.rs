@@ -82,8 +82,7 @@ fn of_organisation<'a>(actor: &str, then: &Seen, catalogue: &'a Catalogue) -> Op
 }
 
 fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
-    let most =
-        least(catalogue, fact, |plan| plan.late_recording_days).unwrap_or(LATE_RECORDING_DAYS);
+    let most = late_recording_days(fact, catalogue);
     let Some(happened) = event_span(&fact.record).map(|span| civil_day(fact, span.last)) else {
         return Vec::new();
     };
@@ -103,6 +102,11 @@ fn late(fact: &Seen, catalogue: &Catalogue) -> Vec<Deviation> {
     let missing =
         unexplained.then(|| Deviation::new(codes::LATE_REASON_MISSING, fact, "late_reason"));
     [late].into_iter().chain(missing).collect()
+}
+
+/// After how many days a record of what happened then is late.
+pub(super) fn late_recording_days(fact: &Seen, catalogue: &Catalogue) -> u32 {
+    least(catalogue, fact, |plan| plan.late_recording_days).unwrap_or(LATE_RECORDING_DAYS)
 }
 
 /// What the plans in force where and when something happened say, the last version that says it before the

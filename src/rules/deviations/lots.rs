@@ -96,11 +96,7 @@ impl<'a> Lots<'a> {
         for fact in facts {
             match fact.kind() {
                 Some(Kind::LotRegistered(lot)) => {
-                    let id = LotId {
-                        gtin: lot.gtin.clone(),
-                        lot: lot.lot.clone(),
-                    };
-                    lots.registered.entry(id).or_insert((fact, lot));
+                    lots.registered.entry(lot.into()).or_insert((fact, lot));
                 }
                 Some(Kind::LotDisposition(disposition)) => {
                     if let Some(lot) = lot_id(disposition.lot.as_ref()) {
@@ -454,10 +450,7 @@ fn makes(step: &pb::Transformation, lot: &LotId) -> bool {
 }
 
 fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> Vec<Deviation> {
-    let id = LotId {
-        gtin: lot.gtin.clone(),
-        lot: lot.lot.clone(),
-    };
+    let id = LotId::from(lot);
     let named = catalogue.product(&lot.product_id);
     let Some(product) = named.or_else(|| catalogue.product_of_gtin(&lot.gtin)) else {
         let unknown = Deviation::new(codes::UNKNOWN_PRODUCT, fact, "lot_registered.gtin");
@@ -474,6 +467,30 @@ fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> 
         return vec![missing.of_lot(&id).shown_by(&product.said)];
     }
     Vec::new()
+}
+
+/// Trace codes name one unit: the registrations that give one to another lot than the first did. The first word of that
+/// is refused where it is recorded; a correction may come to it still.
+pub(super) fn of_two_lots(code: &str, facts: &[Seen]) -> Vec<Deviation> {
+    let of_code = |fact: &Seen| {
+        let Some(Kind::LotRegistered(lot)) = fact.kind() else {
+            return None;
+        };
+        let item = lot.nmpa_trace_codes.iter().position(|one| one == code)?;
+        Some((LotId::from(lot), item))
+    };
+    let mut of_code = facts.iter().filter_map(|fact| Some((fact, of_code(fact)?)));
+    let Some((first, (lot, _))) = of_code.next() else {
+        return Vec::new();
+    };
+    let others = of_code.filter(|(_, (other, _))| *other != lot);
+    others
+        .map(|(fact, (other, item))| {
+            let field = format!("lot_registered.nmpa_trace_codes[{item}]");
+            let twice = Deviation::new(codes::TRACE_CODE_TWICE, fact, &field);
+            twice.of_lot(&other).shown_by(first)
+        })
+        .collect()
 }
 
 /// A product as it was when something happened: a lot for a trial does not become one for the market.

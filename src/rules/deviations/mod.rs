@@ -18,11 +18,15 @@ mod lots;
 mod people;
 mod safety;
 mod samples;
+mod storage;
 
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 
@@ -31,7 +35,7 @@ use super::{
     catalogue::Catalogue,
     consent::signatures::Signatures,
     dossier::Dossier,
-    fact::{Fact, LotId, Records, Subject, subjects},
+    fact::{Fact, LotId, Place, Records, Subject, subjects},
     flags::{self, Flag, FlagRule, codes},
     patient::Patient,
     question::{Question, Seen, seen},
@@ -174,6 +178,8 @@ enum Group {
     Sample(String),
     Coi(String),
     Identity(Vec<u8>),
+    TraceCode(String),
+    Place(Place),
 }
 
 impl<'a, F: Records> Review<'a, F> {
@@ -225,11 +231,8 @@ impl<'a, F: Records> Review<'a, F> {
     }
 
     fn groups_of(&self, fact: &Seen) -> Result<Vec<Group>, F::Error> {
-        let mut groups = Vec::new();
-        let patient = self.owner(fact)?;
-        if !patient.is_empty() {
-            groups.push(Group::Patient(patient));
-        }
+        let owners = self.owners(fact)?;
+        let mut groups: Vec<Group> = owners.into_iter().map(Group::Patient).collect();
         for subject in subjects(&fact.record) {
             match subject {
                 Subject::Catalogue => groups.push(Group::Catalogue),
@@ -237,6 +240,8 @@ impl<'a, F: Records> Review<'a, F> {
                 Subject::Coi(coi) => groups.push(Group::Coi(coi)),
                 Subject::Sample(sample) => groups.push(Group::Sample(sample)),
                 Subject::Identity(commitment) => groups.push(Group::Identity(commitment)),
+                Subject::TraceCode(code) => groups.push(Group::TraceCode(code)),
+                Subject::Place(place) => groups.push(Group::Place(place)),
                 Subject::Patient(_)
                 | Subject::MadeOf(_)
                 | Subject::Donation(_)
@@ -249,15 +254,21 @@ impl<'a, F: Records> Review<'a, F> {
         Ok(groups)
     }
 
-    /// The patient whom a record concerns, also where only its sample says so; empty if nothing does.
-    fn owner(&self, fact: &Seen) -> Result<String, F::Error> {
+    /// The patient whom a record concerns, or those of whom it may be; none if nothing tells.
+    fn owners(&self, fact: &Seen) -> Result<BTreeSet<String>, F::Error> {
         let sample = match fact.kind() {
-            _ if !fact.record.patient.is_empty() => return Ok(fact.record.patient.clone()),
+            _ if !fact.record.patient.is_empty() => {
+                return people::owners(self.facts, fact, &self.question);
+            }
             Some(Kind::SampleEvent(event)) => &event.sample_id,
             Some(Kind::AssayResult(result)) => &result.sample_id,
-            _ => return Ok(String::new()),
+            _ => return Ok(BTreeSet::new()),
         };
-        samples::patient_of(self.facts, sample)
+        let mut owners = BTreeSet::new();
+        for named in samples::named_of(self.facts, sample, &self.question)? {
+            owners.extend(people::owners(self.facts, &named, &self.question)?);
+        }
+        Ok(owners)
     }
 
     fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {
@@ -293,6 +304,10 @@ impl<'a, F: Records> Review<'a, F> {
                 }
                 people::registered_twice(&registered, &of_both)
             }
+            Group::TraceCode(code) => {
+                lots::of_two_lots(code, &about(&Subject::TraceCode(code.clone()))?)
+            }
+            Group::Place(place) => storage::taken(self.facts, place, question)?,
         })
     }
 
@@ -396,7 +411,9 @@ fn about(record: &pb::Record) -> About {
             | Subject::Donation(_)
             | Subject::Case(_)
             | Subject::Consignment(_)
-            | Subject::Identity(_) => {}
+            | Subject::Identity(_)
+            | Subject::TraceCode(_)
+            | Subject::Place(_) => {}
         }
     }
     match &record.kind {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Details, Deviation,
-    envelope::{days_after, least},
+    envelope::{civil_day, days_after, late_recording_days, least},
 };
 use crate::{
     pb,
@@ -16,6 +16,7 @@ pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let mut raised = Vec::new();
     for (fact, event) in patient.of_kind(pick!(AdverseEvent)) {
         raised.extend(before_administration(fact, event, patient));
+        raised.extend(reported_late(fact, event, catalogue));
         raised.extend(unassessed(fact, event, patient, catalogue));
         raised.extend(uncoded(fact, event, patient, catalogue));
     }
@@ -44,6 +45,25 @@ fn before_administration(
         ..Details::default()
     };
     (own && fact.on < given.on).then(|| before.with(details).shown_by(given))
+}
+
+/// An event that was recorded long after it became known.
+fn reported_late(
+    fact: &Seen,
+    event: &pb::AdverseEvent,
+    catalogue: &Catalogue,
+) -> Option<Deviation> {
+    let known = aware_on(fact, event);
+    let due = days_after(known, late_recording_days(fact, catalogue))?;
+    let recorded = civil_day(fact, fact.recorded_at);
+    let details = Details {
+        event: Some(known),
+        recorded: Some(recorded),
+        days: Some(recorded.signed_duration_since(known).num_days()),
+        ..Details::default()
+    };
+    let late = Deviation::new(codes::EVENT_REPORTED_LATE, fact, "adverse_event.aware_at");
+    (due < recorded).then(|| late.with(details))
 }
 
 /// A serious event that nobody had assessed in the days of the plan; one assessed late stays flagged.
@@ -75,7 +95,7 @@ fn unassessed(
     })
 }
 
-/// An event that had no code of `MedDRA` in the days of the plan.
+/// An event that has no code of `MedDRA`, though the days of the plan are over; until it has one, however late.
 fn uncoded(
     fact: &Seen,
     event: &pb::AdverseEvent,

@@ -17,29 +17,34 @@ use crate::{
         flags::codes,
         parts::Parts,
         patient::Patient,
-        question::Seen,
+        question::{Question, Seen, seen},
     },
 };
 
-/// The patient whom a sample was taken from, also where it was divided or relabelled since; empty if nothing
-/// tells.
-pub(super) fn patient_of<F: Facts>(facts: &F, sample: &str) -> Result<String, F::Error> {
+/// The records of a sample that name a patient, also those from before it was divided or relabelled. They name one,
+/// unless they contradict each other; whoever was named first may be the mistake.
+pub(super) fn named_of<F: Facts>(
+    facts: &F,
+    sample: &str,
+    question: &Question,
+) -> Result<Vec<Seen>, F::Error> {
+    let mut named = Vec::new();
     let mut open = vec![sample.to_owned()];
     let mut asked = BTreeSet::new();
     while let Some(sample) = open.pop() {
         if !asked.insert(sample.clone()) {
             continue;
         }
-        for fact in facts.about(&Subject::Sample(sample))? {
-            if !fact.record.patient.is_empty() {
-                return Ok(fact.record.patient.clone());
-            }
+        for fact in seen(&facts.about(&Subject::Sample(sample))?, question) {
             if let Some(Kind::SampleEvent(event)) = fact.kind() {
                 open.push(event.sample_id.clone());
             }
+            if !fact.record.patient.is_empty() {
+                named.push(fact);
+            }
         }
     }
-    Ok(String::new())
+    Ok(named)
 }
 
 /// What is recorded of a sample that nobody took, and that came of no other.
@@ -153,7 +158,8 @@ fn used_after_withdrawal(patient: &Patient) -> Vec<Deviation> {
     .collect()
 }
 
-/// Withdrawals that ask for the samples to be destroyed, where some are not in the days of the plan.
+/// Withdrawals that ask for the samples to be destroyed, where some are not, though the days of the plan are over; until
+/// they are, however late.
 fn not_destroyed(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
     let destroyed: BTreeSet<&str> = patient
         .of_kind(pick!(SampleEvent))
@@ -273,6 +279,8 @@ fn above_expected(
     raised
 }
 
+/// A result on a sample that had been rejected: it counts for nothing (R-S2). What is left of a sample is destroyed once
+/// it was measured, so a result on one that is destroyed is none.
 fn on_rejected(fact: &Seen, result: &pb::AssayResult, patient: &Patient) -> Option<Deviation> {
     if result.findings().any(|finding| finding == Finding::Invalid) {
         return None;

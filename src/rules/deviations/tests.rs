@@ -11,6 +11,7 @@ mod lots;
 mod people;
 mod safety;
 mod samples;
+mod storage;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock};
 

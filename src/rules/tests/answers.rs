@@ -73,7 +73,9 @@ impl Names {
                     | Subject::Donation(_)
                     | Subject::Case(_)
                     | Subject::Consignment(_)
-                    | Subject::Identity(_) => false,
+                    | Subject::Identity(_)
+                    | Subject::TraceCode(_)
+                    | Subject::Place(_) => false,
                 };
             }
         }

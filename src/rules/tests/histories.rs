@@ -31,16 +31,26 @@ const START: NaiveDate = NaiveDate::from_ymd_opt(2018, 1, 1).expect("a day");
 /// How many days a history has: seven years, in which samples, visits and contacts fall due, and amendments.
 const DAYS: u64 = 2_600;
 
-/// One thing that happens: of what kind, to whom, on which day, and a number for whatever else is chosen.
-pub(super) type Choice = (u8, u8, u64, u8);
+/// One thing that happens: of what kind, to whom, when, and a number for whatever else is chosen.
+pub(super) type Choice = (u8, u8, When, u8);
+
+/// The days since the first, and the hour where it is known.
+type When = (u64, Option<u8>);
 
 /// What happens besides what always does.
 pub(super) fn any_choices(most: usize) -> impl Strategy<Value = Vec<Choice>> {
-    prop::collection::vec((0..KINDS, 0_u8..4, 0..DAYS, any::<u8>()), 0..most)
+    // Much happens on a few days, so that the hour tells what was first.
+    let on =
+        prop_oneof![2 => 0..DAYS, 1 => (1..=BUSY).prop_map(|number| number * DAYS / (BUSY + 1))];
+    let when = (on, prop::option::of(6_u8..22));
+    prop::collection::vec((0..KINDS, 0_u8..4, when, any::<u8>()), 0..most)
 }
 
+/// How many days are busy.
+const BUSY: u64 = 3;
+
 /// How many kinds of choices there are.
-const KINDS: u8 = 24;
+const KINDS: u8 = 25;
 
 /// The day that is so many days after the first.
 pub(super) fn day(days: u64) -> NaiveDate {
@@ -52,6 +62,7 @@ pub(super) fn records(choices: &[Choice]) -> Vec<pb::Record> {
     let mut history = History {
         records: Vec::new(),
         samples: Vec::new(),
+        hour: None,
     };
     history.begin();
     for choice in choices {
@@ -84,6 +95,17 @@ pub(super) fn fact(index: u64, recorded_at: DateTime<Utc>, record: pb::Record) -
 struct History {
     records: Vec<pb::Record>,
     samples: Vec<String>,
+    /// The hour of what is told next, where it is known.
+    hour: Option<u8>,
+}
+
+/// A time as records have it.
+fn time((days, hour): When) -> String {
+    let on = day(days);
+    hour.map_or_else(
+        || on.to_string(),
+        |hour| format!("{on}T{hour:02}:30:00+08:00"),
+    )
 }
 
 fn site(number: u8) -> String {
@@ -146,7 +168,7 @@ impl History {
             } else {
                 format!("R-{:03}", self.records.len())
             },
-            event_time: day(days).to_string(),
+            event_time: time((days, self.hour)),
             site: at.to_owned(),
             site_tz: "Asia/Shanghai".to_owned(),
             patient: of.to_owned(),
@@ -304,7 +326,8 @@ impl History {
         at.map_or_else(|| "S-?".to_owned(), |at| self.samples[at].clone())
     }
 
-    fn happens(&mut self, (kind, who, days, more): Choice) {
+    fn happens(&mut self, (kind, who, (days, hour), more): Choice) {
+        self.hour = hour;
         let (of, at) = (patient(who), site(more));
         match kind {
             0 => self.signed(who, days, more, more / 2),
@@ -339,6 +362,10 @@ impl History {
                 self.tell(days, of, &at, decision);
             }
             20 => self.people(who, days, more),
+            21 => {
+                let kind = bound(more);
+                self.tell(days, &of, &at, kind);
+            }
             _ => self.correct(who, days, more),
         }
     }
@@ -364,6 +391,7 @@ impl History {
             SampleEventKind::Aliquoted,
             SampleEventKind::Relabelled,
             SampleEventKind::Received,
+            SampleEventKind::Stored,
         ];
         let event = one_of(&events, more);
         let new = format!("S-{}", self.records.len());
@@ -381,6 +409,11 @@ impl History {
         } else if event == SampleEventKind::Relabelled {
             self.samples.push(new.clone());
             told.new_sample_id = new;
+        } else if event == SampleEventKind::Stored {
+            told.position = Some(pb::StoragePosition {
+                place: "A1".to_owned(),
+                ..Default::default()
+            });
         }
         Kind::SampleEvent(told)
     }
@@ -438,7 +471,7 @@ impl History {
             }
             2 | 3 => (CorrectionKind::IncorrectData, change(own.0, own.1)),
             _ => {
-                let when = day((days * 7) % DAYS).to_string();
+                let when = time(((days * 7) % DAYS, self.hour));
                 (CorrectionKind::IncorrectData, change("event_time", when))
             }
         };
@@ -562,6 +595,22 @@ fn of_many(kind: u8, days: u64, more: u8) -> Kind {
     }
 }
 
+/// What binds a patient to a chain of identity.
+fn bound(more: u8) -> Kind {
+    let coi = format!("COI-{}", more / 2 % 4);
+    if more.is_multiple_of(2) {
+        Kind::CoiAssigned(pb::CoiAssigned {
+            coi,
+            ..Default::default()
+        })
+    } else {
+        Kind::MaterialCollected(pb::MaterialCollected {
+            coi,
+            ..Default::default()
+        })
+    }
+}
+
 fn decided(of: &str, more: u8) -> Kind {
     let decisions = [
         MonitoringDecisionKind::Extend,
@@ -596,28 +645,36 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Which order of some records the clocks, or what they say, leave no choice about:
     ///
-    /// - Facts of one day count in the order in which they were recorded, since a day is as exact as the rules are.
-    ///   So do facts that a correction brings to one day.
+    /// - Facts of one instant count in the order in which they were recorded, and so do facts of one day of which no
+    ///   more is known. So do facts that a correction brings there.
     /// - Corrections, merges and splits tell what is known of others, and a later one takes precedence over an
     ///   earlier one: these are in the order in which they came to be known.
     /// - A correction is recorded after what it corrects: any other is refused.
     pub(super) fn of(records: &[pb::Record]) -> Self {
-        let mut day_of: Vec<BTreeSet<NaiveDate>> = Vec::new();
+        let mut known_times: Vec<BTreeSet<(NaiveDate, Option<DateTime<Utc>>)>> = Vec::new();
+        let time_of = |record: &pb::Record| {
+            let (on, at, _) = fact(0, DateTime::default(), record.clone()).moment();
+            (on, at)
+        };
         let mut place = std::collections::BTreeMap::new();
         let mut first = Vec::new();
         for (at, record) in records.iter().enumerate() {
             place.insert(record.record_id.as_str(), at);
             let target = corrected(record).and_then(|id| place.get(id).copied());
             first.push(target.map_or(at, |target: usize| first[target]));
-            day_of.push(event_day(record).into_iter().collect());
+            known_times.push(BTreeSet::from([time_of(record)]));
             if let Some(Kind::Correction(correction)) = &record.kind {
                 let times = correction
                     .changes
                     .iter()
                     .filter(|one| one.path == "event_time");
-                let days = times.filter_map(|one| one.new.parse().ok());
                 let target: usize = first[at];
-                day_of[target].extend(days.collect::<Vec<NaiveDate>>());
+                known_times[target].extend(times.map(|one| {
+                    time_of(&pb::Record {
+                        event_time: one.new.clone(),
+                        ..records[target].clone()
+                    })
+                }));
             }
         }
         let of_knowledge = |record: &pb::Record| {
@@ -632,7 +689,7 @@ impl Arrival {
             let mut before: BTreeSet<usize> = target.into_iter().collect();
             for earlier in 0..at {
                 let both = of_knowledge(&records[earlier]) && of_knowledge(record);
-                if both || !day_of[earlier].is_disjoint(&day_of[at]) {
+                if both || !known_times[earlier].is_disjoint(&known_times[at]) {
                     before.insert(earlier);
                 }
             }

@@ -70,16 +70,20 @@ fn a_discussed_consent_is_signed_by_who_discussed_it() {
         !story.codes(index).contains(code),
         "who records it has signed it"
     );
-    for (by, missing) in [("s02-1", false), ("h01-1", true)] {
+    for (day, by, missing) in [
+        ("2026-01-11", "s02-1", false),
+        ("2026-02-01", "s02-1", false),
+        ("2026-01-11", "h01-1", true),
+    ] {
         let (mut story, index) = told("s02-1");
         let target = "cccccccc-cccc-4ccc-8ccc-cccccccccccc";
         story.tell(
-            "2026-01-11",
+            day,
             "",
             json!({"actorPerson": by, "countersigned": {"target": target,
             "capacity": "CAPACITY_DISCUSSER"}}),
         );
-        assert_eq!(story.codes(index).contains(code), missing, "{by}");
+        assert_eq!(story.codes(index).contains(code), missing, "{day} {by}");
     }
 }
 

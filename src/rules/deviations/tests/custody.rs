@@ -78,16 +78,26 @@ fn the_other_side_signs_for_a_hand_over_in_the_hours_of_the_plan() {
     };
     let (story, index) = handed_over();
     falls_due(&story, index, code, ("2026-01-11", "2026-01-12"));
-    let signed = |target: &str, by: &str| {
+    let signed_on = |day: &str, target: &str, by: &str| {
         let (mut story, index) = handed_over();
         story.tell(
-            "2026-01-11",
+            day,
             "",
             json!({"actorPerson": by, "actorRole": "ACTOR_ROLE_LAB",
             "countersigned": {"target": target, "capacity": "CAPACITY_RECEIVER"}}),
         );
-        story.codes(index).contains(code)
+        (
+            story.codes_on(index, "2026-01-12").contains(code),
+            story.codes(index).contains(code),
+        )
     };
+    let signed = |target: &str, by: &str| signed_on("2026-01-11", target, by).1;
+    let late = signed_on(
+        "2026-02-01",
+        "cccccccc-cccc-4ccc-8ccc-cccccccccccc",
+        "lab-1",
+    );
+    assert_eq!(late, (true, false), "done, though late");
     assert!(!signed("cccccccc-cccc-4ccc-8ccc-cccccccccccc", "lab-1"));
     assert!(
         signed("dddddddd-dddd-4ddd-8ddd-dddddddddddd", "lab-1"),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DAY, GTIN, Story, check, disposed, given, key, lot, planned, treated};
+use crate::pb::record::Kind;
 
 const MARKETED: &str = "09521123450042";
 
@@ -61,6 +62,44 @@ fn a_lot_on_the_market_in_china_has_a_trace_code() {
         ("2026-01-04", bare()),
         ("2026-01-04", coded()),
     );
+}
+
+#[test]
+fn a_trace_code_names_a_unit_of_one_lot() {
+    let code = "TRACE_CODE_TWICE";
+    let registered =
+        |number: &str, codes: [&str; 2]| lot(number, &json!({"nmpaTraceCodes": codes}));
+    let [one, two, three, four] =
+        ["81", "82", "83", "84"].map(|end| format!("812345678901234567{end}"));
+    let story = || {
+        let mut story = treated();
+        story.tell("2026-01-05", "", registered("T", [&one, &two]));
+        story
+    };
+    let other = registered("U", [&three, &two]);
+    let good = registered("U", [&three, &four]);
+    check(&story, code, (DAY, other), (DAY, good.clone()));
+    let again = registered("T", [&one, &two]);
+    check(
+        &story,
+        code,
+        (DAY, registered("U", [&two, &one])),
+        (DAY, again),
+    );
+
+    // It is one by a correction, and by another it is none.
+    let mut story = story();
+    let index = story.tell(DAY, "", good);
+    let id = story.last_id_of(|kind| matches!(kind, Kind::LotRegistered(_)));
+    for (new, raises) in [(&two, true), (&four, false)] {
+        story.tell(
+            "2026-01-12",
+            "",
+            json!({"correction": {"target": id, "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+                "changes": [{"path": "lot_registered.nmpa_trace_codes[1]", "new": new}]}}),
+        );
+        assert_eq!(story.codes(index).contains(code), raises, "{new}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DAY, SITE, Story, check, given, planned, treated};
+use crate::pb::record::Kind;
 
 fn child(mut story: Story) -> Story {
     story.tell(
@@ -241,6 +242,35 @@ fn patients_are_one_person_each_and_live() {
         !story.codes(index).contains("POSSIBLE_DUPLICATE"),
         "a merge settles it"
     );
+}
+
+#[test]
+fn what_was_moved_in_a_split_is_flagged_with_what_it_was_moved_to() {
+    let story = |moved: bool| {
+        let mut story = treated();
+        let registered = json!({"patientRegistered": {"identityCommitment": "DDDD"}});
+        story.tell("2026-01-03", "Z", registered);
+        let died = json!({"patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+        story.tell("2026-01-04", "Z", died);
+        let taken = json!({"sampleCollected": {"sampleId": "S", "purposes": [1]}});
+        let sample = story.tell("2026-01-10", "X", taken);
+        let rejected =
+            json!({"sampleEvent": {"sampleId": "S", "event": "SAMPLE_EVENT_KIND_REJECTED"}});
+        story.tell("2026-01-10", "", rejected);
+        let result = story.tell("2026-01-11", "", json!({"assayResult": {"sampleId": "S"}}));
+        let id =
+            story.id_of(|kind| matches!(kind, Kind::SampleCollected(one) if one.sample_id == "S"));
+        if moved {
+            let split = json!({"patientSplit": {"splitPatient": "Z", "movedRecords": [id]}});
+            story.tell("2026-01-12", "X", split);
+        }
+        (story, sample, result)
+    };
+    for moved in [false, true] {
+        let (story, sample, result) = story(moved);
+        assert_eq!(story.codes(sample).contains("AFTER_DEATH"), moved);
+        assert!(story.codes(result).contains("RESULT_ON_REJECTED_SAMPLE"));
+    }
 }
 
 #[test]

@@ -43,6 +43,32 @@ fn a_serious_event_is_assessed_in_the_days_of_the_plan() {
 }
 
 #[test]
+fn an_event_is_recorded_soon_after_it_became_known() {
+    let code = "EVENT_REPORTED_LATE";
+    for (days, aware, recorded, late) in [
+        (None, "2026-02-01", "2026-02-08", false),
+        (None, "2026-02-01", "2026-02-09", true),
+        (None, "", "2026-01-17", false),
+        (None, "", "2026-01-18", true),
+        // In Shanghai it was the 2nd by then, and it is the 9th.
+        (None, "2026-02-01T17:00:00Z", "2026-02-09", false),
+        (Some(3), "2026-02-01", "2026-02-04", false),
+        (Some(3), "2026-02-01", "2026-02-05", true),
+    ] {
+        let mut story =
+            days.map_or_else(treated, |days| planned(&json!({"lateRecordingDays": days})));
+        let recorded_at = format!("{recorded}T10:00:00Z");
+        let told = event(&json!({"awareAt": aware}));
+        let index = story.tell_late("2026-01-10", &recorded_at, "X", told);
+        assert_eq!(
+            story.codes(index).contains(code),
+            late,
+            "{days:?} {aware} {recorded}"
+        );
+    }
+}
+
+#[test]
 fn an_event_is_coded_in_the_days_of_the_plan() {
     let code = "EVENT_UNCODED";
     let (mut story, index) = told(&json!({"term": {"verbatim": "fever"}}));
@@ -56,6 +82,11 @@ fn an_event_is_coded_in_the_days_of_the_plan() {
         !story.codes(index).contains(code),
         "a later report codes it"
     );
+    let (mut story, index) = told(&json!({"term": {"verbatim": "fever"}}));
+    let coded = json!({"followUpNumber": 1, "term": {"ptCode": "1"}});
+    story.tell("2026-03-01", "", event(&coded));
+    falls_due(&story, index, code, ("2026-02-11", "2026-02-12"));
+    assert!(!story.codes(index).contains(code), "done, though late");
     for coded in ["lltCode", "ptCode"] {
         let (story, index) = told(&json!({"term": {coded: "1"}}));
         assert!(!story.codes(index).contains(code), "{coded}");

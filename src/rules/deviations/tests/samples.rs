@@ -126,6 +126,10 @@ fn samples_are_destroyed_in_the_days_of_the_plan() {
         !story.codes(index).contains(code),
         "what was taken later is not meant"
     );
+    let (mut story, index) = withdrawn("DESTROY");
+    story.tell("2026-04-01", "", event("DESTROYED", "S"));
+    falls_due(&story, index, code, ("2026-03-03", "2026-03-04"));
+    assert!(!story.codes(index).contains(code), "done, though late");
     let (story, index) = withdrawn("KEEP");
     assert!(!story.codes(index).contains(code));
 }
@@ -241,6 +245,49 @@ fn samples_and_results_are_of_samples_that_count() {
         (DAY, result("NONE")),
         (DAY, result("SOUND")),
     );
+}
+
+#[test]
+fn a_sample_may_be_gone_before_its_result_is_issued() {
+    let after = |event: &str| {
+        let mut story = sampled(&json!({}));
+        let event = format!("SAMPLE_EVENT_KIND_{event}");
+        story.tell(
+            "2026-01-06",
+            "",
+            json!({"sampleEvent": {"sampleId": "S", "event": event}}),
+        );
+        let index = story.tell(DAY, "", result(&json!({})));
+        story.codes(index).contains("RESULT_ON_REJECTED_SAMPLE")
+    };
+    assert!(after("REJECTED"));
+    assert!(!after("DESTROYED"));
+    assert!(!after("CONSUMED"));
+}
+
+#[test]
+fn a_result_is_whose_its_sample_is_whoever_was_named_first() {
+    let event = |patient: &str, event: &str| {
+        let event = format!("SAMPLE_EVENT_KIND_{event}");
+        json!({"patient": patient, "sampleEvent": {"sampleId": "S", "event": event}})
+    };
+    // Somebody received it under another patient's pseudonym, and that arrived first, or last.
+    for named_first in [true, false] {
+        let mut story = treated();
+        let received = event("Y", "RECEIVED");
+        if named_first {
+            story.tell("2026-01-06", "", received.clone());
+        }
+        let taken = json!({"sampleCollected": {"sampleId": "S", "purposes": [1]}});
+        story.tell("2026-01-05", "X", taken);
+        story.tell("2026-01-07", "", event("X", "REJECTED"));
+        if !named_first {
+            story.tell("2026-01-06", "", received);
+        }
+        let index = story.tell(DAY, "", result(&json!({})));
+        let codes = story.codes(index);
+        assert!(codes.contains("RESULT_ON_REJECTED_SAMPLE"), "{codes:?}");
+    }
 }
 
 #[test]
