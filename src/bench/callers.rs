@@ -36,7 +36,7 @@ pub(super) struct Served {
     pub(super) runtime: Runtime,
     pub(super) channels: Vec<Channel>,
     /// The next record's number: no record is sent twice.
-    numbers: Arc<AtomicU64>,
+    pub(super) numbers: Arc<AtomicU64>,
     running: Running,
 }
 

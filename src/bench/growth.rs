@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 
 use super::{
     Bench, Row,
-    figures::{disk_bytes, real},
+    figures::{disk_bytes, last, ratios, real},
     ledgers,
-    row::{Aim, median},
+    row::Aim,
 };
 use crate::ledger::Ledger;
 
 /// Entries of the smallest ledger at which the cost of a record is told: a few commits.
 const STEP_MIN: u64 = 4_000;
 
-/// A small ledger grows by this part of itself in each turn, and by all of them at most doubles.
-const TURNS: u64 = 10;
+/// How often small and large are measured: a turn is short, and a sync takes longer now and then.
+const TURNS: u32 = 10;
 
 /// A ledger that was grown, and what it took.
 #[derive(Debug)]
@@ -139,52 +139,27 @@ impl Grown {
 
 /// A record in a large ledger against one in a small ledger: not more than the tree is higher.
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
+    let home = bench.scratch("growth")?;
     let (few, many) = (bench.effort.entries_few, bench.effort.entries);
-    // Between the two, one that shows where the cost goes.
-    let sizes = [few, geometric_mean(few, many), many];
-    let mut open = Vec::new();
-    for size in sizes {
-        let grown = bench.grown(size)?;
-        // Records of numbers that no row has written.
-        let next = size.max(many) * 2;
-        open.push((ledgers::open(&grown.dir)?, next));
+    let grown = bench.grown(many)?;
+    let large = ledgers::open(&grown.dir)?;
+    // Each time the second half of a new small ledger, and as many more in the large one.
+    let half = few.div_ceil(2);
+    let mut next = many;
+    let mut turns = Vec::new();
+    for turn in 0..TURNS {
+        let small = ledgers::create(&home.join(&format!("small-{turn}")))?;
+        write(&small, 0, half)?;
+        let (of_small, _) = write(&small, half, half * 2)?;
+        small.close();
+        let (of_large, _) = write(&large, next, next + half)?;
+        next += half;
+        turns.push((of_small, of_large));
     }
-    let some = (few / TURNS).max(1);
-    let mut costs = vec![Vec::new(); sizes.len()];
-    for _ in 0..TURNS {
-        for ((ledger, next), costs) in open.iter_mut().zip(&mut costs) {
-            let (cost, _) = write(ledger, *next, *next + some)?;
-            *next += some;
-            costs.push(cost);
-        }
-    }
-    for (ledger, _) in open {
-        ledger.close();
-    }
-    let ratio = |(large, small): (&f64, &f64)| large / small;
-    let [small, middle, large] = costs.as_slice() else {
-        return Ok(Vec::new());
-    };
-    let ratios = large.iter().zip(small).map(ratio).collect();
-    let told = [small, middle, large].map(|costs| {
-        let mut costs = costs.clone();
-        costs.sort_by(f64::total_cmp);
-        median(&costs)
-    });
-    let what = format!(
-        "{:.1} us for a record at {} entries, {:.1} at {}, {:.1} at {}",
-        told[2], sizes[2], told[1], sizes[1], told[0], sizes[0]
-    );
-    let higher = real(many).ln() / real(few).ln();
-    Ok(vec![Row::ratio(
-        "growth",
-        ratios,
-        Aim::AtMost(higher),
-        what,
-    )])
-}
-
-/// As many times more than the one as the other is more than it.
-fn geometric_mean(few: u64, many: u64) -> u64 {
-    (few * many).isqrt()
+    large.close();
+    let (small, large) = last(&turns);
+    let what = format!("{large:.1} us for a record at {many} entries, {small:.1} at {few}");
+    let higher = real(many).ln() / real(few.max(2)).ln();
+    let aim = Aim::AtMost(higher);
+    Ok(vec![Row::ratio("growth", ratios(&turns), aim, what)])
 }

@@ -11,6 +11,8 @@ mod growth;
 mod latency;
 mod ledgers;
 mod open;
+mod peers;
+mod plot;
 mod queries;
 mod row;
 mod stream;
@@ -25,7 +27,10 @@ use std::{
 
 use anyhow::Context as _;
 
-pub(crate) use growth::{Grown, grow};
+use growth::Grown;
+pub(crate) use growth::grow;
+use peers::PeerRow;
+pub(crate) use plot::plot;
 pub(crate) use row::Row;
 
 /// How much is measured.
@@ -91,7 +96,7 @@ impl Effort {
 type Measurement = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
 /// The measurements, in the order in which they are made.
-const MEASUREMENTS: [(&str, Measurement); 12] = [
+const MEASUREMENTS: [(&str, Measurement); 18] = [
     ("unary", unary::measure),
     ("stream", stream::measure),
     ("latency", latency::measure),
@@ -104,6 +109,24 @@ const MEASUREMENTS: [(&str, Measurement); 12] = [
     ("reconsent", queries::reconsent),
     ("trace", queries::trace),
     ("schedule", queries::schedule),
+    (PeerRow::PostgresUnary.name(), |bench| {
+        peers::measure(bench, PeerRow::PostgresUnary)
+    }),
+    (PeerRow::PostgresStream.name(), |bench| {
+        peers::measure(bench, PeerRow::PostgresStream)
+    }),
+    (PeerRow::PostgresBatch.name(), |bench| {
+        peers::measure(bench, PeerRow::PostgresBatch)
+    }),
+    (PeerRow::SqliteUnary.name(), |bench| {
+        peers::measure(bench, PeerRow::SqliteUnary)
+    }),
+    (PeerRow::SqliteStream.name(), |bench| {
+        peers::measure(bench, PeerRow::SqliteStream)
+    }),
+    (PeerRow::SqliteBatch.name(), |bench| {
+        peers::measure(bench, PeerRow::SqliteBatch)
+    }),
 ];
 
 /// The names of the measurements, in their order.

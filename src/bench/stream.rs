@@ -44,27 +44,27 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let home = bench.scratch("stream")?;
     let product = Served::new(&home.join("ledger"))?;
     // Once for the entries that the store will take.
-    let first = product.stream(1_000)?;
-    let mut batches = Vec::new();
-    let mut alone = Alone::open(&home.join("alone"), first.entries)?;
+    let entries = product.stream(1_000)?.entries;
+    let mut batch = 1;
     let rounds = bench.rounds(|| {
-        let count = records_in(bench.effort.load);
-        let streamed = product.stream(count)?;
-        let batch = streamed.batch().max(1);
-        batches.push(batch);
-        let single = alone.take(count, batch, singly)?;
-        let packed = alone.take(count, batch, in_blocks)?;
+        let streamed = product.stream(records_in(bench.effort.load))?;
+        batch = streamed.batch().max(1);
+        let alone = |layout: Layout| {
+            let home = bench.scratch("alone")?;
+            Alone::open(&home.dir, &entries)?.take(bench.effort.load / 2, batch, layout)
+        };
+        let (single, packed) = (alone(singly)?, alone(in_blocks)?);
         Ok(((single, streamed.rate), (packed, streamed.rate)))
     })?;
     product.end()?;
     let (single, packed): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
-    let batch = batches.last().copied().unwrap_or_default();
     let (ceiling, reached) = last(&single);
-    let (in_blocks, _) = last(&packed);
+    let (ceiling_in_blocks, _) = last(&packed);
     let what = format!(
         "{STREAMS} streams: {reached:.0}/s, {batch} in a commit; the store alone {ceiling:.0}/s, a key each"
     );
-    let strict = format!("the store alone {in_blocks:.0}/s, in blocks of {BLOCK_BYTES} bytes");
+    let strict =
+        format!("the store alone {ceiling_in_blocks:.0}/s, in blocks of {BLOCK_BYTES} bytes");
     Ok(vec![
         Row::ratio("stream", ratios(&single), Aim::AtLeast(0.5), what),
         Row::ratio("stream-blocks", ratios(&packed), Aim::AtLeast(0.5), strict),
@@ -173,17 +173,17 @@ async fn one(
 }
 
 /// The store with nothing above it, and the entries that it takes, again and again.
-struct Alone {
+struct Alone<'a> {
     store: SledStore,
     head: Head,
-    entries: Vec<Bytes>,
+    entries: &'a [Bytes],
 }
 
 /// How entries that follow one another are written, from the index of the first on.
 type Layout = fn(u64, &[&[u8]]) -> Vec<Write>;
 
-impl Alone {
-    fn open(dir: &Path, entries: Vec<Bytes>) -> anyhow::Result<Self> {
+impl<'a> Alone<'a> {
+    fn open(dir: &Path, entries: &'a [Bytes]) -> anyhow::Result<Self> {
         let store = SledStore::open(dir, &SledOptions::default())?;
         let head = store.fence()?;
         Ok(Self {
@@ -193,12 +193,11 @@ impl Alone {
         })
     }
 
-    /// Takes so many entries, in commits of `batch`; entries a second.
-    fn take(&mut self, count: u64, batch: usize, layout: Layout) -> anyhow::Result<f64> {
+    /// Takes entries for so long, in commits of `batch`; entries a second.
+    fn take(&mut self, load: Duration, batch: usize, layout: Layout) -> anyhow::Result<f64> {
         let mut entries = self.entries.iter().map(AsRef::as_ref).cycle();
-        let first = self.head.size;
         let start = Instant::now();
-        while self.head.size < first + count {
+        while start.elapsed() < load {
             let some: Vec<&[u8]> = entries.by_ref().take(batch).collect();
             let next = Head {
                 size: self.head.size + u64::try_from(some.len())?,
@@ -208,7 +207,7 @@ impl Alone {
             self.store.commit(&self.head, &next, &writes)?;
             self.head = next;
         }
-        Ok(rate_since(start, self.head.size - first))
+        Ok(rate_since(start, self.head.size))
     }
 }
 

@@ -15,7 +15,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 use prost::Message as _;
 
-use super::{Hex, Outcome, init, keys, local, progress, random, record_json, say};
+use super::{Hex, Outcome, complain, init, keys, local, progress, random, record_json, say};
 use crate::{
     bench::{self, Bench, Effort},
     clock::SettableClock,
@@ -65,6 +65,9 @@ struct Measure {
     /// Print an array of objects instead of a table.
     #[arg(long)]
     json: bool,
+    /// Draw two plots in this directory: by callers, and by the ledger's size.
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
     /// Entries of the large ledger.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     entries: Option<u64>,
@@ -160,6 +163,12 @@ fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
                 bar.suspend(|| say!("{row}"))?;
             }
             rows.push(row.json());
+        }
+    }
+    if let Some(dir) = &arguments.plot {
+        bar.set_message("plots");
+        for file in bench::plot(&bench, dir)? {
+            bar.suspend(|| complain(format_args!("drawn: {}", file.display())));
         }
     }
     bar.finish_and_clear();
