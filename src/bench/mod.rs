@@ -202,3 +202,32 @@ impl Drop for Scratch {
         drop(fs::remove_dir_all(&self.dir));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smaller_measurement_keeps_the_distance_between_its_sides() {
+        let quick = Effort::QUICK.with_entries(2_000).with_patients(30);
+        assert_eq!((quick.entries, quick.entries_few), (2_000, 200));
+        assert_eq!((quick.patients, quick.patients_few), (30, 3));
+        let full = Effort::FULL.with_patients(1_000_000);
+        assert_eq!((full.patients, full.patients_few), (1_000_000, 10_000));
+        assert_eq!(full.with_entries(1).entries_few, 1);
+    }
+
+    #[test]
+    fn a_bench_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("bench");
+        let bench = Bench::new(Effort::QUICK.with_entries(100), home.clone()).unwrap();
+        let scratch = bench.scratch("one").unwrap();
+        assert!(scratch.dir.is_dir());
+        drop(scratch);
+        assert!(!home.join("one").exists());
+        assert!(bench.measure("nothing").unwrap().is_empty());
+        drop(bench);
+        assert!(!home.exists());
+    }
+}

@@ -87,8 +87,8 @@ pub(super) struct Postgres {
     runtime: Runtime,
     connections: Vec<Arc<Connected>>,
     next: Arc<AtomicU64>,
-    // Ended last.
-    _server: Server,
+    /// Ended last, after those who are connected to it.
+    server: Server,
 }
 
 /// A connection, with what is asked on it.
@@ -117,7 +117,7 @@ impl Peer for Postgres {
             runtime,
             connections,
             next: Arc::default(),
-            _server: server,
+            server,
         })
     }
 
@@ -345,4 +345,39 @@ fn user() -> anyhow::Result<Option<(u32, u32)>> {
     let found = find("postgres").or_else(|| find("nobody"));
     let found = found.context("PostgreSQL does not run as root, and there is nobody else")?;
     Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn its_rows_are_chained_and_one_that_was_changed_is_found() {
+        if programs().is_none() {
+            println!("PostgreSQL is not installed: not tried");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        // The server is somebody else, who has to get there.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut peer = Postgres::start(&dir.path().join("peer")).unwrap();
+        let load = Duration::from_millis(100);
+        peer.unary(load).unwrap();
+        peer.stream(load).unwrap();
+        peer.batch(load).unwrap();
+        peer.check().unwrap();
+        let change = "UPDATE audit SET hash = '' WHERE seq = 0";
+        let changed = peer.connections[0].client.execute(change, &[]);
+        assert_eq!(peer.runtime.block_on(changed).unwrap(), 1);
+        assert!(peer.check().is_err());
+
+        let process = peer.server.process.id();
+        drop(peer);
+        assert!(
+            !Path::new(&format!("/proc/{process}")).exists(),
+            "it has ended"
+        );
+    }
 }

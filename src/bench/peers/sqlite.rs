@@ -108,3 +108,21 @@ impl Sqlite {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_rows_are_chained_and_one_that_was_changed_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut peer = Sqlite::start(&dir.path().join("peer")).unwrap();
+        let load = Duration::from_millis(20);
+        peer.unary(load).unwrap();
+        peer.batch(load).unwrap();
+        peer.check().unwrap();
+        let change = "UPDATE audit SET hash = zeroblob(32) WHERE seq = 1";
+        peer.database.execute(change, []).unwrap();
+        assert!(peer.check().is_err());
+    }
+}
