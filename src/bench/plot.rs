@@ -10,8 +10,8 @@ use plotters::{
     coord::Shift,
     drawing::DrawingArea,
     prelude::{
-        ChartBuilder, Circle, IntoDrawingArea as _, IntoLogRange as _, PathElement, RGBColor,
-        SVGBackend, Text,
+        ChartBuilder, Circle, EmptyElement, IntoDrawingArea as _, IntoLogRange as _, PathElement,
+        RGBColor, SVGBackend, Text,
     },
     style::{BLACK, Color as _, IntoFont as _, WHITE},
 };
@@ -28,6 +28,9 @@ const CALLERS: [usize; 6] = [1, 4, 16, 64, 256, 1_024];
 
 const WIDTH: u32 = 760;
 const PANEL_HEIGHT: u32 = 300;
+
+/// Where a line's name stands: right of its last point, in pixels.
+const BESIDE: (i32, i32) = (8, -6);
 
 const BLUE: RGBColor = RGBColor(0x1f, 0x5a, 0x96);
 const RED: RGBColor = RGBColor(0xb0, 0x3a, 0x2e);
@@ -168,6 +171,7 @@ fn draw_panel(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel) -> Drawn
     chart
         .configure_mesh()
         .light_line_style(WHITE)
+        .x_labels(5)
         .x_desc(panel.foot)
         .y_desc(panel.side)
         .x_label_formatter(&|foot| short(*foot))
@@ -182,8 +186,9 @@ fn draw_panel(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel) -> Drawn
         let dots = line.points.iter();
         chart.draw_series(dots.map(|point| Circle::new(*point, 3, colour.filled())))?;
         let name = line.points.last();
-        chart
-            .draw_series(name.map(|at| Text::new(format!("  {}", line.name), *at, font.clone())))?;
+        chart.draw_series(
+            name.map(|at| EmptyElement::at(*at) + Text::new(line.name, BESIDE, font.clone())),
+        )?;
     }
     Ok(())
 }

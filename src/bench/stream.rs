@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use super::{
     Bench, Row,
     callers::{Served, by},
-    figures::{last, rate_since, ratios},
+    figures::{last, rate_since, ratios, real},
     ledgers,
     row::Aim,
 };
@@ -34,8 +34,11 @@ pub(super) const STREAMS: usize = 4;
 /// Items of a stream on their way to the server, as `import` keeps them.
 const AHEAD: usize = 1_024;
 
-/// Records in a second of load: they are made before they are timed.
-const RECORDS_A_SECOND: u64 = 40_000;
+/// Records of the first stream, from whose rate it is known how many the next one takes for as long as it is to last.
+const FIRST: u64 = 4_000;
+
+/// Entries of a stream that are kept, for the store to take.
+const KEPT: usize = 250;
 
 /// What a block of the ledger holds.
 const BLOCK_BYTES: usize = 7_000;
@@ -44,17 +47,18 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let home = bench.scratch("stream")?;
     let product = Served::new(&home.join("ledger"))?;
     // Once for the entries that the store will take.
-    let entries = product.stream(1_000)?.entries;
+    let (_, first) = product.stream(FIRST)?;
+    let entries = first.entries;
     let mut batch = 1;
     let rounds = bench.rounds(|| {
-        let streamed = product.stream(records_in(bench.effort.load))?;
+        let (rate, streamed) = product.stream_for(bench.effort.load)?;
         batch = streamed.batch().max(1);
         let alone = |layout: Layout| {
             let home = bench.scratch("alone")?;
             Alone::open(&home.dir, &entries)?.take(bench.effort.load / 2, batch, layout)
         };
         let (single, packed) = (alone(singly)?, alone(in_blocks)?);
-        Ok(((single, streamed.rate), (packed, streamed.rate)))
+        Ok(((single, rate), (packed, rate)))
     })?;
     product.end()?;
     let (single, packed): (Vec<_>, Vec<_>) = rounds.into_iter().unzip();
@@ -71,34 +75,48 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// How many records a load of this length is measured by.
-pub(super) fn records_in(load: Duration) -> u64 {
-    let millis = u64::try_from(load.as_millis()).unwrap_or(u64::MAX);
-    (RECORDS_A_SECOND.saturating_mul(millis) / 1_000).max(100)
-}
-
 /// What streams were answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Streamed {
-    /// Receipts a second.
-    pub(super) rate: f64,
     receipts: usize,
     /// The tree sizes that receipts were made at, one for each commit.
     commits: BTreeSet<u64>,
-    /// The entries of the receipts.
+    /// The entries of the first receipts.
     entries: Vec<Bytes>,
 }
 
 impl Streamed {
     /// Records in a commit, on average.
-    pub(super) fn batch(&self) -> usize {
+    fn batch(&self) -> usize {
         self.receipts / self.commits.len().max(1)
+    }
+
+    fn take(&mut self, receipt: pb::Receipt) {
+        self.receipts += 1;
+        self.commits.extend(tree_size(&receipt));
+        if self.entries.len() < KEPT {
+            self.entries.push(receipt.entry);
+        }
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.receipts += other.receipts;
+        self.commits.append(&mut other.commits);
+        self.entries.append(&mut other.entries);
     }
 }
 
 impl Served {
+    /// Streams as many records as that takes for so long: receipts a second, and what was answered.
+    pub(super) fn stream_for(&self, load: Duration) -> anyhow::Result<(f64, Streamed)> {
+        let (rate, _) = self.stream(FIRST)?;
+        let first = Duration::from_secs_f64(real(FIRST) / rate);
+        let times = load.as_micros() / first.as_micros().max(1);
+        self.stream(FIRST * u64::try_from(times)?.max(1))
+    }
+
     /// Records so many administrations over some streams, each item as the bytes of its record.
-    pub(super) fn stream(&self, count: u64) -> anyhow::Result<Streamed> {
+    fn stream(&self, count: u64) -> anyhow::Result<(f64, Streamed)> {
         let mut shares = vec![Vec::new(); STREAMS];
         for (number, to) in self.fresh(count).zip((0..STREAMS).cycle()) {
             if let Some(share) = shares.get_mut(to) {
@@ -112,17 +130,11 @@ impl Served {
             for (items, channel) in shares.into_iter().zip(channels) {
                 tasks.spawn(one(channel, items));
             }
-            let mut receipts = Vec::new();
+            let mut streamed = Streamed::default();
             while let Some(ended) = tasks.join_next().await {
-                receipts.extend(ended.context("a stream panicked")??);
+                streamed.append(ended.context("a stream panicked")??);
             }
-            let rate = rate_since(start, count);
-            Ok(Streamed {
-                rate,
-                receipts: receipts.len(),
-                commits: receipts.iter().filter_map(tree_size).collect(),
-                entries: receipts.into_iter().map(|receipt| receipt.entry).collect(),
-            })
+            Ok((rate_since(start, count), streamed))
         })
     }
 }
@@ -143,11 +155,8 @@ fn item(number: u64) -> RecordStreamRequest {
 }
 
 /// One stream, to its last answer.
-async fn one(
-    channel: Channel,
-    items: Vec<RecordStreamRequest>,
-) -> anyhow::Result<Vec<pb::Receipt>> {
-    let mut receipts = Vec::with_capacity(items.len());
+async fn one(channel: Channel, items: Vec<RecordStreamRequest>) -> anyhow::Result<Streamed> {
+    let mut streamed = Streamed::default();
     let (sender, to_send) = mpsc::channel(AHEAD);
     let sending = async {
         for item in items {
@@ -162,14 +171,14 @@ async fn one(
         let mut answers = client.record_stream(request).await?.into_inner();
         while let Some(answer) = answers.next().await {
             match answer?.outcome.context("an answer without outcome")? {
-                Outcome::Receipt(receipt) => receipts.push(receipt),
+                Outcome::Receipt(receipt) => streamed.take(receipt),
                 Outcome::Error(status) => bail!("an item was refused: {}", status.message),
             }
         }
         Ok(())
     };
     tokio::try_join!(sending, answering)?;
-    Ok(receipts)
+    Ok(streamed)
 }
 
 /// The store with nothing above it, and the entries that it takes, again and again.

@@ -19,7 +19,7 @@ use super::super::{
     figures::{last, ratios, real_len},
     ledgers,
     row::Aim,
-    stream::{STREAMS, records_in},
+    stream::STREAMS,
 };
 use crate::{
     pb::{
@@ -85,7 +85,7 @@ pub(super) fn stream<P: Peer>(bench: &Bench, name: &'static str, aim: f64) -> an
     measure::<P>(
         bench,
         (name, aim, how),
-        |product| Ok(product.stream(records_in(load))?.rate),
+        |product| Ok(product.stream_for(load)?.0),
         |peer| peer.stream(load),
     )
 }
@@ -146,7 +146,7 @@ impl Caller for Batcher {
         let count = u64::try_from(BATCH)?;
         let first = self.numbers.fetch_add(count, Ordering::Relaxed);
         let submissions = (first..first + count).map(|number| pb::Submission {
-            form: Some(Form::Encoded(recorded(number).1.into())),
+            form: Some(Form::Encoded(recorded(number).1)),
             author: None,
         });
         let request = RecordBatchRequest {

@@ -88,6 +88,7 @@ pub(super) struct Postgres {
     connections: Vec<Arc<Connected>>,
     next: Arc<AtomicU64>,
     /// Ended last, after those who are connected to it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is there to be dropped"))]
     server: Server,
 }
 
