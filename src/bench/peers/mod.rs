@@ -53,6 +53,7 @@ pub(super) fn measure(bench: &Bench, row: PeerRow) -> anyhow::Result<Vec<Row>> {
 }
 
 #[cfg(not(feature = "peers"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature, this can fail")]
 pub(super) fn measure(_: &Bench, row: PeerRow) -> anyhow::Result<Vec<Row>> {
     let why = "this program was built without the feature `peers`".to_owned();
     Ok(vec![Row::skipped(row.name(), why)])
