@@ -55,7 +55,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 }
 
 /// How long it takes to append a page to a file and to sync it, in seconds.
-fn single_sync(path: &Path) -> anyhow::Result<f64> {
+pub(super) fn single_sync(path: &Path) -> anyhow::Result<f64> {
     let mut file = File::create(path)?;
     let mut times = Vec::new();
     for _ in 0..SYNCS {

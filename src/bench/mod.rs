@@ -51,7 +51,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// For people: half an hour, and 25 GB of disk.
+    /// For people: half an hour, and 20 GB of disk.
     pub(crate) const FULL: Self = Self {
         rounds: NonZeroU32::new(7).unwrap(),
         load: Duration::from_secs(5),
@@ -152,6 +152,29 @@ impl Bench {
             home,
             grown: RefCell::default(),
         })
+    }
+
+    /// What everything is measured on, in a line.
+    pub(crate) fn machine(&self) -> anyhow::Result<String> {
+        let (processors, memory) = (
+            fs::read_to_string("/proc/cpuinfo").unwrap_or_default(),
+            fs::read_to_string("/proc/meminfo").unwrap_or_default(),
+        );
+        let value = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|line| line.trim_matches([':', ' ', '\t']).to_owned())
+        };
+        let model = value(&processors, "model name").unwrap_or_else(|| "unknown".to_owned());
+        let kib = value(&memory, "MemTotal").unwrap_or_default();
+        let kib: u64 = kib.trim_end_matches(" kB").parse().unwrap_or_default();
+        let home = self.scratch("machine")?;
+        let sync = latency::single_sync(&home.join("synced"))?;
+        Ok(format!(
+            "{model}, {} cores, {} GiB of memory; a page is synced in {:.2} ms",
+            std::thread::available_parallelism()?,
+            kib >> 20,
+            sync * 1e3
+        ))
     }
 
     /// Makes the measurement of this name; one that nobody knows gives no row.

@@ -154,6 +154,9 @@ fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
     let bench = Bench::new(arguments.effort(), home)?;
     let is_asked_for =
         |name: &&str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
+    if !arguments.json {
+        say!("{}", bench.machine()?)?;
+    }
     let bar = progress::naming();
     let mut rows = Vec::new();
     for name in bench::names().filter(is_asked_for) {

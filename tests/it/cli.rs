@@ -762,7 +762,10 @@ fn a_measurement_is_a_table_for_people_and_an_array_for_programs() {
         "unary",
     ];
     let table = check(&small, FINE);
-    let rows: Vec<&str> = table.lines().collect();
+    let mut rows = table.lines();
+    let machine = rows.next().unwrap();
+    assert!(machine.contains(" cores, "), "{machine}");
+    let rows: Vec<&str> = rows.collect();
     assert_eq!(rows.len(), 3, "{table}");
     // In their own order, however they were asked for.
     for (row, name) in rows.iter().zip(["unary", "disk", "memory"]) {
