@@ -207,14 +207,14 @@ impl Caller for Inserter {
     }
 }
 
-/// The server's process, and whose it is.
+/// The server's process: a shell that ends it when our end of the pipe is closed, also when we are killed.
 struct Server {
-    programs: PathBuf,
     socket: PathBuf,
-    data: PathBuf,
-    user: Option<(u32, u32)>,
     process: Child,
 }
+
+/// Runs a program until standard input ends; then interrupts it, which makes PostgreSQL close, and waits.
+const UNTIL_CLOSED: &str = r#""$0" "$@" & cat; kill -INT $!; wait $!"#;
 
 impl Server {
     fn start(dir: &Path) -> anyhow::Result<Self> {
@@ -225,8 +225,7 @@ impl Server {
             chown(dir, Some(uid), Some(gid))?;
         }
         let data = dir.join("data");
-        let mut initdb = command(&programs, "initdb", user, dir);
-        let made = initdb
+        let made = command(&programs.join("initdb"), user, dir)
             .args([
                 "--username=bench",
                 "--auth=trust",
@@ -238,19 +237,19 @@ impl Server {
             .status()
             .context("PostgreSQL cannot be run")?;
         ensure!(made.success(), "PostgreSQL cannot make a cluster: {made}");
-        let process = command(&programs, "postgres", user, dir)
+        let process = command(Path::new("sh"), user, dir)
+            .args(["-c", UNTIL_CLOSED])
+            .arg(programs.join("postgres"))
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(dir)
             .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+            .stdin(Stdio::piped())
             .spawn()
             .context("PostgreSQL cannot be run")?;
         Ok(Self {
-            programs,
             socket: dir.to_owned(),
-            data,
-            user,
             process,
         })
     }
@@ -284,21 +283,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let stopped = command(&self.programs, "pg_ctl", self.user, &self.socket)
-            .args(["stop", "--mode=fast", "--silent", "--pgdata"])
-            .arg(&self.data)
-            .status();
-        if !stopped.is_ok_and(|stopped| stopped.success()) {
-            // Its other processes notice, and end.
-            drop(self.process.kill());
-        }
+        drop(self.process.stdin.take());
         drop(self.process.wait());
     }
 }
 
-/// A program of PostgreSQL's, for whom it is to run, in a directory of theirs; its words go nowhere.
-fn command(programs: &Path, name: &str, user: Option<(u32, u32)>, dir: &Path) -> Command {
-    let mut command = Command::new(programs.join(name));
+/// A program, for whom it is to run, in a directory of theirs; its words go nowhere.
+fn command(program: &Path, user: Option<(u32, u32)>, dir: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(dir)
         .stdin(Stdio::null())
@@ -324,7 +316,7 @@ fn programs() -> Option<PathBuf> {
                 .map(|version| version.join("bin")),
         );
     }
-    let needed = ["initdb", "postgres", "pg_ctl"];
+    let needed = ["initdb", "postgres"];
     let has_all = |place: &PathBuf| needed.iter().all(|name| place.join(name).is_file());
     places.into_iter().find(has_all)
 }
@@ -374,11 +366,9 @@ mod tests {
         assert_eq!(peer.runtime.block_on(changed).unwrap(), 1);
         assert!(peer.check().is_err());
 
-        let process = peer.server.process.id();
+        let running = peer.server.socket.join("data/postmaster.pid");
+        assert!(running.exists());
         drop(peer);
-        assert!(
-            !Path::new(&format!("/proc/{process}")).exists(),
-            "it has ended"
-        );
+        assert!(!running.exists(), "it has ended");
     }
 }
