@@ -194,7 +194,7 @@ impl Bench {
         Ok(Scratch { dir })
     }
 
-    /// Measures both sides once, for the first time, and then as often as is asked for, in turn.
+    /// What each round answers, of as many as are asked for. In a round both sides are measured, in turn.
     fn rounds<T>(&self, mut round: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
         (0..self.effort.rounds.get()).map(|_| round()).collect()
     }
