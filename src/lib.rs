@@ -1,6 +1,8 @@
 //! genetrail: what happens to a gene-therapy product and to the people who receive it, in a
 //! hash-chained, signed log that anybody can check.
 
+#[cfg(feature = "server")]
+mod bench;
 pub mod cli;
 pub mod clock;
 #[cfg(feature = "server")]

@@ -1,20 +1,23 @@
-//! `genetrail bench`: what measurements need. `generate` writes a population that never was, as a file of records
-//! or straight into a new ledger, each record at its own time.
+//! `genetrail bench`: measures the product, and makes what measurements need. `generate` writes a population that
+//! never was, as a file of records or straight into a new ledger, each record at its own time.
 
 use std::{
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
+use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 use prost::Message as _;
 
-use super::{Outcome, init, keys, local, progress, record_json, say};
+use super::{Hex, Outcome, complain, init, keys, local, progress, random, record_json, say};
 use crate::{
+    bench::{self, Bench, Effort},
     clock::SettableClock,
     ledger::{Ledger, Options, Submission},
     population::{self, Programme, Recorded},
@@ -30,14 +33,60 @@ const ADMINISTRATOR: &str = "administrator";
 /// Records that are committed at once, of one day: what the service allows in a batch.
 const BATCH_RECORDS_MAX: usize = 1_000;
 
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    measure: Measure,
+}
+
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Write the records of an invented population, over fifteen years, in the order of their times.
-    Generate(Arguments),
+    Generate(Generate),
+    /// Fill a new ledger with so many records, and tell what that took.
+    #[command(hide = true)]
+    Grow {
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        #[arg(value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..))]
+        entries: u64,
+    },
+}
+
+/// What is measured, and how much.
+#[derive(Debug, clap::Args)]
+struct Measure {
+    /// In two minutes instead of half an hour: smaller ledgers, fewer rounds.
+    #[arg(long)]
+    quick: bool,
+    /// Print an array of objects instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Draw two plots in this directory: by callers, and by the ledger's size.
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
+    /// Entries of the large ledger.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    entries: Option<u64>,
+    /// Patients of the large population.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    patients: Option<u64>,
+    /// How long each load lasts, in milliseconds.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    load_ms: Option<u64>,
+    /// Where the ledgers are made that are measured; the system's temporary directory by default.
+    #[arg(long, value_name = "DIR")]
+    within: Option<PathBuf>,
+    /// The rows to measure; all of them by default.
+    #[arg(value_name = "ROW", value_parser = PossibleValuesParser::new(bench::names()))]
+    rows: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+struct Generate {
     /// How many patients.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     patients: u64,
@@ -60,8 +109,79 @@ struct To {
     data: Option<PathBuf>,
 }
 
-pub(super) fn run(command: &Command) -> anyhow::Result<Outcome> {
-    let Command::Generate(arguments) = command;
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    match &arguments.command {
+        None => measure(&arguments.measure),
+        Some(Command::Generate(arguments)) => generate(arguments),
+        Some(Command::Grow { dir, entries }) => {
+            local::make_sled_sync();
+            say!("{}", bench::grow(dir, *entries)?)?;
+            Ok(Outcome::Fine)
+        }
+    }
+}
+
+impl Measure {
+    fn effort(&self) -> Effort {
+        let effort = if self.quick {
+            Effort::QUICK
+        } else {
+            Effort::FULL
+        };
+        let effort = match self.entries {
+            Some(entries) => effort.with_entries(entries),
+            None => effort,
+        };
+        let effort = match self.patients {
+            Some(patients) => effort.with_patients(patients),
+            None => effort,
+        };
+        match self.load_ms {
+            Some(load_ms) => Effort {
+                load: Duration::from_millis(load_ms),
+                ..effort
+            },
+            None => effort,
+        }
+    }
+}
+
+fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
+    // Before any thread starts, as the server does.
+    local::make_sled_sync();
+    let within = arguments.within.clone().unwrap_or_else(std::env::temp_dir);
+    let home = within.join(format!("genetrail-bench-{}", Hex(&random::<4>()?)));
+    let bench = Bench::new(arguments.effort(), home)?;
+    let is_asked_for =
+        |name: &&str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
+    if !arguments.json {
+        say!("{}", bench.machine()?)?;
+    }
+    let bar = progress::naming();
+    let mut rows = Vec::new();
+    for name in bench::names().filter(is_asked_for) {
+        bar.set_message(name);
+        for row in bench.measure(name)? {
+            if !arguments.json {
+                bar.suspend(|| say!("{row}"))?;
+            }
+            rows.push(row.json());
+        }
+    }
+    if let Some(dir) = &arguments.plot {
+        bar.set_message("plots");
+        for file in bench::plot(&bench, dir)? {
+            bar.suspend(|| complain(format_args!("drawn: {}", file.display())));
+        }
+    }
+    bar.finish_and_clear();
+    if arguments.json {
+        say!("{}", serde_json::Value::Array(rows))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+fn generate(arguments: &Generate) -> anyhow::Result<Outcome> {
     let programme = Programme {
         seed: arguments.seed,
         patients: arguments.patients,

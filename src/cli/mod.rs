@@ -54,6 +54,7 @@ mod serve;
 mod trace;
 
 use std::{
+    ffi::OsString,
     fmt,
     io::{self, Write as _},
     process::ExitCode,
@@ -126,10 +127,9 @@ enum Command {
     /// Check a ledger's data directory: the log, both copies, the views.
     #[cfg(feature = "server")]
     Fsck(maintain::FsckArguments),
-    /// Make what measurements need.
+    /// Measure it: against its own ceilings, as ratios.
     #[cfg(feature = "server")]
-    #[command(subcommand)]
-    Bench(bench::Command),
+    Bench(bench::Arguments),
     /// Drop a ledger's views and make them again from entry 0.
     #[cfg(feature = "server")]
     RebuildViews(maintain::RebuildViewsArguments),
@@ -144,7 +144,12 @@ enum Outcome {
 
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    run_with(std::env::args_os())
+}
+
+/// Runs this command; the first word is the program's name.
+pub fn run_with(command: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(command) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to standard output and are fine; everything else is wrong usage.
@@ -206,7 +211,7 @@ impl Command {
             #[cfg(feature = "server")]
             Self::Fsck(arguments) => maintain::fsck(&arguments),
             #[cfg(feature = "server")]
-            Self::Bench(command) => bench::run(&command),
+            Self::Bench(arguments) => bench::run(&arguments),
             #[cfg(feature = "server")]
             Self::RebuildViews(arguments) => maintain::rebuild_views(&arguments),
         }

@@ -1,5 +1,8 @@
 //! A progress bar, where there is a terminal to show it on; silence elsewhere.
 
+#[cfg(feature = "server")]
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar of this length for work that is counted in `unit`.
@@ -20,5 +23,16 @@ pub(super) fn endless(unit: &'static str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(&format!("{{pos}} {unit} {{per_sec}}")) {
         bar.set_style(style);
     }
+    bar
+}
+
+/// Names what is being done, and for how long.
+#[cfg(feature = "server")]
+pub(super) fn naming() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_secs(1));
     bar
 }

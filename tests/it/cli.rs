@@ -864,3 +864,41 @@ fn the_demonstration_shows_it_all_and_leaves_nothing_behind() {
     assert_eq!(left, ["kept", "kept.admin.key", "kept.high-water"]);
     check(&["fsck", "--data", &data], FINE);
 }
+
+#[test]
+fn a_measurement_is_a_table_for_people_and_an_array_for_programs() {
+    let small = [
+        "bench",
+        "--quick",
+        "--entries",
+        "500",
+        "--load-ms",
+        "300",
+        "disk",
+        "memory",
+        "unary",
+    ];
+    let table = check(&small, FINE);
+    let mut rows = table.lines();
+    let machine = rows.next().unwrap();
+    assert!(machine.contains(" cores, "), "{machine}");
+    let rows: Vec<&str> = rows.collect();
+    assert_eq!(rows.len(), 3, "{table}");
+    // In their own order, however they were asked for.
+    for (row, name) in rows.iter().zip(["unary", "disk", "memory"]) {
+        assert!(row.starts_with(name), "{row}");
+        assert!(row.contains("at least") || row.contains("at most"), "{row}");
+    }
+
+    let array = check(&[&small[..], &["--json"]].concat(), FINE);
+    let rows: serde_json::Value = serde_json::from_str(&array).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{array}");
+    for row in rows {
+        assert!(row["ratio"].is_number() && row["aim"].is_number(), "{row}");
+        assert!(row["met"].is_boolean() && row["name"].is_string(), "{row}");
+    }
+
+    let refused = check(&["bench", "speed"], COULD_NOT_TELL);
+    assert!(refused.contains("growth"), "it names the rows: {refused}");
+}

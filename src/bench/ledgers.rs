@@ -1,27 +1,37 @@
-//! Ledgers and records for the benchmarks. All persons, lots and numbers are invented.
+//! Ledgers and records to measure with: the same each time.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
+use anyhow::Context as _;
 use ed25519_dalek::SigningKey;
-use genetrail::{
+use prost::Message as _;
+use tokio::sync::oneshot;
+
+use crate::{
     clock::{Clock as _, SystemClock},
-    ledger::{Entropy, Ledger, NewLedger, Options, Submission},
+    ledger::{Accepted, AppendError, Entropy, Ledger, NewLedger, Options, Submission},
     note::{KeyName, NoteSigner, Origin},
     pb,
     record::format::parse_uuid,
     rules::keys::sign_possession,
+    tlog::leaf_hash,
     views::Posts,
 };
-use prost::Message as _;
 
 const ORIGIN: &str = "bench.example/trail";
 
 /// Entries that are queued at once while a ledger is filled.
 const FILL: usize = 500;
 
+/// Such queues that wait for their commit.
+const WAITING_MAX: usize = 5;
+
+/// Who submits.
+pub(super) const ACTOR: &str = "ward-1";
+
 /// A uniform, repeatable UUID for a number.
-pub(crate) fn uuid(number: u64) -> String {
-    let hash = genetrail::tlog::leaf_hash(&number.to_be_bytes()).to_string();
+pub(super) fn uuid(number: u64) -> String {
+    let hash = leaf_hash(&number.to_be_bytes()).to_string();
     let part = |from: usize, to: usize| hash.get(from..to).unwrap_or_default();
     let parts = [
         part(0, 8),
@@ -34,17 +44,17 @@ pub(crate) fn uuid(number: u64) -> String {
 }
 
 /// An administration as a hospital system sends it, of about 500 bytes.
-pub(crate) fn administration(number: u64) -> pb::Record {
+pub(super) fn administration(number: u64) -> pb::Record {
     administration_of(number, number)
 }
 
 /// The pseudonym of a patient.
-pub(crate) fn patient(number: u64) -> String {
+pub(super) fn patient(number: u64) -> String {
     format!("P-{:08}", number % 100_000_000)
 }
 
 /// The administration of this number, to a patient.
-pub(crate) fn administration_of(number: u64, patient: u64) -> pb::Record {
+pub(super) fn administration_of(number: u64, patient: u64) -> pb::Record {
     let quantity = |value: &str, unit: &str| {
         Some(pb::Quantity {
             value: value.to_owned(),
@@ -100,25 +110,23 @@ pub(crate) fn administration_of(number: u64, patient: u64) -> pb::Record {
 }
 
 /// Salts that are different each time and the same each run.
-pub(crate) fn entropy() -> Entropy {
+pub(super) fn entropy() -> Entropy {
     let mut counter = 0_u64;
     Box::new(move |bytes| {
         counter += 1;
-        let hash = genetrail::tlog::leaf_hash(&counter.to_be_bytes());
+        let hash = leaf_hash(&counter.to_be_bytes());
         for (byte, random) in bytes.iter_mut().zip(hash.as_bytes()) {
             *byte = *random;
         }
     })
 }
 
-/// Creates a ledger in a directory that is not there yet.
-pub(crate) fn create(dir: &Path) {
-    let (key, admin) = (
-        SigningKey::from_bytes(&[7; 32]),
-        SigningKey::from_bytes(&[8; 32]),
-    );
-    let origin = Origin::parse(ORIGIN).unwrap();
-    let signer = NoteSigner::new(KeyName::parse(ORIGIN).unwrap(), key.clone());
+/// Creates a ledger in a directory that is not there yet, and opens it.
+pub(super) fn create(dir: &Path) -> anyhow::Result<Ledger> {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let admin = SigningKey::from_bytes(&[8; 32]);
+    let name = KeyName::parse(ORIGIN).context("no key's name")?;
+    let signer = NoteSigner::new(name, key.clone());
     let genesis = pb::Genesis {
         origin: ORIGIN.to_owned(),
         ledger_key: signer.vkey().to_string(),
@@ -137,69 +145,78 @@ pub(crate) fn create(dir: &Path) {
         kind: Some(pb::record::Kind::Genesis(genesis)),
         ..pb::Record::default()
     };
-    let actor = "admin".to_owned();
     let new = NewLedger {
-        origin,
+        origin: Origin::parse(ORIGIN).context("no origin")?,
         key,
         genesis,
-        actor,
+        actor: "admin".to_owned(),
     };
-    Ledger::create(&Options::new(dir), new, SystemClock.now(), entropy()).unwrap();
+    Ledger::create(&Options::new(dir), new, SystemClock.now(), entropy())?;
+    open(dir)
 }
 
 /// Opens the ledger in a directory.
-pub(crate) fn open(dir: &Path) -> Ledger {
+pub(super) fn open(dir: &Path) -> anyhow::Result<Ledger> {
     let opened = Ledger::open(&Options::new(dir), Arc::new(SystemClock), entropy());
-    opened.unwrap().ledger
+    let opened = opened.with_context(|| format!("cannot open {}", dir.display()))?;
+    Ok(opened.ledger)
 }
 
-/// A ledger with this many entries, closed cleanly.
-pub(crate) fn filled(dir: &Path, entries: u64) {
-    create(dir);
-    let ledger = open(dir);
-    fill(&ledger, (0..entries).map(submission));
-    ledger.close();
-}
-
-/// Records all of it, as fast as the ledger takes it.
-pub(crate) fn fill(ledger: &Ledger, mut submissions: impl Iterator<Item = Submission>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+/// Records all of it, as fast as the ledger takes it, and says how many bytes the entries have.
+pub(super) fn fill(
+    ledger: &Ledger,
+    submissions: impl Iterator<Item = anyhow::Result<Submission>>,
+) -> anyhow::Result<u64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut submissions = submissions;
     runtime.block_on(async {
-        let mut waiting = std::collections::VecDeque::new();
+        let mut waiting = VecDeque::new();
+        let mut bytes = 0;
         loop {
-            let some: Vec<Submission> = submissions.by_ref().take(FILL).collect();
-            if some.is_empty() {
-                break;
+            let some = submissions.by_ref().take(FILL);
+            let some = some.collect::<anyhow::Result<Vec<Submission>>>()?;
+            let is_last = some.is_empty();
+            if !is_last {
+                waiting.push_back(ledger.queue(some).await?);
             }
-            waiting.push_back(ledger.queue(some).await.unwrap());
-            // Two commits under way at once keep the writer busy, and memory small.
-            while 4 < waiting.len() {
-                let answer = waiting.pop_front().unwrap();
-                answer.await.unwrap().unwrap();
+            // Some commits under way at once keep the writer busy, and memory small.
+            while is_last || WAITING_MAX <= waiting.len() {
+                let Some(answer) = waiting.pop_front() else {
+                    return Ok(bytes);
+                };
+                bytes += entry_bytes(answer).await?;
             }
         }
-        for answer in waiting {
-            answer.await.unwrap().unwrap();
-        }
-    });
+    })
 }
 
-/// An administration, to be recorded.
-pub(crate) fn submission(number: u64) -> Submission {
-    submission_of(&administration(number))
+/// The bytes of the entries that a job is answered with.
+async fn entry_bytes(
+    answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
+) -> anyhow::Result<u64> {
+    let accepted = answer.await.context("the ledger has ended")??;
+    let bytes: usize = accepted.iter().map(|accepted| accepted.entry.len()).sum();
+    Ok(u64::try_from(bytes)?)
+}
+
+/// Administrations of these numbers, to be recorded.
+pub(super) fn administrations(
+    numbers: impl Iterator<Item = u64>,
+) -> impl Iterator<Item = anyhow::Result<Submission>> {
+    numbers.map(|number| submission_of(&administration(number)))
 }
 
 /// A record, to be recorded.
-pub(crate) fn submission_of(record: &pb::Record) -> Submission {
-    Submission {
-        record_id: parse_uuid(&record.record_id).unwrap(),
+pub(super) fn submission_of(record: &pb::Record) -> anyhow::Result<Submission> {
+    Ok(Submission {
+        record_id: parse_uuid(&record.record_id)
+            .ok()
+            .context("a record has no id")?,
         record: record.encode_to_vec(),
-        actor: "ward-1".to_owned(),
+        actor: ACTOR.to_owned(),
         author: None,
         event_time: None,
         authority: None,
         posts: Posts::of(record),
-    }
+    })
 }
