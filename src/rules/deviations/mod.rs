@@ -254,21 +254,22 @@ impl<'a, F: Records> Review<'a, F> {
         Ok(groups)
     }
 
-    /// The patient whom a record concerns, or those of whom it may be; none if nothing tells.
+    /// The patient whom a record concerns; where only its sample says so, those whom the sample's records name.
     fn owners(&self, fact: &Seen) -> Result<BTreeSet<String>, F::Error> {
         let sample = match fact.kind() {
-            _ if !fact.record.patient.is_empty() => {
-                return people::owners(self.facts, fact, &self.question);
-            }
+            _ if !fact.record.patient.is_empty() => return Ok(BTreeSet::from([self.owner(fact)?])),
             Some(Kind::SampleEvent(event)) => &event.sample_id,
             Some(Kind::AssayResult(result)) => &result.sample_id,
             _ => return Ok(BTreeSet::new()),
         };
-        let mut owners = BTreeSet::new();
-        for named in samples::named_of(self.facts, sample, &self.question)? {
-            owners.extend(people::owners(self.facts, &named, &self.question)?);
-        }
-        Ok(owners)
+        let named = samples::named_of(self.facts, sample, &self.question)?;
+        named.iter().map(|fact| self.owner(fact)).collect()
+    }
+
+    /// The patient of a record that names one: another, if the record was moved when pseudonyms were split.
+    fn owner(&self, fact: &Seen) -> Result<String, F::Error> {
+        let dossier = Dossier::of_person(self.facts, &fact.record.patient)?;
+        Ok(dossier.whose(fact, &self.question))
     }
 
     fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {

@@ -1,22 +1,13 @@
 //! Patients: who is not registered, or twice; and what happened to somebody to whom it can no longer happen.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
-use chrono::{Months, NaiveDate};
+use chrono::Months;
 
 use super::{Details, Deviation, consent::is_genetic, envelope::least};
 use crate::{
     pb::{AdministrationStatus, PatientState, VisitMode, WithdrawalScope, record::Kind},
-    rules::{
-        catalogue::Catalogue,
-        fact::{Facts, Subject},
-        flags::codes,
-        patient::Patient,
-        question::{Question, Seen, seen},
-    },
+    rules::{catalogue::Catalogue, flags::codes, patient::Patient, question::Seen},
 };
 
 /// From how many months of age on a child assents, where no plan says so (R-M2).
@@ -29,42 +20,6 @@ pub(super) fn unknown(fact: &Seen, about: &[Seen]) -> Option<Deviation> {
         matches!(one.kind(), Some(Kind::PatientRegistered(_))) && one.record.patient == *patient
     });
     (!registered).then(|| Deviation::new(codes::UNKNOWN_PATIENT, fact, "patient"))
-}
-
-/// Whom a record that names a patient may be of: that patient, and whoever it was moved to when pseudonyms were split.
-pub(super) fn owners<F: Facts>(
-    facts: &F,
-    fact: &Seen,
-    question: &Question,
-) -> Result<BTreeSet<String>, F::Error> {
-    let mut owners = BTreeSet::new();
-    let mut open = vec![fact.record.patient.clone()];
-    while let Some(patient) = open.pop() {
-        if !owners.insert(patient.clone()) {
-            continue;
-        }
-        let mut about = facts.about(&Subject::Patient(patient))?;
-        about.retain(|one| {
-            matches!(
-                one.kind(),
-                Some(Kind::PatientSplit(_) | Kind::Correction(_))
-            )
-        });
-        // A split counts as soon as it is known.
-        let whenever = Question {
-            as_of: NaiveDate::MAX,
-            ..*question
-        };
-        for split in seen(&about, &whenever) {
-            if let Some(Kind::PatientSplit(named)) = split.kind()
-                && named.moved_records.contains(&fact.record.record_id)
-            {
-                open.push(named.split_patient.clone());
-                open.push(split.record.patient.clone());
-            }
-        }
-    }
-    Ok(owners)
 }
 
 /// The registrations of one person under several pseudonyms, but for the first; a merge makes them one.
