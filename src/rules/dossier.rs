@@ -326,10 +326,7 @@ impl Gathered {
             self.lot(administration.lot.as_ref());
             self.coi(&administration.coi);
         } else if let Kind::LotRegistered(lot) = kind {
-            self.ask(Subject::Lot(LotId {
-                gtin: lot.gtin.clone(),
-                lot: lot.lot.clone(),
-            }));
+            self.ask(Subject::Lot(LotId::from(lot)));
             self.coi(&lot.coi);
         } else if let Kind::MaterialCollected(collected) = kind {
             self.coi(&collected.coi);

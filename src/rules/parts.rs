@@ -30,10 +30,9 @@ impl<'a> Parts<'a> {
             for aliquot in &event.aliquots {
                 parts.came_from.insert(&aliquot.sample_id, &event.sample_id);
             }
-            if event.event() == SampleEventKind::Relabelled && !event.new_sample_id.is_empty() {
-                let (new, old) = (&event.new_sample_id, &event.sample_id);
-                parts.came_from.insert(new, old);
-                parts.called_otherwise.insert(old);
+            if let Some(new) = new_name(event) {
+                parts.came_from.insert(new, &event.sample_id);
+                parts.called_otherwise.insert(&event.sample_id);
             }
         }
         parts
@@ -58,4 +57,10 @@ impl<'a> Parts<'a> {
         let present = names.filter(|name| !self.called_otherwise.contains(*name));
         present.filter_map(|name| Some((*name, self.collection(name)?.0)))
     }
+}
+
+/// What a sample is called from an event on, if that gives it another name.
+pub fn new_name(event: &pb::SampleEvent) -> Option<&str> {
+    let is_relabelled = event.event() == SampleEventKind::Relabelled;
+    (is_relabelled && !event.new_sample_id.is_empty()).then_some(&event.new_sample_id)
 }

@@ -15,7 +15,7 @@ use crate::{
         catalogue::Catalogue,
         fact::{Facts, Subject},
         flags::codes,
-        parts::Parts,
+        parts::{Parts, new_name},
         patient::Patient,
         question::{Question, Seen, seen},
     },
@@ -123,8 +123,8 @@ fn volumes(patient: &Patient) -> Vec<Deviation> {
             }
             let after = before.checked_sub(taken).unwrap_or(before);
             left.insert(&event.sample_id, after);
-            if event.event() == SampleEventKind::Relabelled && !event.new_sample_id.is_empty() {
-                left.insert(&event.new_sample_id, after);
+            if let Some(name) = new_name(event) {
+                left.insert(name, after);
             }
         }
         left.extend(parts);

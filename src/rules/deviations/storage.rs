@@ -9,6 +9,7 @@ use crate::{
     rules::{
         fact::{Facts, Place, Subject, place, samples},
         flags::codes,
+        parts::new_name,
         question::{Question, Seen, put_in_order, seen},
     },
 };
@@ -101,11 +102,11 @@ impl Tube {
         while tube.names.insert(tube.name.clone()) {
             let about = facts.about(&Subject::Sample(tube.name.clone()))?;
             let about = seen(&about, question);
-            if let Some(name) = about
-                .iter()
-                .rev()
-                .find_map(|fact| new_name(fact, &tube.name))
-            {
+            let name = about.iter().rev().find_map(|fact| match fact.kind() {
+                Some(Kind::SampleEvent(event)) if event.sample_id == tube.name => new_name(event),
+                _ => None,
+            });
+            if let Some(name) = name {
                 tube.name = name.to_owned();
             }
             tube.facts.extend(about);
@@ -179,18 +180,5 @@ fn after(event: &pb::SampleEvent, said: Option<Place>) -> Option<Now> {
         | SampleEventKind::Relabelled
         | SampleEventKind::Quarantined
         | SampleEventKind::Unspecified => event.position.is_some().then(|| Now::of(said)),
-    }
-}
-
-fn new_name<'a>(fact: &'a Seen, name: &str) -> Option<&'a str> {
-    match fact.kind() {
-        Some(Kind::SampleEvent(event))
-            if event.sample_id == name
-                && event.event() == SampleEventKind::Relabelled
-                && !event.new_sample_id.is_empty() =>
-        {
-            Some(&event.new_sample_id)
-        }
-        _ => None,
     }
 }

@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::{
-    pb::{self, Finding, SampleEventKind, SamplePurpose, record::Kind},
-    rules::{parts::Parts, patient::Patient, question::Seen},
+    pb::{self, Finding, SamplePurpose, record::Kind},
+    rules::{
+        parts::{Parts, new_name},
+        patient::Patient,
+        question::Seen,
+    },
 };
 
 /// A patient's samples and results.
@@ -47,8 +51,7 @@ impl<'a> Specimens<'a> {
         let collections: Vec<_> = collections.filter(|(fact, _)| own(fact)).collect();
         let relabelled: BTreeMap<&str, &str> = patient
             .of_kind(pick!(SampleEvent))
-            .filter(|(_, event)| event.event() == SampleEventKind::Relabelled)
-            .map(|(_, event)| (event.sample_id.as_str(), event.new_sample_id.as_str()))
+            .filter_map(|(_, event)| Some((event.sample_id.as_str(), new_name(event)?)))
             .collect();
         let rejection = |sample: &pb::SampleCollected| {
             let mut id = sample.sample_id.as_str();
@@ -175,7 +178,7 @@ impl Outcome<'_> {
 mod tests {
     use super::*;
     use crate::{
-        pb::{Finding, ProductClass, SamplePurpose},
+        pb::{Finding, ProductClass, SampleEventKind, SamplePurpose},
         rules::follow_up::story::Story,
     };
 

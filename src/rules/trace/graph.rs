@@ -128,10 +128,7 @@ fn ends(fact: &Seen, from: &Material, way: Way) -> Vec<Material> {
                 Vec::new()
             }
         }
-        (Some(Kind::LotRegistered(lot)), Way::Descendants) => vec![Material::Lot(LotId {
-            gtin: lot.gtin.clone(),
-            lot: lot.lot.clone(),
-        })],
+        (Some(Kind::LotRegistered(lot)), Way::Descendants) => vec![Material::Lot(LotId::from(lot))],
         (Some(Kind::LotRegistered(lot)), Way::Ancestors) => {
             let dins = lot.dins.iter();
             dins.map(|din| Material::Donation(din.number.clone()))

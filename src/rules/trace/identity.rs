@@ -113,10 +113,7 @@ pub fn chain_of_identity<F: Facts>(
 /// is not.
 fn own_lots(fact: &Seen) -> Vec<LotId> {
     match fact.kind() {
-        Some(Kind::LotRegistered(lot)) => vec![LotId {
-            gtin: lot.gtin.clone(),
-            lot: lot.lot.clone(),
-        }],
+        Some(Kind::LotRegistered(lot)) => vec![LotId::from(lot)],
         Some(Kind::CoiAssigned(assigned)) => assigned.lots.iter().map(LotId::from).collect(),
         Some(Kind::Transformation(step)) => lots_of(&step.outputs),
         _ => Vec::new(),

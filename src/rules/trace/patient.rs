@@ -144,10 +144,7 @@ fn made_for<F: Facts>(
     let mut lots = BTreeSet::new();
     for (_, lot) in patient.of_kind(pick!(LotRegistered)) {
         if people.known_as(&lot.intended_patient)? == patient.id {
-            lots.insert(LotId {
-                gtin: lot.gtin.clone(),
-                lot: lot.lot.clone(),
-            });
+            lots.insert(LotId::from(lot));
         }
     }
     for coi in cois {
@@ -156,10 +153,7 @@ fn made_for<F: Facts>(
                 let is_anothers = !lot.intended_patient.is_empty()
                     && people.known_as(&lot.intended_patient)? != patient.id;
                 if !is_anothers {
-                    lots.insert(LotId {
-                        gtin: lot.gtin.clone(),
-                        lot: lot.lot.clone(),
-                    });
+                    lots.insert(LotId::from(lot));
                 }
             }
         }
