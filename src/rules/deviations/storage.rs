@@ -24,8 +24,10 @@ pub(super) fn taken<F: Facts>(
     let put = seen(&about, question);
     let mut tubes: BTreeMap<String, Tube> = BTreeMap::new();
     for sample in put.iter().flat_map(|fact| put_there(fact)) {
-        let tube = Tube::of(facts, sample, question)?;
-        tubes.entry(tube.name.clone()).or_insert(tube);
+        if tubes.values().all(|tube| !tube.names.contains(sample)) {
+            let tube = Tube::of(facts, sample, question)?;
+            tubes.entry(tube.name.clone()).or_insert(tube);
+        }
     }
     let stays = tubes.values().flat_map(|tube| tube.stays(at));
     let mut stays: Vec<Stay<'_>> = stays.collect();

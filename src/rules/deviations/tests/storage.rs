@@ -157,6 +157,21 @@ fn a_sample_is_where_it_was_under_its_old_label() {
 }
 
 #[test]
+fn a_sample_whose_labels_go_round_in_a_circle_is_one_sample() {
+    let relabelled = |from: &str, to: &str| {
+        let mut relabelled = event(from, "RELABELLED");
+        relabelled["sampleEvent"]["newSampleId"] = json!(to);
+        relabelled
+    };
+    let mut story = stored();
+    story.tell("2026-01-07", "", relabelled("S", "N"));
+    story.tell("2026-01-08", "", relabelled("N", "S"));
+    story.tell("2026-01-09", "", put("N", "A1"));
+    let raised = story.raised("2026-02-01");
+    assert!(raised.iter().all(|one| one.rule.code != CODE), "{raised:?}");
+}
+
+#[test]
 fn a_taken_place_is_told_of_until_it_is_known_to_have_been_free() {
     let mut story = stored();
     let index = story.tell("2026-01-09", "", put("T", "A1"));
