@@ -74,8 +74,7 @@ impl Served {
 
     /// What so many callers get, who record one administration after the other.
     pub(super) fn load(&self, callers: usize, duration: Duration) -> anyhow::Result<Answered> {
-        let load = load(&self.channels, &self.numbers, callers, duration);
-        self.runtime.block_on(load)
+        self.load_other(&self.channels, callers, duration)
     }
 
     /// The same of another server, at these connections.
@@ -85,8 +84,12 @@ impl Served {
         callers: usize,
         duration: Duration,
     ) -> anyhow::Result<Answered> {
-        let load = load(channels, &self.numbers, callers, duration);
-        self.runtime.block_on(load)
+        let callers = channels.iter().cycle().take(callers);
+        let callers = callers.map(|channel| Recorder {
+            client: RecordingServiceClient::new(channel.clone()),
+            numbers: Arc::clone(&self.numbers),
+        });
+        self.runtime.block_on(Answered::to(callers, duration))
     }
 
     /// The numbers of records that nobody has sent yet.
@@ -214,18 +217,4 @@ impl Answered {
         let rate = real_len(counted) / duration.as_secs_f64();
         Ok(Self { rate, waits })
     }
-}
-
-async fn load(
-    channels: &[Channel],
-    numbers: &Arc<AtomicU64>,
-    callers: usize,
-    duration: Duration,
-) -> anyhow::Result<Answered> {
-    let callers = channels.iter().cycle().take(callers);
-    let callers = callers.map(|channel| Recorder {
-        client: RecordingServiceClient::new(channel.clone()),
-        numbers: Arc::clone(numbers),
-    });
-    Answered::to(callers, duration).await
 }

@@ -21,6 +21,7 @@ use crate::{
         trace_service_client::TraceServiceClient,
     },
     population::{self, Programme},
+    rules::fact::LotId,
 };
 
 /// In the larger ledger in which a lot is traced there are so many times the patients of the smaller.
@@ -148,18 +149,14 @@ fn is_told_once(record: &pb::Record) -> bool {
     )
 }
 
-/// A lot, by GTIN and number.
-type Lot = (String, String);
-
 /// Counts how often each lot went into another or to a patient.
-fn count_uses(record: &pb::Record, uses: &mut BTreeMap<Lot, u64>) {
+fn count_uses(record: &pb::Record, uses: &mut BTreeMap<LotId, u64>) {
     let Some(Kind::Transformation(step)) = &record.kind else {
         return;
     };
     for input in &step.inputs {
         if let Some(pb::item::What::Lot(lot)) = &input.what {
-            let uses = uses.entry((lot.gtin.clone(), lot.lot.clone()));
-            *uses.or_default() += 1;
+            *uses.entry(lot.into()).or_default() += 1;
         }
     }
 }
@@ -251,7 +248,7 @@ impl Asked {
     }
 
     /// How many administrations the trace of a lot names, on all its pages.
-    fn administrations(&self, (gtin, lot): &Lot) -> anyhow::Result<u32> {
+    fn administrations(&self, LotId { gtin, lot }: &LotId) -> anyhow::Result<u32> {
         let mut client = TraceServiceClient::new(self.served.channel()?);
         let mut request = TraceLotRequest {
             question: Some(question()),
@@ -290,7 +287,7 @@ impl Asked {
 /// A population, the lot of it that went to most patients, and to how many.
 struct Traced {
     asked: Asked,
-    lot: Lot,
+    lot: LotId,
     given: u32,
 }
 

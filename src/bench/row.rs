@@ -81,10 +81,7 @@ impl Row {
         let Outcome::Measured { rounds, unit, aim } = outcome else {
             return json!({ "name": name, "skipped": what });
         };
-        let (bound, limit) = match aim {
-            Aim::AtLeast(limit) => ("at least", limit),
-            Aim::AtMost(limit) => ("at most", limit),
-        };
+        let (bound, limit) = aim.in_words();
         let unit = match unit {
             Unit::Ratio => "ratio",
             Unit::Milliseconds => "ms",
@@ -119,16 +116,13 @@ impl fmt::Display for Row {
             Unit::Milliseconds => " ms",
             Unit::Gibibytes => " GiB",
         };
-        let (bound, limit) = match aim {
-            Aim::AtLeast(limit) => ("at least", limit),
-            Aim::AtMost(limit) => ("at most", limit),
-        };
+        let (bound, limit) = aim.in_words();
         let figure = median(rounds);
         let spread = match (rounds.first(), rounds.last()) {
             (Some(least), Some(most)) if 1 < rounds.len() => format!("({least:.2} to {most:.2})"),
             _ => String::new(),
         };
-        let aim_text = format!("{bound} {}{unit}", rounded(*limit));
+        let aim_text = format!("{bound} {}{unit}", rounded(limit));
         let met = if aim.is_met_by(figure) {
             "met"
         } else {
@@ -143,6 +137,13 @@ impl fmt::Display for Row {
 }
 
 impl Aim {
+    fn in_words(self) -> (&'static str, f64) {
+        match self {
+            Self::AtLeast(limit) => ("at least", limit),
+            Self::AtMost(limit) => ("at most", limit),
+        }
+    }
+
     fn is_met_by(self, figure: f64) -> bool {
         match self {
             Self::AtLeast(limit) => limit <= figure,

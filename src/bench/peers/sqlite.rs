@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use sha2::{Digest as _, Sha256};
 
 use super::beside::{BATCH, Peer, Recorded, recorded};
-use crate::bench::figures::rate_since;
+use crate::bench::{figures::rate_since, ledgers::ACTOR};
 
 const TABLE: &str = "
     PRAGMA journal_mode = WAL;
@@ -99,7 +99,7 @@ impl Sqlite {
                 hash.update(id);
                 hash.update(record);
                 let hash: [u8; 32] = hash.finalize().into();
-                insert.execute(params![id, "ward-1", previous, record, hash])?;
+                insert.execute(params![id, ACTOR, previous, record, hash])?;
                 previous = hash;
             }
         }
