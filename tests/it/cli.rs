@@ -283,6 +283,11 @@ fn a_refused_record_is_told_every_field_that_is_wrong() {
     assert_eq!(tree_size(&url), 1, "nothing was recorded");
 }
 
+/// Imports a file as the administrator.
+fn import_of<'a>(file: &'a str, url: &'a str) -> [&'a str; 6] {
+    ["import", file, "--server", url, "--actor", "administrator"]
+}
+
 #[test]
 fn an_export_is_verified_and_a_changed_one_refused() {
     let ledger = Ledger::create();
@@ -290,14 +295,7 @@ fn an_export_is_verified_and_a_changed_one_refused() {
     let (url, data, key) = (server.url(), ledger.data(), ledger.key.clone());
     let old = ledger.write("old", &check(&["checkpoint", "--server", &url], FINE));
     let history = ledger.write("history.ndjson", HISTORY);
-    let import = [
-        "import",
-        &history,
-        "--server",
-        &url,
-        "--actor",
-        "administrator",
-    ];
+    let import = import_of(&history, &url);
     assert!(check(&import, FINE).contains("176 records are in the log, 0 lines were refused"));
     check(&import, FINE);
 
@@ -565,14 +563,7 @@ fn a_watch_prints_what_changes_until_it_is_stopped_and_goes_on_from_there() {
     let ledger = Ledger::create();
     let server = ledger.serve(0);
     let (url, history) = (server.url(), ledger.write("history.ndjson", HISTORY));
-    let import = [
-        "import",
-        &history,
-        "--server",
-        &url,
-        "--actor",
-        "administrator",
-    ];
+    let import = import_of(&history, &url);
     // From now on: nothing has happened yet.
     let (child, mut lines) = watch(&url, &["--family", "ICF-LTFU-CAR19"]);
     check(&import, FINE);
@@ -641,14 +632,7 @@ fn an_import_that_is_interrupted_is_finished_by_repeating_it() {
     let url = server.url();
     let count = 20_000;
     let file = ledger.write("records.ndjson", &records(count));
-    let import = [
-        "import",
-        &file,
-        "--server",
-        &url,
-        "--actor",
-        "administrator",
-    ];
+    let import = import_of(&file, &url);
     let mut first = Command::new(env!("CARGO_BIN_EXE_genetrail"))
         .args(import)
         .stdout(Stdio::null())
@@ -682,14 +666,7 @@ fn an_import_goes_on_after_the_server_was_killed_and_started_again() {
     let count = 20_000;
     let file = ledger.write("records.ndjson", &records(count));
     let import = Command::new(env!("CARGO_BIN_EXE_genetrail"))
-        .args([
-            "import",
-            &file,
-            "--server",
-            &url,
-            "--actor",
-            "administrator",
-        ])
+        .args(import_of(&file, &url))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -725,14 +702,7 @@ fn an_import_reports_what_is_refused_by_its_line_and_goes_on() {
     lines[3] = lines[3].replace("9521123000018", "9521123000019");
     lines.insert(2, String::new());
     let mut import = Command::new(env!("CARGO_BIN_EXE_genetrail"))
-        .args([
-            "import",
-            "-",
-            "--server",
-            &server.url(),
-            "--actor",
-            "administrator",
-        ])
+        .args(import_of("-", &server.url()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
