@@ -33,10 +33,18 @@ pub(crate) struct Acks {
     pub(crate) roots: BTreeMap<u64, Hash>,
 }
 
-/// The file that acknowledgements are appended to.
+/// The file that acknowledgements are appended to. A line that a kill has cut short was never acknowledged: it is taken
+/// off, or the next one would go on from there.
 pub(crate) fn open(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path);
-    file.with_context(|| format!("opening {}", path.display()))
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    let text = fs::read(path)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n');
+    let whole = whole.map_or(0, |end| end + 1);
+    if whole < text.len() {
+        file.set_len(u64::try_from(whole)?)?;
+    }
+    Ok(file)
 }
 
 /// Acknowledges a batch.
