@@ -46,6 +46,16 @@ pub(super) fn quantile(ordered: &[Duration], of_thousand: usize) -> f64 {
     found.map_or(f64::NAN, Duration::as_secs_f64)
 }
 
+/// What the system says of a process's memory: of this one, or of the one with an id.
+pub(super) fn status_bytes(process: &str, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    let status = status.context("the system does not tell")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    let kib: u64 = kib.context("the system does not tell")?.parse()?;
+    Ok(kib * 1_024)
+}
+
 /// All files below a directory.
 pub(super) fn files_below(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
