@@ -9,6 +9,9 @@ use std::{
 
 use anyhow::Context as _;
 
+pub(super) const MEBIBYTE: f64 = 1_048_576.0;
+pub(super) const GIBIBYTE: f64 = 1_073_741_824.0;
+
 /// A count as a number to divide by.
 #[expect(
     clippy::as_conversions,

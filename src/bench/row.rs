@@ -30,8 +30,8 @@ pub(super) enum Unit {
     /// One thing measured in another of its kind.
     Ratio,
     Milliseconds,
+    Mebibytes,
     Gibibytes,
-    Bytes,
     /// So many times.
     Count,
 }
@@ -100,8 +100,8 @@ impl Row {
         let unit = match unit {
             Unit::Ratio => "ratio",
             Unit::Milliseconds => "ms",
+            Unit::Mebibytes => "MiB",
             Unit::Gibibytes => "GiB",
-            Unit::Bytes => "B",
             Unit::Count => "times",
         };
         json!({
@@ -132,8 +132,8 @@ impl fmt::Display for Row {
         let unit = match unit {
             Unit::Ratio => "",
             Unit::Milliseconds => " ms",
+            Unit::Mebibytes => " MiB",
             Unit::Gibibytes => " GiB",
-            Unit::Bytes => " B",
             Unit::Count => "",
         };
         let (bound, limit) = aim.in_words();
@@ -150,7 +150,7 @@ impl fmt::Display for Row {
         };
         let figure = match unit_of {
             Unit::Count => format!("{figure:.0}"),
-            Unit::Ratio | Unit::Milliseconds | Unit::Gibibytes | Unit::Bytes => {
+            Unit::Ratio | Unit::Milliseconds | Unit::Mebibytes | Unit::Gibibytes => {
                 format!("{figure:.2}{unit}")
             }
         };

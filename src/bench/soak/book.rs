@@ -25,6 +25,8 @@ const LENGTH_BYTES: usize = 2;
 #[derive(Debug)]
 pub(super) struct Book {
     key: VerifierKey,
+    /// What was in the log before.
+    first: TreeSize,
     newest: Mutex<Newest>,
     records: Mutex<BTreeMap<u64, Acknowledged>>,
 }
@@ -50,17 +52,18 @@ pub(super) struct Kept {
     pub(super) entries: u64,
     /// Indexes of receipts that the log does not have as they were acknowledged.
     pub(super) lost: Vec<u64>,
-    /// Entries that nobody has a receipt for.
+    /// Entries that were added and that nobody has a receipt for.
     pub(super) unknown: Vec<u64>,
 }
 
 impl Book {
-    /// With the first checkpoint.
+    /// With the first checkpoint, under which nobody has a receipt.
     pub(super) fn new(key: VerifierKey, note: &str) -> anyhow::Result<Self> {
         let checkpoint = open_checkpoint(note, &key)?;
         let note = note.to_owned();
         Ok(Self {
             key,
+            first: checkpoint.size,
             newest: Mutex::new(Newest { note, checkpoint }),
             records: Mutex::default(),
         })
@@ -166,6 +169,7 @@ impl Book {
             while let Some((entry, after)) = split(rest) {
                 rest = after;
                 match records.remove(&index) {
+                    None if index < self.first.value() => {}
                     None => unknown.push(index),
                     Some(acknowledged) => {
                         let (_, record_id) = read(entry)?;
@@ -196,7 +200,7 @@ impl Book {
 }
 
 impl Kept {
-    /// What is wrong, where so many records were sent and never acknowledged. Entry 0 is the ledger's own.
+    /// What is wrong, where so many records were sent and never acknowledged.
     pub(super) fn wrong(&self, abandoned: usize) -> Vec<String> {
         let Self {
             entries: _,
@@ -205,7 +209,7 @@ impl Kept {
         } = self;
         let lost = lost.iter();
         let lost = lost.map(|index| format!("entry {index} is not as it was acknowledged"));
-        let surplus = unknown.iter().skip(1 + abandoned);
+        let surplus = unknown.iter().skip(abandoned);
         let surplus = surplus.map(|index| format!("nobody has a receipt for entry {index}"));
         lost.chain(surplus).collect()
     }
@@ -228,4 +232,169 @@ fn read(entry: &[u8]) -> anyhow::Result<(u64, Box<str>)> {
 fn split(bundle: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bundle.split_first_chunk::<LENGTH_BYTES>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bench::ledgers, ledger::Ledger};
+
+    /// A ledger with the administrations of these numbers.
+    fn ledger(dir: &Path, numbers: std::ops::Range<u64>) -> Ledger {
+        let ledger = ledgers::create(dir).unwrap();
+        ledgers::fill(&ledger, ledgers::administrations(numbers)).unwrap();
+        ledger
+    }
+
+    fn receipt(ledger: &Ledger, index: u64) -> pb::Receipt {
+        let published = ledger.published();
+        let at = Index::new(index);
+        let entry = ledger.entry(at).unwrap();
+        let proof = ledger.prove_inclusion(&published, at, published.size());
+        let proof = proof.unwrap();
+        pb::Receipt {
+            index,
+            leaf_hash: leaf_hash(&entry).as_ref().to_vec().into(),
+            entry: entry.into(),
+            inclusion_proof: proof
+                .iter()
+                .map(|hash| hash.as_ref().to_vec().into())
+                .collect(),
+            checkpoint: published.note().to_owned(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// A book with the receipts for the administrations of these numbers, the first of which is entry 1.
+    fn book(ledger: &Ledger, numbers: &[u64]) -> Book {
+        let mut book = Book::new(ledger.vkey().clone(), ledger.published().note()).unwrap();
+        book.first = TreeSize::new(1);
+        for number in numbers {
+            let taken = book.take(&ledgers::uuid(*number), &receipt(ledger, number + 1));
+            taken.unwrap();
+        }
+        book
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_found_again_and_what_was_not_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let ledger = ledger(&home.path().join("ledger"), 0..300);
+        let export = home.path().join("export");
+        let size = ledger.export(&export, &|_, _| {}).unwrap();
+        let all: Vec<u64> = (0..300).collect();
+        let kept = book(&ledger, &all).compare(&export, size).unwrap();
+        assert_eq!(kept.entries, 301);
+        assert_eq!(kept.wrong(0), Vec::<String>::new());
+
+        let kept = book(&ledger, &all[..299]).compare(&export, size).unwrap();
+        assert_eq!(kept.wrong(0), ["nobody has a receipt for entry 300"]);
+        // It was sent, and whoever sent it has given up.
+        assert_eq!(kept.wrong(1), Vec::<String>::new());
+        ledger.close();
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_gone_or_another_is_lost() {
+        let home = tempfile::tempdir().unwrap();
+        let first = ledger(&home.path().join("first"), 0..3);
+        let (shorter, export) = (home.path().join("shorter"), home.path().join("export"));
+        let short = first.export(&shorter, &|_, _| {}).unwrap();
+        ledgers::fill(&first, ledgers::administrations(3..5)).unwrap();
+        let book = book(&first, &[0, 1, 2, 3, 4]);
+        let kept = book.compare(&shorter, short).unwrap();
+        assert_eq!(kept.lost, [4, 5]);
+
+        // The same records, recorded at another time.
+        let other = ledger(&home.path().join("other"), 0..5);
+        let size = other.export(&export, &|_, _| {}).unwrap();
+        let kept = book.compare(&export, size).unwrap();
+        assert_eq!(kept.lost, [1, 2, 3, 4, 5]);
+        assert_eq!(kept.wrong(9).len(), 5);
+        first.close();
+        other.close();
+    }
+
+    #[test]
+    fn a_receipt_that_is_wrong_in_one_way_is_not_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let ledger = ledger(&home.path().join("ledger"), 0..8);
+        let (id, sound) = (ledgers::uuid(1), receipt(&ledger, 2));
+        let other = receipt(&ledger, 3);
+        for (wrong, id, receipt) in [
+            ("of another record", ledgers::uuid(2), sound.clone()),
+            (
+                "at another index",
+                id.clone(),
+                pb::Receipt {
+                    index: 3,
+                    ..sound.clone()
+                },
+            ),
+            (
+                "with the entry of another",
+                id.clone(),
+                pb::Receipt {
+                    entry: other.entry.clone(),
+                    ..sound.clone()
+                },
+            ),
+            (
+                "with the leaf hash of another",
+                id.clone(),
+                pb::Receipt {
+                    leaf_hash: other.leaf_hash.clone(),
+                    ..sound.clone()
+                },
+            ),
+            (
+                "with the proof of another",
+                id.clone(),
+                pb::Receipt {
+                    inclusion_proof: other.inclusion_proof.clone(),
+                    ..sound.clone()
+                },
+            ),
+            (
+                "without a signature",
+                id.clone(),
+                pb::Receipt {
+                    checkpoint: sound.checkpoint.replace("\u{2014}", "-"),
+                    ..sound.clone()
+                },
+            ),
+            ("empty", id.clone(), pb::Receipt::default()),
+        ] {
+            assert!(book(&ledger, &[]).take(&id, &receipt).is_err(), "{wrong}");
+        }
+        let book = book(&ledger, &[]);
+        book.take(&id, &sound).unwrap();
+        assert!(book.take(&id, &sound).is_err(), "the index is taken");
+        ledger.close();
+    }
+
+    #[test]
+    fn two_trees_of_one_size_are_not_believed() {
+        let home = tempfile::tempdir().unwrap();
+        let one = ledger(&home.path().join("one"), 0..3);
+        let other = ledger(&home.path().join("other"), 3..6);
+        let book = book(&one, &[]);
+        book.show(one.published().note()).unwrap();
+        let error = book.show(other.published().note()).unwrap_err();
+        assert_eq!(error.to_string(), "two trees of 4 entries are signed");
+        one.close();
+        other.close();
+    }
+
+    #[test]
+    fn some_entry_is_always_one_with_a_receipt_and_in_the_end_each_of_them() {
+        let home = tempfile::tempdir().unwrap();
+        let ledger = ledger(&home.path().join("ledger"), 0..20);
+        let numbers = [2, 3, 7, 11, 19];
+        let book = book(&ledger, &numbers);
+        let found = (0..200).map(|number| book.some(number).unwrap().0);
+        let found: std::collections::BTreeSet<u64> = found.collect();
+        assert_eq!(found, numbers.iter().map(|number| number + 1).collect());
+        ledger.close();
+    }
 }

@@ -21,7 +21,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a caller waits before it asks again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What went wrong is told so often, and then only counted.
+/// So many different things that went wrong are told; all are counted.
 const TOLD_MAX: usize = 20;
 
 /// The way in.
@@ -69,7 +69,8 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 struct Wrongs {
     counts: BTreeMap<Kind, u64>,
-    told: Vec<String>,
+    /// In words, and how often.
+    told: Vec<(String, u64)>,
 }
 
 impl Door {
@@ -164,7 +165,12 @@ impl Door {
 
     /// Whether a call that was begun in this phase may be made again, and then only after a pause. Where it may not,
     /// that is wrong.
-    pub(super) async fn excuses(&self, entered: Phase, what: &'static str, status: &Status) -> bool {
+    pub(super) async fn excuses(
+        &self,
+        entered: Phase,
+        what: &'static str,
+        status: &Status,
+    ) -> bool {
         let now = {
             let way = self.way.read().unwrap_or_else(PoisonError::into_inner);
             way.phase
@@ -208,10 +214,13 @@ impl Door {
 
     /// Takes down what went wrong.
     pub(super) fn wrong(&self, kind: Kind, what: impl fmt::Display) {
+        let what = what.to_string();
         let mut wrong = self.wrongs();
         *wrong.counts.entry(kind).or_default() += 1;
-        if wrong.told.len() < TOLD_MAX {
-            wrong.told.push(what.to_string());
+        if let Some((_, times)) = wrong.told.iter_mut().find(|(told, _)| *told == what) {
+            *times += 1;
+        } else if wrong.told.len() < TOLD_MAX {
+            wrong.told.push((what, 1));
         }
     }
 
@@ -220,9 +229,15 @@ impl Door {
         self.wrongs().counts.get(&kind).copied().unwrap_or_default()
     }
 
-    /// What went wrong, the first of it.
+    /// What went wrong, in the order in which it first did.
     pub(super) fn told(&self) -> Vec<String> {
-        self.wrongs().told.clone()
+        let wrongs = self.wrongs();
+        let told = wrongs.told.iter();
+        told.map(|(what, times)| match times {
+            1 => what.clone(),
+            times => format!("{what} ({times} times)"),
+        })
+        .collect()
     }
 
     fn wrongs(&self) -> MutexGuard<'_, Wrongs> {
@@ -285,15 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_is_counted_to_the_last_and_told_a_few_times() {
+    fn what_goes_wrong_is_counted_to_the_last_and_told_once() {
         let door = Door::new(Vec::new());
+        for _ in 0..3 {
+            door.wrong(Kind::Export, "refused");
+        }
         for number in 0..100 {
             door.wrong(Kind::Answer, number);
         }
-        door.wrong(Kind::Export, "refused");
         assert_eq!(door.times(Kind::Answer), 100);
-        assert_eq!(door.times(Kind::Export), 1);
+        assert_eq!(door.times(Kind::Export), 3);
         assert_eq!(door.times(Kind::Error), 0);
-        assert_eq!(door.told().len(), TOLD_MAX);
+        let told = door.told();
+        assert_eq!(told.len(), TOLD_MAX);
+        assert_eq!(&told[..2], ["refused (3 times)", "0"]);
     }
 }

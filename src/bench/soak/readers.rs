@@ -14,9 +14,10 @@ use crate::{
     bench::callers::by,
     note::Checkpoint,
     pb::{
-        self, consent_service_client::ConsentServiceClient, get_entry_request::Key,
-        ledger_service_client::LedgerServiceClient, follow_up_service_client::FollowUpServiceClient,
-        trace_lot_request::Root, trace_service_client::TraceServiceClient,
+        self, consent_service_client::ConsentServiceClient,
+        follow_up_service_client::FollowUpServiceClient, get_entry_request::Key,
+        ledger_service_client::LedgerServiceClient, trace_lot_request::Root,
+        trace_service_client::TraceServiceClient,
     },
     tlog::{Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
 };
@@ -55,9 +56,8 @@ pub(super) async fn entries(load: Arc<Load>) {
             continue;
         };
         let leaf = leaf_hash(&answer.entry);
-        let is_same = answer.index == index
-            && leaf == acknowledged.leaf
-            && leaf.as_ref() == answer.leaf_hash;
+        let is_same =
+            answer.index == index && leaf == acknowledged.leaf && leaf.as_ref() == answer.leaf_hash;
         if !is_same {
             let what = format_args!("GetEntry: another entry {index} than was acknowledged");
             load.door.wrong(Kind::Answer, what);
@@ -75,11 +75,18 @@ pub(super) async fn inclusion(load: Arc<Load>) {
             continue;
         };
         let prove = |channel| {
-            let request = by(READER, pb::ProveInclusionRequest {
-                index,
-                tree_size: 0,
-            });
-            async move { LedgerServiceClient::new(channel).prove_inclusion(request).await }
+            let request = by(
+                READER,
+                pb::ProveInclusionRequest {
+                    index,
+                    tree_size: 0,
+                },
+            );
+            async move {
+                LedgerServiceClient::new(channel)
+                    .prove_inclusion(request)
+                    .await
+            }
         };
         let Some(answer) = load.door.call("ProveInclusion", prove).await else {
             continue;
@@ -106,7 +113,11 @@ pub(super) async fn growth(load: Arc<Load>) {
         let before = load.book.newest().checkpoint;
         let show = |channel| {
             let request = by(READER, pb::GetCheckpointRequest {});
-            async move { LedgerServiceClient::new(channel).get_checkpoint(request).await }
+            async move {
+                LedgerServiceClient::new(channel)
+                    .get_checkpoint(request)
+                    .await
+            }
         };
         let Some(answer) = load.door.call("GetCheckpoint", show).await else {
             continue;
@@ -126,7 +137,11 @@ pub(super) async fn growth(load: Arc<Load>) {
         let (old_size, new_size) = (before.size.value(), now.size.value());
         let prove = |channel| {
             let request = by(READER, pb::ProveConsistencyRequest { old_size, new_size });
-            async move { LedgerServiceClient::new(channel).prove_consistency(request).await }
+            async move {
+                LedgerServiceClient::new(channel)
+                    .prove_consistency(request)
+                    .await
+            }
         };
         if let Some(answer) = load.door.call("ProveConsistency", prove).await {
             let proved = hashes(&answer.hashes).and_then(|proof| {
@@ -180,10 +195,13 @@ async fn obligations(load: &Load) {
 
 async fn schedule(load: &Load, patient: &str) {
     let ask = |channel| {
-        let request = by(COORDINATOR, pb::GetScheduleRequest {
-            patient: patient.to_owned(),
-            ..pb::GetScheduleRequest::default()
-        });
+        let request = by(
+            COORDINATOR,
+            pb::GetScheduleRequest {
+                patient: patient.to_owned(),
+                ..pb::GetScheduleRequest::default()
+            },
+        );
         let client = FollowUpServiceClient::new(channel);
         let mut client = client.max_decoding_message_size(PAGE_BYTES_MAX);
         async move { client.get_schedule(request).await }
@@ -193,34 +211,44 @@ async fn schedule(load: &Load, patient: &str) {
 
 async fn trace_patient(load: &Load, patient: &str) {
     let ask = |channel| {
-        let request = by(COORDINATOR, pb::TracePatientRequest {
-            patient: patient.to_owned(),
-            ..pb::TracePatientRequest::default()
-        });
+        let request = by(
+            COORDINATOR,
+            pb::TracePatientRequest {
+                patient: patient.to_owned(),
+                ..pb::TracePatientRequest::default()
+            },
+        );
         let client = TraceServiceClient::new(channel);
         let mut client = client.max_decoding_message_size(PAGE_BYTES_MAX);
         async move { client.trace_patient(request).await }
     };
     if let Some(answer) = load.door.call("TracePatient", ask).await {
         let found = !answer.administrations.is_empty();
-        let checked = found.then_some(()).context("an acknowledged administration is not found");
+        let checked = found
+            .then_some(())
+            .context("an acknowledged administration is not found");
         load.check("TracePatient", checked);
     }
 }
 
 async fn trace_lot(load: &Load, lot: &pb::LotKey) {
     let ask = |channel| {
-        let request = by(COORDINATOR, pb::TraceLotRequest {
-            root: Some(Root::Lot(lot.clone())),
-            ..pb::TraceLotRequest::default()
-        });
+        let request = by(
+            COORDINATOR,
+            pb::TraceLotRequest {
+                root: Some(Root::Lot(lot.clone())),
+                ..pb::TraceLotRequest::default()
+            },
+        );
         let client = TraceServiceClient::new(channel);
         let mut client = client.max_decoding_message_size(PAGE_BYTES_MAX);
         async move { client.trace_lot(request).await }
     };
     if let Some(answer) = load.door.call("TraceLot", ask).await {
         let found = !answer.administrations.is_empty();
-        let checked = found.then_some(()).context("an acknowledged administration is not found");
+        let checked = found
+            .then_some(())
+            .context("an acknowledged administration is not found");
         load.check("TraceLot", checked);
     }
 }

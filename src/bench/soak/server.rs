@@ -72,7 +72,10 @@ impl Server {
                 return Ok(server);
             }
             if let Some(status) = server.ended()? {
-                bail!("the server does not start: {status}: {}", server.last_words());
+                bail!(
+                    "the server does not start: {status}: {}",
+                    server.last_words()
+                );
             }
             ensure!(Instant::now() < deadline, "the server does not start");
             thread::sleep(LOOK);
@@ -151,10 +154,16 @@ mod tests {
     #[test]
     fn an_error_in_the_log_is_told_from_what_only_speaks_of_one() {
         for (line, is_one) in [
-            (r#"{"level":"ERROR","fields":{"message":"the writer panicked"}}"#, true),
+            (
+                r#"{"level":"ERROR","fields":{"message":"the writer panicked"}}"#,
+                true,
+            ),
             (r#"{"level":"WARN","fields":{"message":"ERROR"}}"#, false),
             (r#"{"level":"INFO","fields":{"message":"serving"}}"#, false),
-            ("The last stop was not clean: both copies were looked through.", false),
+            (
+                "The last stop was not clean: both copies were looked through.",
+                false,
+            ),
             ("", false),
         ] {
             assert_eq!(is_error(line), is_one, "{line}");

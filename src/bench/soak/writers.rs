@@ -17,10 +17,7 @@ use super::{
     door::{Kind, ticks, within_patience},
 };
 use crate::{
-    bench::{
-        callers::by,
-        ledgers,
-    },
+    bench::{callers::by, ledgers},
     pb::{
         self, RecordBatchRequest, RecordStreamRequest, record_stream_response::Outcome,
         recording_service_client::RecordingServiceClient,
@@ -61,10 +58,13 @@ pub(super) async fn singly(load: Arc<Load>) {
         let number = load.numbers.fetch_add(1, Ordering::Relaxed);
         let record = administration(number);
         let send = |channel| {
-            let request = by(ledgers::ACTOR, pb::RecordRequest {
-                submission: Some(submission(&record)),
-                validate_only: false,
-            });
+            let request = by(
+                ledgers::ACTOR,
+                pb::RecordRequest {
+                    submission: Some(submission(&record)),
+                    validate_only: false,
+                },
+            );
             async move { RecordingServiceClient::new(channel).record(request).await }
         };
         let Some(answer) = load.door.call("Record", send).await else {
@@ -82,10 +82,13 @@ pub(super) async fn in_batches(load: Arc<Load>) {
         let first = load.numbers.fetch_add(BATCH, Ordering::Relaxed);
         let records: Vec<pb::Record> = (first..first + BATCH).map(administration).collect();
         let send = |channel| {
-            let request = by(ledgers::ACTOR, RecordBatchRequest {
-                submissions: records.iter().map(submission).collect(),
-                validate_only: false,
-            });
+            let request = by(
+                ledgers::ACTOR,
+                RecordBatchRequest {
+                    submissions: records.iter().map(submission).collect(),
+                    validate_only: false,
+                },
+            );
             async move {
                 let client = RecordingServiceClient::new(channel);
                 // 150 receipts of some 2 KB, and more where a proof is long.
