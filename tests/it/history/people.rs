@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
-    record::format::{add_months, parse_civil_date},
+    record::format::add_months,
 };
 
 use super::{
@@ -160,7 +160,7 @@ impl<'h> Converter<'h> {
                 due: Some(pb::reconsent_due::Due::Days(days)),
                 before_next_procedure: false,
             }),
-            trigger: trigger(fields)?,
+            trigger: self.trigger(fields)?,
             satisfies,
             supersedes: supersedes.unwrap_or_default(),
             ..Default::default()
@@ -286,6 +286,21 @@ impl<'h> Converter<'h> {
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
 
+    /// What set a version off.
+    pub(crate) fn trigger(&self, fields: &mut Fields<'h>) -> Result<Option<pb::Trigger>> {
+        let signal = fields.maybe_string("trigger_signal")?;
+        let recall = fields.maybe_string("trigger_recall")?;
+        let cause = match (signal.as_str(), recall.as_str()) {
+            ("", "") => match self.communication(fields.value("trigger_communication")) {
+                none if none.is_empty() => return Ok(None),
+                communication => pb::trigger::Cause::Communication(communication),
+            },
+            ("", _) => pb::trigger::Cause::RecallId(recall),
+            _ => pb::trigger::Cause::SignalId(signal),
+        };
+        Ok(Some(pb::Trigger { cause: Some(cause) }))
+    }
+
     /// Whom a version concerns.
     pub(crate) fn scope(&self, fields: &mut Fields<'h>) -> Result<Option<pb::CohortScope>> {
         let Some(mut scope) = fields.maybe_fields("scope")? else {
@@ -321,21 +336,11 @@ pub(crate) fn site_effective(fields: &mut Fields<'_>) -> Result<Vec<(&'static Pa
     let mut sites = Vec::new();
     if let Some(mut effective) = fields.maybe_fields("site_effective")? {
         for code in effective.names() {
-            let date = parse_civil_date(effective.text(code)?).context("site_effective")?;
+            let date = effective.maybe_date(code)?.context("site_effective")?;
             sites.push((Party::by_code(code)?, date));
         }
     }
     Ok(sites)
-}
-
-/// What set a version off.
-pub(crate) fn trigger(fields: &mut Fields<'_>) -> Result<Option<pb::Trigger>> {
-    let signal = fields.maybe_text("trigger_signal")?;
-    let recall = fields.maybe_text("trigger_recall")?;
-    let cause = signal
-        .map(|signal| pb::trigger::Cause::SignalId(signal.to_owned()))
-        .or(recall.map(|recall| pb::trigger::Cause::RecallId(recall.to_owned())));
-    Ok(cause.map(|cause| pb::Trigger { cause: Some(cause) }))
 }
 
 /// Supplied: the ethics committee's number; it approved on the day of the event, or on the effective day

@@ -88,6 +88,9 @@ impl<'h> Converter<'h> {
             direction: pb::Direction::Sent.into(),
             subject: fields.string("subject")?,
             justification: fields.maybe_string("justification")?,
+            reference: fields.maybe_string("reference")?,
+            outcome: fields.maybe_string("outcome")?,
+            product_id: fields.maybe_string("product")?,
             plan: plan.map(|(plan, version)| plan_key(plan, version)),
             ..Default::default()
         });
@@ -120,6 +123,10 @@ impl<'h> Converter<'h> {
         let kind = Kind::Correction(pb::Correction {
             target: self.record_id(target, 0),
             correction_kind: named(pb::CorrectionKind::from_str_name, "CORRECTION_KIND", what)?,
+            replacement: fields
+                .maybe("replacement_seq", Value::as_u64)?
+                .map(|replacement| self.record_id(replacement, 0))
+                .unwrap_or_default(),
             ..Default::default()
         });
         Ok(Draft::new(SPONSOR, ActorRole::SponsorQa, kind))

@@ -102,8 +102,9 @@ impl Played<'_> {
     }
 
     pub(super) async fn statuses(&self, expected: &Value, found: &mut Differences) -> Result<()> {
-        let status = |schedule: &pb::GetScheduleResponse| {
-            json!(word(schedule.status(), FollowUpStatus::as_str_name))
+        let status = |schedule: &pb::GetScheduleResponse| match schedule.status() {
+            FollowUpStatus::Dead => json!("DECEASED"),
+            status => json!(word(status, FollowUpStatus::as_str_name)),
         };
         self.of_patients("ltfu_status", expected, found, status)
             .await
@@ -256,9 +257,15 @@ impl Played<'_> {
             let Some(Kind::FollowUpPlanVersion(record)) = record.kind else {
                 anyhow::bail!("{id} is no plan version");
             };
+            // Named by the plan version, or else naming it: a communication may follow.
+            let of_plan = self.told.communications.get(&(plan, version));
             let communication = match record.communication.as_str() {
-                "" => None,
-                id => self.record(id).await?,
+                "" => of_plan.map(String::as_str),
+                id => Some(id),
+            };
+            let communication = match communication {
+                Some(id) => self.record(id).await?,
+                None => None,
             };
             let request = as_actor(pb::ListDeviationsRequest {
                 question: Some(self.at_the_end()?),
