@@ -83,7 +83,13 @@ fn the_car_t_example_is_the_history_converted() {
 
 #[test]
 fn every_record_of_a_history_is_in_order() {
-    for name in ["car-t.json", "aav.json", "lv.json"] {
+    for name in [
+        "car-t.json",
+        "aav.json",
+        "aav-amended.json",
+        "lv.json",
+        "hsc.json",
+    ] {
         for record in convert(&history(name)).unwrap() {
             let now = record.client_time.parse().unwrap();
             assert_eq!(record::check(&record, now), [], "{}", record.record_id);
@@ -255,6 +261,16 @@ async fn the_aav_history_is_answered_as_expected() {
 #[tokio::test]
 async fn the_lentiviral_history_is_answered_as_expected() {
     Box::pin(judge(&history("lv.json"))).await;
+}
+
+#[tokio::test]
+async fn the_history_of_an_amendment_is_answered_as_expected() {
+    Box::pin(judge(&history("aav-amended.json"))).await;
+}
+
+#[tokio::test]
+async fn the_stem_cell_history_is_answered_as_expected() {
+    Box::pin(judge(&history("hsc.json"))).await;
 }
 
 /// The history that the variable names is played as ours are.
