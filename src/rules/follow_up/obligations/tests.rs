@@ -596,6 +596,38 @@ fn visits_are_matched_to_their_slots_and_lateness_counts_from_the_window() {
     );
 }
 
+/// R-V1, R-V2: none is asked for; one that is held belongs to its own slot, not to the last one before.
+#[test]
+fn a_visit_after_the_intensive_period_has_its_slot_though_none_is_asked_for() {
+    let mut parameters = yearly();
+    parameters.intensive_months = Some(24);
+    parameters.follow_up_months = Some(60);
+    let mut story = with_slots(Vec::new(), parameters);
+    visited(&mut story, "2017-02-28", "", 6);
+    let asked = ["2017-02-28 2017-02-28 InWindow 0", "2018-02-28  Open 0"];
+    assert_eq!(visits(&story, "2020-06-01"), asked);
+    visited(&mut story, "2020-04-02", "", 0);
+    assert_eq!(
+        visits(&story, "2020-06-01"),
+        [
+            "2017-02-28 2017-02-28 InWindow 0",
+            "2018-02-28  Missed 0",
+            "2020-02-29 2020-04-02 Late 3",
+        ]
+    );
+    check(&story, &What::Visit, &[("2020-06-01", "")]);
+    visited(&mut story, "2021-03-01", "", 0);
+    let last = visits(&story, "2021-03-01").pop();
+    assert_eq!(last.as_deref(), Some("2021-02-28 2021-03-01 InWindow 0"));
+    visited(&mut story, "2022-02-28", "", 0);
+    let last = visits(&story, "2022-02-28").pop();
+    assert_eq!(
+        last.as_deref(),
+        Some("2021-02-28 2021-03-01 InWindow 0"),
+        "nothing is planned after the end"
+    );
+}
+
 #[test]
 fn a_visit_names_its_slot_and_a_missed_one_stays_missed() {
     let slot = |slot: &str, months| pb::PlannedSlot {
