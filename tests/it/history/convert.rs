@@ -68,6 +68,7 @@ pub(crate) struct Converter<'h> {
     pub(crate) matches: BTreeMap<&'h str, String>,
     pub(crate) communications: BTreeMap<(&'h str, &'h str), String>,
     pub(crate) latest_communication: String,
+    pub(crate) latest_signal: &'h str,
     /// How many doses a patient has had.
     pub(crate) doses: BTreeMap<&'h str, u32>,
 }
@@ -193,6 +194,7 @@ impl<'h> Converter<'h> {
             matches: BTreeMap::new(),
             communications: BTreeMap::new(),
             latest_communication: String::new(),
+            latest_signal: "",
             doses: BTreeMap::new(),
         };
         check_parties(&history["parties"]["gln"])?;
@@ -431,14 +433,33 @@ impl<'h> Converter<'h> {
     }
 }
 
+/// What a history calls something, where a record has a name without spaces: the same, or what stands for it.
+pub(crate) fn token(words: &str) -> String {
+    if words.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return words.to_owned();
+    }
+    let slug = words.split(|c: char| !c.is_ascii_alphanumeric());
+    let slug: Vec<&str> = slug.filter(|word| !word.is_empty()).collect();
+    if slug.is_empty() {
+        // Words without a letter of ours: their hash tells them from others.
+        let digest = Sha256::digest(words);
+        return digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+    }
+    slug.join("-")
+}
+
 /// A code of a history's own: it names no code system that it would have to be right in.
 pub(crate) fn own_code(system: &str, words: &str) -> pb::Code {
-    let slug = words
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let spaced: String = words
+        .chars()
+        .map(|c| if c.is_ascii_punctuation() { ' ' } else { c })
+        .collect();
     pb::Code {
         system: format!("https://genetrail.example/{system}"),
-        code: slug.collect::<Vec<_>>().join("-").to_lowercase(),
+        code: token(spaced.trim()).to_lowercase(),
         display: words.to_owned(),
         ..Default::default()
     }

@@ -5,7 +5,7 @@ use genetrail::pb::{self, ActorRole, record::Kind};
 use serde_json::Value;
 
 use super::{
-    convert::{Converter, Draft, Happening, own_code, quantity},
+    convert::{Converter, Draft, Happening, own_code, quantity, token},
     fields::{Fields, named},
     parties::{LABORATORY, SPONSOR},
     people::{consent_key, iec_number, site_effective},
@@ -108,7 +108,7 @@ impl<'h> Converter<'h> {
     pub(crate) fn contact(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
-        let purpose = fields.text("purpose")?;
+        let purpose = fields.maybe_text("purpose")?.unwrap_or("ROUTINE");
         let kind = Kind::FollowUpContact(pb::FollowUpContact {
             mode: named(
                 pb::VisitMode::from_str_name,
@@ -221,7 +221,7 @@ pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Resul
     let kind = Kind::AssayResult(pb::AssayResult {
         sample_id: fields.string("sample")?,
         method: Some(pb::AssayMethodKey {
-            method_id: fields.string("assay")?,
+            method_id: token(fields.text("assay")?),
             version: String::new(),
         }),
         controls: Some(pb::AssayControls {
@@ -280,7 +280,9 @@ fn parameters(mut params: Fields<'_>) -> Result<pb::PlanParameters> {
         intensive_months: params.maybe_count("intensive_months")?,
         visit_interval_months: params.maybe_count("visit_interval_months")?,
         visit_window_days: params.maybe_count("visit_window_days")?,
-        contact_interval_months: params.maybe_count("contact_interval_months_after_y5")?,
+        contact_interval_months: params
+            .maybe_count("contact_interval_months_after_y5")?
+            .or(params.maybe_count("contact_interval_months")?),
         sample_interval_months_first_years: params.maybe_count("sample_interval_months_y1_5")?,
         sample_interval_months_after: params.maybe_count("sample_interval_months_after")?,
         clone_retest_months: params.maybe_count("clone_retest_months")?,

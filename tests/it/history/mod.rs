@@ -155,6 +155,15 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
                "justification": "persistence", "communication": 3}),
         json!({"kind": "Correction", "target_seq": 9, "reason": "wrong chart",
                "correction_kind": "ENTERED_ON_WRONG_PATIENT"}),
+        // Words that no record has as they are.
+        json!({"kind": "RegulatorCommunication", "authority": "NMPA (药审中心)", "subject": "延长随访"}),
+        json!({"kind": "RiskSignal", "signal": "S", "source": "SPONSOR_REVIEW", "summary": "肿瘤",
+               "requires_plan_update": true}),
+        of_patient(json!({"kind": "RiskNotification", "channel": "SMS"})),
+        of_patient(json!({"kind": "Visit", "mode": "VISIT"})),
+        of_patient(json!({"kind": "Death", "cause": "心肌梗死"})),
+        json!({"kind": "MonitoringDecision", "product": "A", "decision": "WAIVE", "justification": "none",
+               "communication": true}),
     ]);
 
     let records = convert(&history).unwrap();

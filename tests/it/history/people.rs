@@ -9,7 +9,7 @@ use genetrail::{
 
 use super::{
     convert::{
-        Converter, Draft, Happening, KnownConsentVersion, document, own_code, sha256_of_hex,
+        Converter, Draft, Happening, KnownConsentVersion, document, own_code, sha256_of_hex, token,
     },
     fields::{Fields, named},
     parties::{Party, SPONSOR},
@@ -35,7 +35,7 @@ impl<'h> Converter<'h> {
         };
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
-            programme: self.scenario.to_owned(),
+            programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
             majority_on: of_minor(after_birth(216)),
@@ -268,19 +268,22 @@ impl<'h> Converter<'h> {
     pub(crate) fn risk_notification(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
-        let channel = fields.text("channel")?;
+        // Supplied: a letter, where the history has another channel than there are, or none.
+        let channel = fields.maybe_text("channel")?.unwrap_or("LETTER");
+        let channel = named(
+            pb::NotificationChannel::from_str_name,
+            "NOTIFICATION_CHANNEL",
+            channel,
+        );
+        // Supplied: of the latest signal, where the history does not say of which.
+        let signal = fields.maybe_text("signal")?.unwrap_or(self.latest_signal);
+        let cause = pb::trigger::Cause::SignalId(signal.to_owned());
         let kind = Kind::RiskNotification(pb::RiskNotification {
-            trigger: Some(pb::Trigger {
-                cause: Some(pb::trigger::Cause::SignalId(fields.string("signal")?)),
-            }),
+            trigger: Some(pb::Trigger { cause: Some(cause) }),
             // Supplied: to the patient, and nothing is known yet of what became of it.
             recipient: pb::NotificationRecipient::Patient.into(),
             outcome: pb::NotificationOutcome::Sent.into(),
-            channel: named(
-                pb::NotificationChannel::from_str_name,
-                "NOTIFICATION_CHANNEL",
-                channel,
-            )?,
+            channel: channel.unwrap_or(pb::NotificationChannel::Letter.into()),
             ..Default::default()
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))

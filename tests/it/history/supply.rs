@@ -195,13 +195,14 @@ impl<'h> Converter<'h> {
             .into_iter()
             .map(|input| self.input(input))
             .collect();
-        let output = pb::item::What::Lot(self.lot_key(fields.text("output")?, None));
+        let output = |lot: &str| pb::Item {
+            what: Some(pb::item::What::Lot(self.lot_key(lot, None))),
+            ..Default::default()
+        };
+        let outputs = [fields.texts("output")?, fields.texts("outputs")?].concat();
         let kind = Kind::Transformation(pb::Transformation {
             inputs: inputs?,
-            outputs: vec![pb::Item {
-                what: Some(output),
-                ..Default::default()
-            }],
+            outputs: outputs.into_iter().map(output).collect(),
             // Supplied: a vector was brought into cells, on that day.
             step: pb::ProcessStep::Transduction.into(),
             started_at: at.time.to_owned(),
