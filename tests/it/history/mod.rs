@@ -89,6 +89,7 @@ fn every_record_of_a_history_is_in_order() {
         "aav-amended.json",
         "lv.json",
         "hsc.json",
+        "edited.json",
     ] {
         for record in convert(&history(name)).unwrap() {
             let now = record.client_time.parse().unwrap();
@@ -280,6 +281,11 @@ async fn the_history_of_an_amendment_is_answered_as_expected() {
 #[tokio::test]
 async fn the_stem_cell_history_is_answered_as_expected() {
     Box::pin(judge(&history("hsc.json"))).await;
+}
+
+#[tokio::test]
+async fn the_history_of_an_edited_product_is_answered_as_expected() {
+    Box::pin(judge(&history("edited.json"))).await;
 }
 
 /// The history that the variable names is played as ours are.

@@ -528,6 +528,39 @@ fn samples_of_the_plan_are_due_by_its_slots() {
     check(&story, &What::OffTarget, &[("2017-03-20", "")]);
 }
 
+/// R-S1, R-C2, R-S3: L is the last qualifying collection, before or after what was given last.
+#[test]
+fn a_second_administration_makes_no_interval_longer_and_ends_no_schedule() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.given("P1", "2016-06-30");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-06-29", "2016-08-29 Due 0 R-S1"),
+            ("2016-06-30", "2016-12-30 Due 0 R-S1"),
+        ],
+    );
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-09-05");
+    story.given("P1", "2016-10-01");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-10-01", "2017-03-05 Due 0 R-S1")],
+    );
+    let taken = story.schedule("P1", "2016-10-01").taken;
+    let late: Vec<_> = taken.iter().map(|one| (one.due, one.days_late)).collect();
+    assert_eq!(late, [(day("2016-08-29"), 7)], "what was late stays late");
+    let expansion = pb::Finding::ClonalExpansion;
+    story.result("P1", "S1", expansion, "2016-09-20");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-10-01", "2016-12-05 Due 0 R-C2")],
+    );
+}
+
 fn visited(story: &mut Story, on: &str, slot: &str, blocks: i32) {
     let blocks = (1..=blocks).map(|block| pb::VisitBlock {
         block,
