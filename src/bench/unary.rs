@@ -1,7 +1,10 @@
 //! `Record`, unary, many callers: durable, with receipt and proof, against a handler that answers the
 //! same bytes and does nothing.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use tokio_stream::Empty;
@@ -12,8 +15,9 @@ use tonic::{
 
 use super::{
     Bench, Row,
-    callers::{Served, connect, record},
+    callers::{Served, by, connect},
     figures::{last, ratios},
+    ledgers::{ACTOR, administration},
     row::Aim,
 };
 use crate::pb::{
@@ -24,10 +28,16 @@ use crate::pb::{
 
 const CALLERS: usize = 512;
 
+/// About as many as a commit has when so many callers are answered.
+const COMMIT: u64 = 256;
+
 /// Answers with a receipt that it was given, and does nothing.
 struct NoOp {
-    receipt: pb::Receipt,
+    answer: Arc<Mutex<Answer>>,
 }
+
+/// What is answered, until it is set anew.
+type Answer = Arc<pb::Receipt>;
 
 #[async_trait]
 impl RecordingService for NoOp {
@@ -35,8 +45,11 @@ impl RecordingService for NoOp {
         &self,
         _: Request<pb::RecordRequest>,
     ) -> Result<Response<pb::RecordResponse>, Status> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let receipt = Arc::clone(&answer);
+        drop(answer);
         Ok(Response::new(pb::RecordResponse {
-            receipt: Some(self.receipt.clone()),
+            receipt: Some(pb::Receipt::clone(&receipt)),
         }))
     }
 
@@ -60,9 +73,12 @@ impl RecordingService for NoOp {
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let home = bench.scratch("unary")?;
     let product = Served::new(&home.join("ledger"))?;
-    let no_op = product.runtime.block_on(serve_no_op(&product))?;
+    let answer = Arc::<Mutex<Answer>>::default();
+    let no_op = product.runtime.block_on(serve_no_op(&answer))?;
     let load = bench.effort.load;
     let rounds = bench.rounds(|| {
+        let receipt = product.runtime.block_on(usual_receipt(&product))?;
+        *answer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(receipt);
         let ceiling = product.load_other(&no_op, CALLERS, load)?;
         Ok((ceiling.rate, product.load(CALLERS, load)?.rate))
     })?;
@@ -78,16 +94,30 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     )])
 }
 
-/// Connections to a server that answers what the product answered once.
-async fn serve_no_op(product: &Served) -> anyhow::Result<Vec<Channel>> {
+/// A receipt as long as the product's are as it stands: of an entry amid a commit, as a proof is shorter for the last.
+async fn usual_receipt(product: &Served) -> anyhow::Result<pb::Receipt> {
     let mut client = RecordingServiceClient::new(product.channel()?);
-    let number = product.fresh(1).start;
-    let answer = client.record(record(number)).await?;
-    let receipt = answer.into_inner().receipt.context("no receipt")?;
+    let submission = |number| pb::Submission {
+        form: Some(pb::submission::Form::Record(administration(number))),
+        author: None,
+    };
+    let submissions = product.fresh(COMMIT).map(submission).collect();
+    let batch = pb::RecordBatchRequest {
+        submissions,
+        validate_only: false,
+    };
+    let answered = client.record_batch(by(ACTOR, batch)).await?.into_inner();
+    let middle = answered.receipts.len() / 2;
+    let receipt = answered.receipts.into_iter().nth(middle);
+    receipt.context("no receipt")
+}
 
+/// Connections to a server that answers what it is given.
+async fn serve_no_op(answer: &Arc<Mutex<Answer>>) -> anyhow::Result<Vec<Channel>> {
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let addr = listener.local_addr()?;
-    let service = RecordingServiceServer::new(NoOp { receipt });
+    let answer = Arc::clone(answer);
+    let service = RecordingServiceServer::new(NoOp { answer });
     let serving = Server::builder().add_service(service);
     // Sent at once, as the product's answers are and any server's by default.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
