@@ -443,10 +443,8 @@ pub(crate) fn token(words: &str) -> String {
     if slug.is_empty() {
         // Words without a letter of ours: their hash tells them from others.
         let digest = Sha256::digest(words);
-        return digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let first: [u8; 8] = std::array::from_fn(|at| digest[at]);
+        return format!("{:016x}", u64::from_be_bytes(first));
     }
     slug.join("-")
 }

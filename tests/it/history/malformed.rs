@@ -73,7 +73,7 @@ pub(crate) fn record(
         match record.as_ref().err().and_then(|error| error.downcast_ref()) {
             // No enum has the word: the ledger has to refuse a number that it has no word for.
             Some(Unsayable::Word { word, .. }) => {
-                replace(&mut event, &json!(word), &json!(NO_SUCH_WORD))
+                replace(&mut event, &json!(word), &json!(NO_SUCH_WORD));
             }
             Some(Unsayable::Missing { name }) => event[name.as_str()] = json!(""),
             Some(Unsayable::Value { .. }) | None => break,

@@ -102,9 +102,13 @@ impl Played<'_> {
     }
 
     pub(super) async fn statuses(&self, expected: &Value, found: &mut Differences) -> Result<()> {
-        let status = |schedule: &pb::GetScheduleResponse| match schedule.status() {
-            FollowUpStatus::Dead => json!("DECEASED"),
-            status => json!(word(status, FollowUpStatus::as_str_name)),
+        // The dictionary's word for the dead is another.
+        let status = |schedule: &pb::GetScheduleResponse| match word(
+            schedule.status(),
+            FollowUpStatus::as_str_name,
+        ) {
+            "DEAD" => json!("DECEASED"),
+            status => json!(status),
         };
         self.of_patients("ltfu_status", expected, found, status)
             .await
