@@ -172,6 +172,11 @@ impl LedgerFacts {
         self.or_suspect(facts.and_then(|facts| self.with_what_is_corrected(facts)))
     }
 
+    /// Keeps a fact that somebody has at hand.
+    pub(super) fn keep(&self, fact: &Arc<Fact>) {
+        self.shared.kept.keep([Arc::clone(fact)].into_iter());
+    }
+
     /// The facts at these indexes, which ascend.
     fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
         let mut found = self.shared.kept.find(indexes);

@@ -107,6 +107,8 @@ pub struct Accepted {
     pub index: Index,
     /// The bytes of its entry.
     pub entry: Bytes,
+    /// Their hash as a leaf of the tree.
+    pub leaf: Hash,
     /// The tree that it can be proved in.
     pub published: Arc<Published>,
     /// Whether it was recorded before, so that its proof may have to be read from the store.

@@ -13,8 +13,14 @@ use crate::{
 pub struct Remembered {
     facts: LedgerFacts,
     newest: Option<Arc<Fact>>,
-    entries: RefCell<BTreeMap<Subject, Vec<Index>>>,
-    about: RefCell<BTreeMap<Subject, Vec<Arc<Fact>>>>,
+    asked: RefCell<BTreeMap<Subject, Asked>>,
+}
+
+/// What is known of a subject.
+struct Asked {
+    entries: Vec<Index>,
+    /// The facts of these, once they were read.
+    about: Option<Vec<Arc<Fact>>>,
 }
 
 impl Remembered {
@@ -23,8 +29,7 @@ impl Remembered {
         Self {
             facts,
             newest: None,
-            entries: RefCell::new(BTreeMap::new()),
-            about: RefCell::new(BTreeMap::new()),
+            asked: RefCell::new(BTreeMap::new()),
         }
     }
 
@@ -33,26 +38,42 @@ impl Remembered {
         self.facts.size()
     }
 
-    /// Takes the fact of the tree's last entry, so that it need not be read and decoded.
+    /// Takes the fact of the tree's last entry, so that it need not be read and decoded: not here, and not by whoever
+    /// asks next, as who records it is often followed by who refers to it.
     pub fn take_newest(&mut self, fact: &Arc<Fact>) {
+        self.facts.keep(fact);
         // A correction leads to what it corrects, and is read with that.
         if fact.index.value() + 1 == self.size().value() && corrected(&fact.record).is_none() {
             self.newest = Some(Arc::clone(fact));
         }
     }
 
-    /// See [`LedgerFacts::entries_about`].
+    /// How many entries of the tree of this size are about a subject.
     ///
     /// # Errors
-    /// As there.
-    pub fn entries_about(&self, subject: &Subject) -> Result<Vec<Index>, ReadError> {
-        if let Some(entries) = self.entries.borrow().get(subject) {
-            return Ok(entries.clone());
+    /// See [`LedgerFacts::entries_about`].
+    pub fn count_about(&self, subject: &Subject, size: TreeSize) -> Result<usize, ReadError> {
+        self.with(subject, |asked| {
+            let entries = &asked.entries;
+            Ok(entries.partition_point(|index| index.value() < size.value()))
+        })
+    }
+
+    /// What is known of a subject, looked up if it is asked for the first time.
+    fn with<T>(
+        &self,
+        subject: &Subject,
+        answer: impl FnOnce(&mut Asked) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut asked = self.asked.borrow_mut();
+        if let Some(known) = asked.get_mut(subject) {
+            return answer(known);
         }
-        let found = self.facts.entries_about(subject)?;
-        let mut entries = self.entries.borrow_mut();
-        entries.insert(subject.clone(), found.clone());
-        Ok(found)
+        let known = Asked {
+            entries: self.facts.entries_about(subject)?,
+            about: None,
+        };
+        answer(asked.entry(subject.clone()).or_insert(known))
     }
 
     /// The facts of entries in the order of the log.
@@ -81,19 +102,17 @@ impl Facts for Remembered {
     type Error = ReadError;
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, ReadError> {
-        if let Some(facts) = self.about.borrow().get(subject) {
-            return Ok(facts.clone());
-        }
-        let facts = self.read(&self.entries_about(subject)?)?;
-        let mut about = self.about.borrow_mut();
-        about.insert(subject.clone(), facts.clone());
-        Ok(facts)
+        self.with(subject, |asked| {
+            if let Some(facts) = &asked.about {
+                return Ok(facts.clone());
+            }
+            let facts = self.read(&asked.entries)?;
+            Ok(asked.about.insert(facts).clone())
+        })
     }
 
     fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, ReadError> {
-        let entries = self.entries_about(subject)?;
-        let known = entries.partition_point(|index| index.value() < size.value());
-        Ok(Some(known))
+        self.count_about(subject, size).map(Some)
     }
 
     fn standing(&self, patient: &str) -> Result<Vec<Arc<Fact>>, ReadError> {

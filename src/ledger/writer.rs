@@ -247,10 +247,10 @@ impl Writer {
             }
             decided.push((decision, answer, room));
         }
-        let mut entries = Vec::new();
+        let mut committed = Committed::default();
         if !draft.entries.is_empty() {
             match self.commit(draft, now) {
-                Ok(committed) => entries = committed,
+                Ok(durable) => committed = durable,
                 Err(error) => {
                     // Who hears of it must not find the ledger running.
                     self.shared.stop();
@@ -262,14 +262,15 @@ impl Writer {
             }
         }
         let published = self.shared.published();
-        let first = published.size().value() - u64::try_from(entries.len()).unwrap_or(u64::MAX);
         for (decision, reply, room) in decided {
             let outcome = match decision {
                 Decision::Refused(error) => Err(error),
-                Decision::Accepted(places) => Ok(places
+                // A place that is not in the commit cannot be; nobody is told of an entry that is not there.
+                Decision::Accepted(places) => places
                     .into_iter()
-                    .map(|place| accepted(place, first, &entries, &published))
-                    .collect()),
+                    .map(|place| committed.accepted(place, &published))
+                    .collect::<Option<_>>()
+                    .ok_or(AppendError::Stopped),
             };
             answer(reply, outcome);
             drop(room);
@@ -520,7 +521,7 @@ impl Writer {
         &mut self,
         draft: Draft,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Bytes>, super::CommitFailed> {
+    ) -> Result<Committed, super::CommitFailed> {
         let Draft {
             entries,
             leaves,
@@ -571,7 +572,11 @@ impl Writer {
         }
         let keys = Arc::clone(&self.keys);
         self.shared.publish(Published::new(signed, keys));
-        Ok(entries)
+        Ok(Committed {
+            first: first.value(),
+            entries,
+            leaves,
+        })
     }
 }
 
@@ -586,6 +591,38 @@ impl Draft {
         for (record_id, _) in self.records.drain(mark..) {
             self.positions.remove(&record_id);
         }
+    }
+}
+
+/// A commit that is durable; nothing, where all was recorded before.
+#[derive(Default)]
+struct Committed {
+    /// The index of the first entry.
+    first: u64,
+    entries: Vec<Bytes>,
+    leaves: Vec<Hash>,
+}
+
+impl Committed {
+    fn accepted(&self, place: Place, published: &Arc<Published>) -> Option<Accepted> {
+        let published = Arc::clone(published);
+        Some(match place {
+            // Two submissions may name one entry.
+            Place::New(position) => Accepted {
+                index: index_at(self.first, position),
+                entry: self.entries.get(position)?.clone(),
+                leaf: *self.leaves.get(position)?,
+                published,
+                repeated: false,
+            },
+            Place::Old(index, entry) => Accepted {
+                index,
+                leaf: leaf_hash(&entry),
+                entry,
+                published,
+                repeated: true,
+            },
+        })
     }
 }
 
@@ -608,25 +645,6 @@ pub(super) fn recorded_at(now: DateTime<Utc>) -> Option<RecordedAt> {
     let now = whole_microseconds(now);
     let nanos = i32::try_from(now.timestamp_subsec_nanos()).ok()?;
     RecordedAt::new(now.timestamp(), nanos)
-}
-
-fn accepted(place: Place, first: u64, entries: &[Bytes], published: &Arc<Published>) -> Accepted {
-    let published = Arc::clone(published);
-    match place {
-        // Two submissions may name one entry.
-        Place::New(position) => Accepted {
-            index: index_at(first, position),
-            entry: entries.get(position).cloned().unwrap_or_default(),
-            published,
-            repeated: false,
-        },
-        Place::Old(index, entry) => Accepted {
-            index,
-            entry,
-            published,
-            repeated: true,
-        },
-    }
 }
 
 fn answer(reply: oneshot::Sender<Answer>, outcome: Answer) {

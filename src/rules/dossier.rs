@@ -83,6 +83,22 @@ impl Dossier {
         })
     }
 
+    /// The pseudonym of whom a record is about, as the question knows, which names one: another, if that one was
+    /// given up, or the record was moved when pseudonyms were split.
+    pub fn owner<F: Facts>(
+        facts: &F,
+        fact: &Fact,
+        question: &Question,
+    ) -> Result<String, F::Error> {
+        let named = &fact.record.patient;
+        let about = facts.about(&Subject::Patient(named.clone()))?;
+        // Most are one person under one pseudonym.
+        if !about.iter().any(|fact| tells_who(fact)) {
+            return Ok(named.clone());
+        }
+        Ok(Self::of_person(facts, named)?.whose(fact, question))
+    }
+
     /// Every fact, in the order of the log.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
         self.facts.values()
@@ -176,14 +192,8 @@ impl People {
             as_of: chrono::NaiveDate::MAX,
             ..*question
         };
-        // Few facts are of a kind that matters here; corrections decide which of them stand.
-        let matters = |fact: &&Arc<Fact>| {
-            matches!(
-                fact.kind(),
-                Some(Kind::PatientMerged(_) | Kind::PatientSplit(_) | Kind::Correction(_))
-            )
-        };
-        let facts: Vec<Arc<Fact>> = facts.into_iter().filter(matters).cloned().collect();
+        let facts = facts.into_iter().filter(|fact| tells_who(fact));
+        let facts: Vec<Arc<Fact>> = facts.cloned().collect();
         let mut told = seen(&facts, &whenever);
         told.sort_by_key(|fact| fact.index);
         for fact in &told {
@@ -230,9 +240,19 @@ impl People {
     }
 }
 
+/// Whether a fact may tell which pseudonyms are one person: few do. Corrections decide which of them stand.
+fn tells_who(fact: &Fact) -> bool {
+    matches!(
+        fact.kind(),
+        Some(Kind::PatientMerged(_) | Kind::PatientSplit(_) | Kind::Correction(_))
+    )
+}
+
 /// The facts that were met, by record id, and those of them that correct others.
 #[derive(Default)]
 struct Trails {
+    /// Not sorted yet: where nothing is corrected, there is no need to.
+    met: Vec<Arc<Fact>>,
     facts: BTreeMap<String, Arc<Fact>>,
     corrections: Vec<Arc<Fact>>,
     /// How many of the corrections were looked at.
@@ -241,17 +261,28 @@ struct Trails {
 
 impl Trails {
     fn meet(&mut self, fact: &Arc<Fact>) {
-        let id = &fact.record.record_id;
-        if !self.facts.contains_key(id) {
-            self.facts.insert(id.clone(), Arc::clone(fact));
-            if matches!(fact.kind(), Some(Kind::Correction(_))) {
-                self.corrections.push(Arc::clone(fact));
+        self.met.push(Arc::clone(fact));
+    }
+
+    fn sort(&mut self) {
+        for fact in self.met.drain(..) {
+            let id = &fact.record.record_id;
+            if !self.facts.contains_key(id) {
+                self.facts.insert(id.clone(), Arc::clone(&fact));
+                if matches!(fact.kind(), Some(Kind::Correction(_))) {
+                    self.corrections.push(fact);
+                }
             }
         }
     }
 
     /// The corrected records as each correction that was met since left them.
     fn corrected(&mut self) -> Vec<pb::Record> {
+        let corrects = |fact: &Arc<Fact>| matches!(fact.kind(), Some(Kind::Correction(_)));
+        if self.corrections.is_empty() && !self.met.iter().any(corrects) {
+            return Vec::new();
+        }
+        self.sort();
         let met = self.corrections.iter().skip(self.followed);
         let records = met.filter_map(|by| self.after(by)).collect();
         self.followed = self.corrections.len();

@@ -63,15 +63,17 @@ impl std::ops::Deref for Seen {
 /// that happened, only what was true: it counts as soon as it is known, whatever its own day.
 pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
     let known = facts.iter().filter(|fact| question.knows(fact));
-    let mut seen: Vec<Seen> = match question.view {
-        View::AsRecorded => known
+    let apply = question.view == View::AsCorrected && known.clone().any(|fact| is_correction(fact));
+    let mut seen: Vec<Seen> = if apply {
+        corrected(&known.map(Arc::clone).collect::<Vec<_>>())
+    } else {
+        known
             .filter(|fact| !is_correction(fact))
             .map(|fact| Seen {
                 fact: Arc::clone(fact),
                 corrections: Vec::new(),
             })
-            .collect(),
-        View::AsCorrected => corrected(&known.map(Arc::clone).collect::<Vec<_>>()),
+            .collect()
     };
     seen.retain(|seen| seen.on <= question.as_of);
     put_in_order(&mut seen);

@@ -2,7 +2,7 @@
 //! the records before it, and what its author's key is suspected of. Never stored; evaluated again for whoever
 //! asks again.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -18,7 +18,7 @@ use crate::{
     rules::{
         ahead::Ahead,
         deviations,
-        fact::{Fact, Records, Subject, event_day, subjects},
+        fact::{Fact, Records, Subject, event_day},
         flags::{Flag, flags},
         question::{Question, View},
         refusals,
@@ -51,11 +51,15 @@ impl Flagging {
         Remembered::new(self.ledger.facts().at(after(index)))
     }
 
-    /// Whether flagging a record looks at few others.
-    pub(super) fn is_quick(facts: &Remembered, record: &pb::Record) -> Result<bool, CallError> {
-        for subject in subjects(record) {
+    /// Whether flagging a record about these looks at few others.
+    pub(super) fn is_quick(
+        facts: &Remembered,
+        subjects: &BTreeSet<Subject>,
+    ) -> Result<bool, CallError> {
+        for subject in subjects {
             // The catalogue is kept.
-            if subject != Subject::Catalogue && SHORT_HISTORY < facts.entries_about(&subject)?.len()
+            if *subject != Subject::Catalogue
+                && SHORT_HISTORY < facts.count_about(subject, facts.size())?
             {
                 return Ok(false);
             }
@@ -72,7 +76,11 @@ impl Flagging {
         actor: &str,
         checked: CheckedRecord,
     ) -> Result<Vec<pb::Flag>, CallError> {
-        let CheckedRecord { record, unverified } = checked;
+        let CheckedRecord {
+            record,
+            subjects: _,
+            unverified,
+        } = checked;
         let mut raised = flags(&record, unverified, recorded_at);
         if let Some(fact) = fact(index, recorded_at, actor, *record) {
             let fact = Arc::new(fact);
@@ -95,7 +103,12 @@ impl Flagging {
         let mut ahead = Ahead::new(facts);
         let mut previews = Vec::with_capacity(records.len());
         let mut refused: Vec<Violation> = Vec::new();
-        for (path, CheckedRecord { record, unverified }) in records {
+        for (path, checked) in records {
+            let CheckedRecord {
+                record,
+                subjects: _,
+                unverified,
+            } = checked;
             refused.extend(in_request(&path, &refusals::refuse(&ahead, &record, now)?));
             let mut raised = flags(&record, unverified, now);
             // A record that is there already is flagged as it was; it is not recorded again.
@@ -140,7 +153,10 @@ impl Flagging {
         };
         let catalogue = self.catalogues.of(facts, &question)?;
         let raised = deviations::of_record(facts, fact, &catalogue, &question)?;
-        Ok(raised.iter().map(deviations::Deviation::flag).collect())
+        Ok(raised
+            .into_iter()
+            .map(deviations::Deviation::into_flag)
+            .collect())
     }
 }
 

@@ -9,7 +9,6 @@ use crate::{
     pb,
     record::entry::EntryView,
     rules::keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
-    tlog::leaf_hash,
 };
 
 /// The receipt of an entry that carries this record.
@@ -20,7 +19,7 @@ pub(super) async fn receipt(
     record: CheckedRecord,
 ) -> Result<pb::Receipt, CallError> {
     let facts = flagging.facts_up_to(accepted.index);
-    if !accepted.repeated && Flagging::is_quick(&facts, &record.record)? {
+    if !accepted.repeated && Flagging::is_quick(&facts, &record.subjects)? {
         return make(ledger, flagging, facts, accepted, record);
     }
     // A long history must not hold up a thread that answers calls.
@@ -55,6 +54,7 @@ fn make(
     let Accepted {
         index,
         entry,
+        leaf,
         published,
         repeated: _,
     } = accepted;
@@ -69,7 +69,7 @@ fn make(
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     Ok(pb::Receipt {
         index: index.value(),
-        leaf_hash: leaf_hash(&entry).as_bytes().to_vec(),
+        leaf_hash: leaf.as_bytes().to_vec(),
         entry,
         inclusion_proof: proof.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
         checkpoint: published.note().to_owned(),

@@ -2,7 +2,7 @@
 //! or made once, checked in full. All that is wrong is told at once, each field by its path in the
 //! request. Whether the author's key may sign, and whether the record id is taken, is for the ledger.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use chrono::{DateTime, Utc};
 use prost::Message as _;
@@ -12,7 +12,10 @@ use crate::{
     ledger::{self, AppendError, Author},
     pb::{self, submission::Form},
     record::{self, Violation, entry::ENTRY_BYTES_MAX, entry::record_kind, format::parse_uuid},
-    rules::keys::{KeyRegistry, event_time, is_about_keys, is_record_signed},
+    rules::{
+        fact::{Subject, subjects},
+        keys::{KeyRegistry, event_time, is_about_keys, is_record_signed},
+    },
     views::Posts,
 };
 
@@ -41,6 +44,8 @@ pub(super) struct Checked {
 pub(super) struct CheckedRecord {
     /// Boxed: it is larger than a kilobyte, and goes from hand to hand.
     pub(super) record: Box<pb::Record>,
+    /// What it is about.
+    pub(super) subjects: BTreeSet<Subject>,
     /// The labels in it that could not be read with certainty.
     pub(super) unverified: Vec<String>,
 }
@@ -171,6 +176,7 @@ impl Desk<'_> {
             violations.push(Violation { field, ..violation });
         }
         let author = author.and_then(|author| parse_author(author, is_encoded, path, violations));
+        let subjects = subjects(&record);
         let about_keys = record_kind(&bytes).is_some_and(is_about_keys);
         let submission = ledger::Submission {
             record_id: parse_uuid(&record.record_id).ok()?,
@@ -178,11 +184,12 @@ impl Desk<'_> {
             author,
             event_time: event_time(&record),
             authority: about_keys.then(|| record.clone()),
-            posts: Posts::of(&record),
+            posts: Posts::about(&record, &subjects),
             record: bytes,
         };
         let record = CheckedRecord {
             record,
+            subjects,
             unverified: found.unverified,
         };
         Some(Checked { submission, record })

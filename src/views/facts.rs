@@ -31,16 +31,24 @@ pub struct Posts {
 impl Posts {
     /// What a record is posted under by itself.
     pub fn of(record: &pb::Record) -> Self {
+        Self::about(record, &subjects(record))
+    }
+
+    /// The same of a record whose subjects are known.
+    pub fn about(record: &pb::Record, subjects: &BTreeSet<Subject>) -> Self {
         let target = corrected(record).and_then(|target| parse_uuid(target).ok());
         Self {
-            groups: groups_of(record),
+            groups: groups_about(record, subjects),
             target,
         }
     }
 }
 
 fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
-    let subjects = subjects(record);
+    groups_about(record, &subjects(record))
+}
+
+fn groups_about(record: &pb::Record, subjects: &BTreeSet<Subject>) -> BTreeSet<Vec<u8>> {
     let mut groups: BTreeSet<Vec<u8>> = subjects.iter().map(group::of_subject).collect();
     let patients = subjects.iter().filter_map(patient_of);
     if record.kind.as_ref().is_some_and(tells_standing) {

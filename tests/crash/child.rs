@@ -352,6 +352,7 @@ pub(crate) fn acknowledge(
             index,
             entry,
             published,
+            leaf: _,
             repeated: _,
         },
     ) in records.into_iter().zip(accepted)
@@ -376,6 +377,7 @@ pub(crate) fn acknowledge(
             index,
             published,
             entry: _,
+            leaf: _,
             repeated: _,
         }),
     ) = (acks.first(), accepted.first())

@@ -146,16 +146,12 @@ pub fn check_serial(text: &str) -> Result<(), FormatError> {
 /// add up to a multiple of ten. Exchanging neighbours that differ by five goes unseen; that is the
 /// standard's own limit.
 pub(super) fn has_check_digit(text: &str) -> bool {
-    let digits: Option<Vec<u32>> = text.chars().rev().map(|c| c.to_digit(10)).collect();
-    digits.is_some_and(|digits| {
-        let weighted = digits.iter().zip([1, 3].iter().cycle());
-        !digits.is_empty()
-            && weighted
-                .map(|(digit, weight)| digit.wrapping_mul(*weight))
-                .sum::<u32>()
-                % 10
-                == 0
-    })
+    let weighted = text.chars().rev().zip([1, 3].into_iter().cycle());
+    let sum = weighted.map(|(c, weight)| Some(c.to_digit(10)?.wrapping_mul(weight)));
+    !text.is_empty()
+        && sum
+            .sum::<Option<u32>>()
+            .is_some_and(|sum| sum.is_multiple_of(10))
 }
 
 fn is_zero(text: &str) -> bool {

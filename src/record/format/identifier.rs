@@ -109,10 +109,9 @@ fn check_not_personal(text: &str) -> Result<(), FormatError> {
 
 /// 128 bits in hexadecimal, hyphens or not, that are not all decimal digits.
 fn is_random_hex(text: &str) -> bool {
-    let digits = text.replace('-', "");
-    (parse_uuid(text).is_ok() || digits.len() == 32 && text.len() == 32)
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && digits.bytes().any(|byte| byte.is_ascii_alphabetic())
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (parse_uuid(text).is_ok() || text.len() == 32 && is_hex(text))
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]

@@ -150,12 +150,13 @@ impl Deviation {
     }
 
     /// The flag of a receipt.
-    pub fn flag(&self) -> Flag {
+    pub fn into_flag(self) -> Flag {
+        let Self { rule, field, .. } = self;
         Flag {
-            code: self.rule.code,
-            severity: self.rule.severity,
-            field: self.field.clone(),
-            text: self.rule.text.to_owned(),
+            code: rule.code,
+            severity: rule.severity,
+            field,
+            text: rule.text.to_owned(),
         }
     }
 }
@@ -163,10 +164,16 @@ impl Deviation {
 /// What the entries of a log raise, as one question sees it. What several entries share is gathered once.
 #[derive(Debug)]
 pub struct Review<'a, F> {
+    look: Look<'a, F>,
+    groups: BTreeMap<Group, Vec<Deviation>>,
+}
+
+/// What is looked at, and as what it is seen.
+#[derive(Debug)]
+struct Look<'a, F> {
     facts: &'a F,
     catalogue: &'a Catalogue,
     question: Question,
-    groups: BTreeMap<Group, Vec<Deviation>>,
 }
 
 /// What is looked at together.
@@ -185,10 +192,13 @@ enum Group {
 impl<'a, F: Records> Review<'a, F> {
     /// Looks at the facts as the question sees them; the catalogue is as it sees it, too.
     pub const fn new(facts: &'a F, catalogue: &'a Catalogue, question: Question) -> Self {
-        Self {
+        let look = Look {
             facts,
             catalogue,
             question,
+        };
+        Self {
+            look,
             groups: BTreeMap::new(),
         }
     }
@@ -196,6 +206,25 @@ impl<'a, F: Records> Review<'a, F> {
     /// What an entry raises together with others, or for want of them; nothing, if the question does not see
     /// it. What it raises by itself is [`own`].
     pub fn of_record(&mut self, fact: &Fact) -> Result<Vec<Deviation>, F::Error> {
+        let Self { look, groups } = self;
+        look.of_record(fact, |group| {
+            if !groups.contains_key(group) {
+                groups.insert(group.clone(), look.look_at(group)?);
+            }
+            let raised = groups.get(group).into_iter().flatten();
+            let by_this = raised.filter(|one| one.raised_by.index == fact.index);
+            Ok(by_this.cloned().collect())
+        })
+    }
+}
+
+impl<F: Records> Look<'_, F> {
+    /// What an entry raises, with what `of_group` says that it raises in each group that it belongs to.
+    fn of_record(
+        &self,
+        fact: &Fact,
+        mut of_group: impl FnMut(&Group) -> Result<Vec<Deviation>, F::Error>,
+    ) -> Result<Vec<Deviation>, F::Error> {
         let Some(own) = self.seen(fact)? else {
             // Corrections are applied, not seen.
             return corrections::raised(self.facts, fact, self.catalogue, &self.question);
@@ -204,11 +233,7 @@ impl<'a, F: Records> Review<'a, F> {
         raised.extend(self.unknown_patient(&own)?);
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
-            let of_group = self.group(&group)?;
-            let by_this = of_group
-                .iter()
-                .filter(|one| one.raised_by.index == fact.index);
-            raised.extend(by_this.cloned());
+            raised.extend(of_group(&group)?);
         }
         let mut different: Vec<Deviation> = Vec::new();
         for one in raised {
@@ -268,16 +293,7 @@ impl<'a, F: Records> Review<'a, F> {
 
     /// The patient of a record that names one: another, if the record was moved when pseudonyms were split.
     fn owner(&self, fact: &Seen) -> Result<String, F::Error> {
-        let dossier = Dossier::of_person(self.facts, &fact.record.patient)?;
-        Ok(dossier.whose(fact, &self.question))
-    }
-
-    fn group(&mut self, group: &Group) -> Result<&[Deviation], F::Error> {
-        if !self.groups.contains_key(group) {
-            let raised = self.look_at(group)?;
-            self.groups.insert(group.clone(), raised);
-        }
-        Ok(self.groups.get(group).map_or(&[], Vec::as_slice))
+        Dossier::owner(self.facts, fact, &self.question)
     }
 
     fn look_at(&self, group: &Group) -> Result<Vec<Deviation>, F::Error> {
@@ -329,7 +345,16 @@ pub fn of_record<F: Records>(
     catalogue: &Catalogue,
     question: &Question,
 ) -> Result<Vec<Deviation>, F::Error> {
-    Review::new(facts, catalogue, *question).of_record(fact)
+    let look = Look {
+        facts,
+        catalogue,
+        question: *question,
+    };
+    look.of_record(fact, |group| {
+        let mut raised = look.look_at(group)?;
+        raised.retain(|one| one.raised_by.index == fact.index);
+        Ok(raised)
+    })
 }
 
 /// What the facts of a patient raise.
