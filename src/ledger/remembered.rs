@@ -53,6 +53,9 @@ impl Remembered {
     /// # Errors
     /// See [`LedgerFacts::entries_about`].
     pub fn count_about(&self, subject: &Subject, size: TreeSize) -> Result<usize, ReadError> {
+        if *subject == Subject::Catalogue {
+            return self.facts.count_about(subject, size);
+        }
         self.with(subject, |asked| {
             let entries = &asked.entries;
             Ok(entries.partition_point(|index| index.value() < size.value()))

@@ -6,7 +6,10 @@
 //! for another: who finds a correction without its record asks for the trail, which is the record and its
 //! corrections.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+};
 
 use super::{ViewError, group, postings::Postings, tally::Tally};
 use crate::{
@@ -103,7 +106,12 @@ pub trait Earlier {
 
 /// The index of what entries are about. One thread inserts and keeps it up; any may ask.
 #[derive(Debug)]
-pub struct FactIndex(Postings);
+pub struct FactIndex {
+    postings: Postings,
+    /// The entries about the catalogue, in order, once somebody has asked: each receipt asks how many there are, and
+    /// they may be thousands.
+    catalogue: RwLock<Option<Vec<Index>>>,
+}
 
 impl FactIndex {
     /// Opens the index as the store holds it. What lies beyond [`FactIndex::watermark`] must be inserted by
@@ -112,12 +120,19 @@ impl FactIndex {
     /// # Errors
     /// [`ViewError::Damaged`] where the stored view does not fit together: drop and rebuild it.
     pub fn open(store: &dyn Store) -> Result<Self, ViewError> {
-        Postings::open(store).map(Self)
+        Postings::open(store).map(Self::over)
+    }
+
+    fn over(postings: Postings) -> Self {
+        Self {
+            postings,
+            catalogue: RwLock::default(),
+        }
     }
 
     /// Up to where the stored runs reach.
     pub fn watermark(&self) -> TreeSize {
-        self.0.watermark()
+        self.postings.watermark()
     }
 
     /// Inserts what the next entry is about. A correction that was recorded before its target takes nothing
@@ -133,7 +148,15 @@ impl FactIndex {
         earlier: &E,
     ) -> Result<(), E::Error> {
         let groups = self.all_groups(store, index, posts, earlier)?;
-        self.0.insert(index, groups);
+        let is_catalogue = groups.contains(group::CATALOGUE_GROUP);
+        self.postings.insert(index, groups);
+        if is_catalogue
+            && let Some(entries) = &mut *self.catalogue_mut()
+            // Who asked first may have found it there already.
+            && entries.last().is_none_or(|last| *last < index)
+        {
+            entries.push(index);
+        }
         Ok(())
     }
 
@@ -211,7 +234,7 @@ impl FactIndex {
     ) -> Result<Vec<Index>, ViewError> {
         let start = group::firsts_of(correction);
         let end = group::end_of(&start);
-        let firsts = self.0.groups(store, &start, &end, size, 1)?;
+        let firsts = self.postings.groups(store, &start, &end, size, 1)?;
         match firsts.first().and_then(|group| group::first(group)) {
             Some(first) => self.trail_of(store, first, size),
             None => Ok(Vec::new()),
@@ -226,7 +249,7 @@ impl FactIndex {
     ) -> Result<Vec<Index>, ViewError> {
         let group = group::corrections_of(first);
         let mut trail = vec![first];
-        trail.extend(self.0.indexes(store, &group, size)?);
+        trail.extend(self.postings.indexes(store, &group, size)?);
         Ok(trail)
     }
 
@@ -241,7 +264,61 @@ impl FactIndex {
         subject: &Subject,
         size: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
-        self.0.indexes(store, &group::of_subject(subject), size)
+        if *subject == Subject::Catalogue {
+            return self.with_catalogue(store, |all| {
+                let until = all.partition_point(|index| index.value() < size.value());
+                all.get(..until).unwrap_or_default().to_vec()
+            });
+        }
+        let group = group::of_subject(subject);
+        self.postings.indexes(store, &group, size)
+    }
+
+    /// How many entries below `size` are about a subject.
+    ///
+    /// # Errors
+    /// The store's; [`ViewError::Damaged`] where a run is.
+    pub fn count(
+        &self,
+        store: &dyn Store,
+        subject: &Subject,
+        size: TreeSize,
+    ) -> Result<usize, ViewError> {
+        if *subject == Subject::Catalogue {
+            return self.with_catalogue(store, |all| {
+                all.partition_point(|index| index.value() < size.value())
+            });
+        }
+        Ok(self.about(store, subject, size)?.len())
+    }
+
+    /// Shows the entries about the catalogue, which are read when they are first asked for.
+    fn with_catalogue<T>(
+        &self,
+        store: &dyn Store,
+        show: impl FnOnce(&[Index]) -> T,
+    ) -> Result<T, ViewError> {
+        let kept = self.catalogue.read();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner);
+        if let Some(entries) = &*kept {
+            return Ok(show(entries));
+        }
+        drop(kept);
+        let mut kept = self.catalogue_mut();
+        if kept.is_none() {
+            let everything = TreeSize::new(u64::MAX);
+            let entries = self
+                .postings
+                .indexes(store, group::CATALOGUE_GROUP, everything)?;
+            *kept = Some(entries);
+        }
+        Ok(show(kept.as_deref().unwrap_or_default()))
+    }
+
+    fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Option<Vec<Index>>> {
+        self.catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The subjects after one that have an entry below `size`: the first `limit` of them, in order, whatever
@@ -258,7 +335,7 @@ impl FactIndex {
     ) -> Result<Vec<Subject>, ViewError> {
         let start = group::end_of(&group::of_subject(after));
         let end = group::SUBJECTS_END;
-        let groups = self.0.groups(store, &start, end, size, limit)?;
+        let groups = self.postings.groups(store, &start, end, size, limit)?;
         Ok(groups
             .iter()
             .filter_map(|one| group::subject(one))
@@ -275,7 +352,8 @@ impl FactIndex {
         patient: &str,
         size: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
-        self.0.indexes(store, &group::of_standing(patient), size)
+        self.postings
+            .indexes(store, &group::of_standing(patient), size)
     }
 
     /// The patients after one, of whom an entry below `tree` says that they may be at a site: registered or
@@ -295,7 +373,7 @@ impl FactIndex {
     ) -> Result<Vec<String>, ViewError> {
         let range = |start: Vec<u8>, all: &[u8]| {
             let start = if after.is_empty() { all } else { &start };
-            self.0
+            self.postings
                 .groups(store, start, &group::end_of(all), tree, limit)
         };
         let of_site = group::places_of(site);
@@ -312,7 +390,7 @@ impl FactIndex {
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run is.
     pub fn tally(&self, store: &dyn Store, tally: &mut Tally) -> Result<(), ViewError> {
-        self.0.each(store, |posting| tally.add(posting))
+        self.postings.each(store, |posting| tally.add(posting))
     }
 
     /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
@@ -320,7 +398,7 @@ impl FactIndex {
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run to be merged is.
     pub fn keep_up(&self, store: &dyn Store) -> Result<(), ViewError> {
-        self.0.keep_up(store)
+        self.postings.keep_up(store)
     }
 
     /// Writes what is in memory as a run, so that nothing need be read again at the next start.
@@ -328,7 +406,7 @@ impl FactIndex {
     /// # Errors
     /// The store's.
     pub fn close(&self, store: &dyn Store) -> Result<(), ViewError> {
-        self.0.close(store)
+        self.postings.close(store)
     }
 }
 
@@ -398,7 +476,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let store = MemoryStore::default();
-            let index = FactIndex(Postings::with_recent(&store, 7).unwrap());
+            let index = FactIndex::over(Postings::with_recent(&store, 7).unwrap());
             Self {
                 store,
                 index,
@@ -428,7 +506,7 @@ mod tests {
 
         fn reopen(&mut self) {
             self.store = self.store.crash_image(usize::MAX);
-            self.index = FactIndex(Postings::with_recent(&self.store, 7).unwrap());
+            self.index = FactIndex::over(Postings::with_recent(&self.store, 7).unwrap());
             let watermark = usize::try_from(self.index.watermark().value()).unwrap();
             (watermark..self.records.len()).for_each(|at| self.insert(at));
         }
@@ -439,7 +517,10 @@ mod tests {
 
         fn about(&self, subject: &Subject, size: TreeSize) -> Vec<u64> {
             let mut about = BTreeSet::new();
-            for index in self.index.about(&self.store, subject, size).unwrap() {
+            let entries = self.index.about(&self.store, subject, size).unwrap();
+            let count = self.index.count(&self.store, subject, size).unwrap();
+            assert_eq!(count, entries.len(), "{subject:?}");
+            for index in entries {
                 about.insert(index);
                 about.extend(self.index.trail(&self.store, index, size).unwrap());
             }
@@ -668,7 +749,7 @@ mod tests {
         assert_eq!(expected.differs(&have), None);
         // The entry is told, but not posted.
         bench.records.push(record(40, "P-1", registered()));
-        bench.index.0.insert(Index::new(40), []);
+        bench.index.postings.insert(Index::new(40), []);
         let (expected, have) = bench.tallies();
         assert!(expected.differs(&have).is_some());
         assert_eq!(expected.differs_at(&have), Some(Index::new(40)));
@@ -734,6 +815,12 @@ mod tests {
                     4 => bench.index.close(&bench.store).unwrap(),
                     5 => bench.reopen(),
                     _ => {}
+                }
+                // From when it is first asked for, the catalogue is kept in memory.
+                if then % 2 == 1 {
+                    let known = book.about(&Subject::Catalogue).unwrap();
+                    let known: Vec<u64> = known.iter().map(|fact| fact.index.value()).collect();
+                    prop_assert_eq!(bench.about(&Subject::Catalogue, bench.size()), known);
                 }
             }
             let rebuilt = Bench::of(bench.records.clone());

@@ -41,6 +41,9 @@ const FIRST: u8 = 0x31;
 const LOT_MATERIAL: u8 = 0x01;
 const DONATION_MATERIAL: u8 = 0x02;
 
+/// The entries about the catalogue.
+pub(super) const CATALOGUE_GROUP: &[u8] = &[CATALOGUE];
+
 /// A group that is too long is cut there, and its hash takes the place of the rest. Of what a checked record names, only
 /// a place in a store may be so long.
 const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;

@@ -77,8 +77,21 @@ struct State {
     unpaid: u64,
 }
 
-/// Groups with their entries, which ascend.
-type Recent = BTreeMap<Vec<u8>, Vec<u64>>;
+/// Groups with their entries.
+type Recent = BTreeMap<Vec<u8>, Entries>;
+
+/// The entries of a group, which ascend. Most groups have one.
+#[derive(Debug)]
+struct Entries {
+    first: u64,
+    more: Vec<u64>,
+}
+
+impl Entries {
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        [self.first].into_iter().chain(self.more.iter().copied())
+    }
+}
 
 #[derive(Debug, Default)]
 struct Upkeep {
@@ -161,7 +174,14 @@ impl Postings {
     pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Vec<u8>>) {
         let mut state = self.write();
         for group in groups {
-            state.recent.entry(group).or_default().push(index.value());
+            let first = Entries {
+                first: index.value(),
+                more: Vec::new(),
+            };
+            let entries = state.recent.entry(group);
+            entries
+                .and_modify(|entries| entries.more.push(index.value()))
+                .or_insert(first);
             state.recent_count += 1;
             state.unpaid += 1;
         }
@@ -178,7 +198,7 @@ impl Postings {
         let digest = digest(group);
         let (mut indexes, runs) = {
             let state = self.read();
-            let recent = state.recent.get(group).into_iter().flatten().copied();
+            let recent = state.recent.get(group).into_iter().flat_map(Entries::iter);
             let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
             // Most runs do not hold the group, and say so without being taken out of the set.
             let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
@@ -222,9 +242,8 @@ impl Postings {
             let mut firsts = Firsts::new(end, page);
             let runs = self.snapshot(|recent| {
                 let range = (Bound::Included(start.as_slice()), Bound::Unbounded);
-                for (group, indexes) in recent.range::<[u8], _>(range) {
-                    let first = indexes.first().copied();
-                    if !first.is_some_and(|first| firsts.take(group, first)) {
+                for (group, entries) in recent.range::<[u8], _>(range) {
+                    if !firsts.take(group, entries.first) {
                         break;
                     }
                 }
@@ -682,8 +701,8 @@ impl<'a> Firsts<'a> {
 /// Hands the postings in memory to `take`, in order.
 fn postings_of(recent: &Recent, mut take: impl FnMut(&[u8])) {
     let mut posting = Vec::new();
-    for (group, indexes) in recent {
-        for index in indexes {
+    for (group, entries) in recent {
+        for index in entries.iter() {
             posting.clear();
             posting.extend_from_slice(group);
             posting.extend_from_slice(&index.to_be_bytes());

@@ -37,13 +37,14 @@ impl LotHistory {
         let mut gathered: BTreeMap<_, Arc<Fact>> = BTreeMap::new();
         let mut open = vec![Subject::Lot(lot.clone()), Subject::Stock(lot.clone())];
         while let Some(subject) = open.pop() {
-            if !asked.insert(subject.clone()) {
+            if asked.contains(&subject) {
                 continue;
             }
             for fact in facts.about(&subject)? {
                 open.extend(leads_to(&subject, &fact));
                 gathered.insert(fact.index, fact);
             }
+            asked.insert(subject);
         }
         Ok(Self {
             lot: lot.clone(),
