@@ -715,7 +715,8 @@ mod tests {
         check(&story, &[reused], version("2", 3), version("3", 3));
         check(&story, &[reused], version("3", 2), version("3", 3));
         // Another plan has its own versions.
-        let first = json!({"followUpPlanVersion": {"planId": "ANOTHER", "version": "2", "ordinal": 2}});
+        let first =
+            json!({"followUpPlanVersion": {"planId": "ANOTHER", "version": "2", "ordinal": 2}});
         assert_eq!(refused(&story, first), [""; 0]);
         let activated = json!({"planActivated": {"plan": {"planId": "ANOTHER", "version": "2"}}});
         assert_eq!(refused(&story, activated), [unknown]);
