@@ -2,11 +2,9 @@
 
 use super::{
     Bench, Row,
-    figures::real,
+    figures::{GIBIBYTE, MEBIBYTE, real},
     row::{Aim, Unit},
 };
-
-const GIBIBYTE: f64 = 1_073_741_824.0;
 
 /// Both copies, the tree and the views.
 pub(super) fn disk(bench: &Bench) -> anyhow::Result<Vec<Row>> {
@@ -33,7 +31,7 @@ pub(super) fn memory(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let what = format!(
         "the most while {} entries were written; {:.0} MiB at the end",
         grown.entries,
-        real(grown.resident_bytes) / GIBIBYTE * 1_024.0,
+        real(grown.resident_bytes) / MEBIBYTE,
     );
     let peak = real(grown.resident_bytes_max) / GIBIBYTE;
     Ok(vec![Row::measured(

@@ -9,6 +9,9 @@ use std::{
 
 use anyhow::Context as _;
 
+pub(super) const MEBIBYTE: f64 = 1_048_576.0;
+pub(super) const GIBIBYTE: f64 = 1_073_741_824.0;
+
 /// A count as a number to divide by.
 #[expect(
     clippy::as_conversions,
@@ -44,6 +47,16 @@ pub(super) fn quantile(ordered: &[Duration], of_thousand: usize) -> f64 {
     let at = (ordered.len() * of_thousand).div_ceil(1_000);
     let found = ordered.get(at.saturating_sub(1));
     found.map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+/// What the system says of a process's memory: of this one, or of the one with an id.
+pub(super) fn status_bytes(process: &str, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    let status = status.context("the system does not tell")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    let kib: u64 = kib.context("the system does not tell")?.parse()?;
+    Ok(kib * 1_024)
 }
 
 /// All files below a directory.

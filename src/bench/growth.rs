@@ -2,7 +2,6 @@
 //! can be told; then some records are written to it and to a small one, in turn.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     rc::Rc,
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Bench, Row,
-    figures::{disk_bytes, last, ratios, real},
+    figures::{disk_bytes, last, ratios, real, status_bytes},
     ledgers,
     row::Aim,
 };
@@ -60,8 +59,8 @@ pub(crate) fn grow(dir: &Path, entries: u64) -> anyhow::Result<Value> {
     }
     let grown = json!({
         "entry_bytes": bytes,
-        "resident_bytes": status_bytes("VmRSS")?,
-        "resident_bytes_max": status_bytes("VmHWM")?,
+        "resident_bytes": status_bytes("self", "VmRSS")?,
+        "resident_bytes_max": status_bytes("self", "VmHWM")?,
         "steps": steps,
     });
     ledger.close();
@@ -74,15 +73,6 @@ fn write(ledger: &Ledger, from: u64, to: u64) -> anyhow::Result<(f64, u64)> {
     let bytes = ledgers::fill(ledger, ledgers::administrations(from..to))?;
     let micros = start.elapsed().as_secs_f64() * 1e6 / real(to - from);
     Ok((micros, bytes))
-}
-
-/// What the system says of this process's memory.
-fn status_bytes(name: &str) -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("the system does not tell")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-    let kib: u64 = kib.context("the system does not tell")?.parse()?;
-    Ok(kib * 1_024)
 }
 
 impl Bench {

@@ -15,6 +15,7 @@ mod peers;
 mod plot;
 mod queries;
 mod row;
+mod soak;
 mod stream;
 mod unary;
 mod verify;
@@ -32,6 +33,7 @@ pub(crate) use growth::grow;
 use peers::PeerRow;
 pub(crate) use plot::plot;
 pub(crate) use row::Row;
+pub(crate) use soak::Soaked;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]

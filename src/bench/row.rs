@@ -30,7 +30,10 @@ pub(super) enum Unit {
     /// One thing measured in another of its kind.
     Ratio,
     Milliseconds,
+    Mebibytes,
     Gibibytes,
+    /// So many times.
+    Count,
 }
 
 /// What a figure should reach.
@@ -71,6 +74,18 @@ impl Row {
         }
     }
 
+    /// Whether the figure reaches its aim; what was skipped misses nothing.
+    pub(crate) fn is_met(&self) -> bool {
+        match &self.outcome {
+            Outcome::Measured {
+                rounds,
+                unit: _,
+                aim,
+            } => aim.is_met_by(median(rounds)),
+            Outcome::Skipped => true,
+        }
+    }
+
     /// The figure as an object.
     pub(crate) fn json(&self) -> Value {
         let Self {
@@ -85,7 +100,9 @@ impl Row {
         let unit = match unit {
             Unit::Ratio => "ratio",
             Unit::Milliseconds => "ms",
+            Unit::Mebibytes => "MiB",
             Unit::Gibibytes => "GiB",
+            Unit::Count => "times",
         };
         json!({
             "name": name,
@@ -111,10 +128,13 @@ impl fmt::Display for Row {
         let Outcome::Measured { rounds, unit, aim } = outcome else {
             return write!(f, "{name:<15} skipped: {what}");
         };
+        let unit_of = unit;
         let unit = match unit {
             Unit::Ratio => "",
             Unit::Milliseconds => " ms",
+            Unit::Mebibytes => " MiB",
             Unit::Gibibytes => " GiB",
+            Unit::Count => "",
         };
         let (bound, limit) = aim.in_words();
         let figure = median(rounds);
@@ -128,7 +148,12 @@ impl fmt::Display for Row {
         } else {
             "not met"
         };
-        let figure = format!("{figure:.2}{unit}");
+        let figure = match unit_of {
+            Unit::Count => format!("{figure:.0}"),
+            Unit::Ratio | Unit::Milliseconds | Unit::Mebibytes | Unit::Gibibytes => {
+                format!("{figure:.2}{unit}")
+            }
+        };
         write!(
             f,
             "{name:<15} {figure:>9} {spread:<19} {aim_text:<16} {met:<8} {what}"

@@ -17,7 +17,7 @@ use prost::Message as _;
 
 use super::{Hex, Outcome, complain, init, keys, local, progress, random, record_json, say};
 use crate::{
-    bench::{self, Bench, Effort},
+    bench::{self, Bench, Effort, Row, Soaked},
     clock::SettableClock,
     ledger::{Ledger, Options, Submission},
     population::{self, Programme, Recorded},
@@ -46,6 +46,8 @@ pub(super) struct Arguments {
 enum Command {
     /// Write the records of an invented population, over fifteen years, in the order of their times.
     Generate(Generate),
+    /// Keep a server under mixed load, kill it half-way, start it again, and see whether it kept its promises.
+    Soak(Soak),
     /// Fill a new ledger with so many records, and tell what that took.
     #[command(hide = true)]
     Grow {
@@ -97,6 +99,19 @@ struct Generate {
     to: To,
 }
 
+#[derive(Debug, clap::Args)]
+struct Soak {
+    /// For how long.
+    #[arg(long, value_name = "MINUTES", default_value = "20", value_parser = minutes)]
+    minutes: Duration,
+    /// Print an array of objects instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Where the ledger is made; the system's temporary directory by default.
+    #[arg(long, value_name = "DIR")]
+    within: Option<PathBuf>,
+}
+
 /// Where the records go.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -113,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         None => measure(&arguments.measure),
         Some(Command::Generate(arguments)) => generate(arguments),
+        Some(Command::Soak(arguments)) => soak(arguments),
         Some(Command::Grow { dir, entries }) => {
             local::make_sled_sync();
             say!("{}", bench::grow(dir, *entries)?)?;
@@ -146,12 +162,17 @@ impl Measure {
     }
 }
 
-fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
+/// A place to measure in.
+fn bench(effort: Effort, within: Option<&Path>) -> anyhow::Result<Bench> {
     // Before any thread starts, as the server does.
     local::make_sled_sync();
-    let within = arguments.within.clone().unwrap_or_else(std::env::temp_dir);
+    let within = within.map_or_else(std::env::temp_dir, Path::to_owned);
     let home = within.join(format!("genetrail-bench-{}", Hex(&random::<4>()?)));
-    let bench = Bench::new(arguments.effort(), home)?;
+    Bench::new(effort, home)
+}
+
+fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
+    let bench = bench(arguments.effort(), arguments.within.as_deref())?;
     let is_asked_for =
         |name: &&str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row == name);
     if !arguments.json {
@@ -179,6 +200,40 @@ fn measure(arguments: &Measure) -> anyhow::Result<Outcome> {
         say!("{}", serde_json::Value::Array(rows))?;
     }
     Ok(Outcome::Fine)
+}
+
+/// So many minutes: a few seconds at the least, a day at the most.
+fn minutes(typed: &str) -> anyhow::Result<Duration> {
+    let minutes: f64 = typed.parse()?;
+    ensure!(
+        (0.05..=1_440.0).contains(&minutes),
+        "from 0.05 minutes to 1440"
+    );
+    Ok(Duration::from_secs_f64(minutes * 60.0))
+}
+
+fn soak(arguments: &Soak) -> anyhow::Result<Outcome> {
+    let bench = bench(Effort::QUICK, arguments.within.as_deref())?;
+    if !arguments.json {
+        say!("{}", bench.machine()?)?;
+    }
+    let bar = progress::naming();
+    let soaked = bench.soak(arguments.minutes, &|how| bar.set_message(how));
+    bar.finish_and_clear();
+    let Soaked { rows, wrong } = soaked?;
+    for wrong in wrong {
+        complain(format_args!("{wrong}"));
+    }
+    if arguments.json {
+        let rows = rows.iter().map(Row::json).collect();
+        say!("{}", serde_json::Value::Array(rows))?;
+    } else {
+        for row in &rows {
+            say!("{row}")?;
+        }
+    }
+    let is_met = rows.iter().all(Row::is_met);
+    Ok(if is_met { Outcome::Fine } else { Outcome::No })
 }
 
 fn generate(arguments: &Generate) -> anyhow::Result<Outcome> {

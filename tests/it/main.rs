@@ -16,5 +16,6 @@ mod properties;
 mod python;
 mod recording_service;
 mod server;
+mod soak;
 mod support;
 mod trace_service;

@@ -371,11 +371,6 @@ impl Asking<'_> {
         if own.is_some() {
             return None;
         }
-        // A newer version that asks for a signature is the one to sign now.
-        let newer = self
-            .asking_version(versions)
-            .filter(|(newer, _)| version.ordinal < newer.ordinal);
-        let (required, activation) = newer.unwrap_or((version, activation));
         let days = self.requirement_days();
         let deadline = from.checked_add_days(Days::new(u64::from(days)));
         let mut why = Why::by(rule).on(&activation.said);
@@ -395,7 +390,7 @@ impl Asking<'_> {
             }
             None => List::Needs,
         };
-        Some(self.row(list, kind, &key(required), deadline, why))
+        Some(self.row(list, kind, &key(version), deadline, why))
     }
 
     /// Whether the patient was treated before a day, or a representative consented before it.

@@ -92,7 +92,7 @@ fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligation> {
         }
     }
     let first_years = add_months(
-        followed.course.anchor,
+        anchor(followed, on),
         parameters.sample_first_years_months.value,
     );
     let interval = if first_years.is_none_or(|end| last < end) {
@@ -142,16 +142,32 @@ pub(super) fn parameters(followed: &Followed<'_>, on: NaiveDate) -> Parameters {
     parameters.unwrap_or_default()
 }
 
-/// The last qualifying collection by a day, or the administration if there is none since (R-S1).
+/// The last qualifying collection of the treated patient by a day, or the administration if there is none (R-S1). A
+/// later administration does not make the time between two samples longer.
 fn last_sample<'a>(followed: &Followed<'a>, on: NaiveDate) -> (NaiveDate, Option<&'a Seen>) {
-    let anchor = followed.course.anchor;
+    let first = followed.course.first;
     let qualifying = followed
         .specimens
         .qualifying(SamplePurpose::Persistence, on);
-    let since = qualifying.filter(|(fact, _)| anchor <= fact.on);
+    let since = qualifying.filter(|(fact, _)| first <= fact.on);
     since
         .last()
-        .map_or((anchor, None), |(fact, _)| (fact.on, Some(fact)))
+        .map_or((anchor(followed, on), None), |(fact, _)| {
+            (fact.on, Some(fact))
+        })
+}
+
+/// The anchor as it was on a day: what was given later is not reckoned from.
+fn anchor(followed: &Followed<'_>, on: NaiveDate) -> NaiveDate {
+    let course = followed.course;
+    if course.anchor <= on {
+        return course.anchor;
+    }
+    let given = followed
+        .patient
+        .given_of(followed.catalogue, &course.product_id);
+    let by_then = given.map(|(fact, _)| fact.on).filter(|day| *day <= on);
+    by_then.max().unwrap_or(course.first)
 }
 
 /// The interval that a decision has set, and the decision.
@@ -173,14 +189,15 @@ pub(super) fn clones<'a>(
     issued(followed, on).filter(|outcome| outcome.has(&CLONE))
 }
 
-/// The results of this follow-up that were issued by a day: since the anchor.
+/// The results of this follow-up that were issued by a day: since the product was first given. What a result asks for
+/// does not end because the product is given again (R-S3).
 pub(super) fn issued<'a>(
     followed: &Followed<'a>,
     on: NaiveDate,
 ) -> impl Iterator<Item = Outcome<'a>> {
-    let anchor = followed.course.anchor;
+    let first = followed.course.first;
     let results = followed.specimens.results.iter().copied();
-    results.filter(move |outcome| anchor <= outcome.fact.on && outcome.fact.on <= on)
+    results.filter(move |outcome| first <= outcome.fact.on && outcome.fact.on <= on)
 }
 
 /// The first sample after a clone was reported that may confirm it.
@@ -317,7 +334,7 @@ pub(super) fn taken(followed: &Followed<'_>) -> Vec<Taken> {
     let qualifying = followed
         .specimens
         .qualifying(SamplePurpose::Persistence, followed.on);
-    let since = qualifying.filter(|(fact, _)| followed.course.anchor < fact.on);
+    let since = qualifying.filter(|(fact, _)| followed.course.first < fact.on);
     let taken = since.filter_map(|(fact, sample)| {
         let before = fact.on.pred_opt()?;
         let mut rows = persistence(followed, before).into_iter();

@@ -1,5 +1,6 @@
-//! Visits: the slots of the plan, or one visit every so many months of the intensive period, and the visits that
-//! were held for them (R-V1); and whether a visit has the content that the guideline asks for (R-V3).
+//! Visits: the slots of the plan, or one visit every so many months, and the visits that were held for them (R-V1);
+//! and whether a visit has the content that the guideline asks for (R-V3). After the intensive period a visit is one
+//! way of contact among others (R-V2): none is asked for then, and one that is held has its slot as before.
 
 use super::{
     obligations::{Followed, Obligation, What},
@@ -29,13 +30,21 @@ pub(super) fn open(followed: &Followed<'_>) -> Option<Obligation> {
 /// The visits of the plan, with those that were held.
 pub(super) fn slots<'a>(followed: &Followed<'a>) -> Slots<'a> {
     let mut slots = Slots::of(followed, SlotKind::Visit, |_| true);
-    if slots.0.is_empty() {
+    let is_by_interval = slots.0.is_empty();
+    if is_by_interval {
         slots = by_interval(followed);
     }
     slots.fill(held(followed).map(|(fact, visit)| Held {
         fact,
         slot: visit.slot.as_str(),
     }));
+    if is_by_interval {
+        let until = followed.course.intensive_until();
+        let is_asked = |slot: &Slot<'_>| until.is_none_or(|until| slot.due <= until);
+        slots
+            .0
+            .retain(|slot| is_asked(slot) || slot.met_by.is_some());
+    }
     slots
 }
 
@@ -50,7 +59,8 @@ pub(super) fn held<'a>(
     })
 }
 
-/// A visit every so many months from the anchor, to the end of the intensive period.
+/// A visit every so many months from the anchor: to the end of the intensive period, and on to the first one that is
+/// not past.
 fn by_interval<'a>(followed: &Followed<'a>) -> Slots<'a> {
     let course = followed.course;
     let parameters = course.plan.as_ref().map(|plan| &plan.parameters);
@@ -60,9 +70,11 @@ fn by_interval<'a>(followed: &Followed<'a>) -> Slots<'a> {
         return Slots(Vec::new());
     };
     let last = parameters.intensive_months.value;
+    let is_past =
+        |months: u32| add_months(course.anchor, months).is_some_and(|due| due < followed.on);
     let months = (1..).map_while(|nth: u32| nth.checked_mul(interval));
     let slots = months
-        .take_while(|months| *months <= last)
+        .take_while(|months| *months <= last || is_past(months - interval))
         .filter_map(|months| {
             Some(Slot {
                 name: format!("M{months}"),

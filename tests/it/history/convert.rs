@@ -5,9 +5,9 @@
 //! the same way: each supplied value stands at its place with a comment that begins with "Supplied". What is
 //! not known and not required stays missing, and is the rules' to flag.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    fields::Fields,
+    fields::{Fields, Unsayable},
     follow_up,
     parties::{PARTIES, Party, SPONSOR},
 };
@@ -51,6 +51,8 @@ pub(crate) struct Converter<'h> {
     /// Every donation with its check character.
     pub(crate) dins: BTreeMap<&'h str, &'h str>,
     pub(crate) products: BTreeMap<&'h str, Vec<&'h str>>,
+    /// The GTINs of products that are made of the patient's own cells.
+    pub(crate) autologous: BTreeSet<&'h str>,
     /// The first family of consent documents that has a version: a plan names the version alone.
     pub(crate) families: BTreeMap<&'h str, &'h str>,
     /// The site of each patient.
@@ -66,6 +68,7 @@ pub(crate) struct Converter<'h> {
     pub(crate) matches: BTreeMap<&'h str, String>,
     pub(crate) communications: BTreeMap<(&'h str, &'h str), String>,
     pub(crate) latest_communication: String,
+    pub(crate) latest_signal: &'h str,
     /// How many doses a patient has had.
     pub(crate) doses: BTreeMap<&'h str, u32>,
 }
@@ -122,6 +125,10 @@ pub(crate) struct Draft {
     role: ActorRole,
     patient: String,
     is_decision: bool,
+    /// The place, where it is not the party's own.
+    gln: Option<String>,
+    /// When it happened, where that is not the event's own time.
+    event_time: Option<String>,
     kind: Kind,
 }
 
@@ -132,7 +139,23 @@ impl Draft {
             role,
             patient: String::new(),
             is_decision: false,
+            gln: None,
+            event_time: None,
             kind,
+        }
+    }
+
+    pub(crate) fn at(self, gln: &str) -> Self {
+        Self {
+            gln: Some(gln.to_owned()),
+            ..self
+        }
+    }
+
+    pub(crate) fn on(self, day: NaiveDate) -> Self {
+        Self {
+            event_time: Some(day.to_string()),
+            ..self
         }
     }
 
@@ -161,6 +184,7 @@ impl<'h> Converter<'h> {
             lots: BTreeMap::new(),
             dins: BTreeMap::new(),
             products: BTreeMap::new(),
+            autologous: BTreeSet::new(),
             families: BTreeMap::new(),
             sites: BTreeMap::new(),
             consent_versions: BTreeMap::new(),
@@ -170,6 +194,7 @@ impl<'h> Converter<'h> {
             matches: BTreeMap::new(),
             communications: BTreeMap::new(),
             latest_communication: String::new(),
+            latest_signal: "",
             doses: BTreeMap::new(),
         };
         check_parties(&history["parties"]["gln"])?;
@@ -199,6 +224,9 @@ impl<'h> Converter<'h> {
             }
             "Product" => {
                 let gtins = vec![fields.text("gtin")?];
+                if fields.maybe_flag("autologous")? == Some(true) {
+                    self.autologous.extend(&gtins);
+                }
                 self.products.insert(fields.text("product_id")?, gtins);
             }
             "ConsentVersion" => {
@@ -318,7 +346,7 @@ impl<'h> Converter<'h> {
             "RegulatorCommunication" => self.regulator_communication(at, fields).map(one),
             "Recall" => self.recall(fields).map(one),
             "Correction" => self.correction(fields).map(one),
-            other => bail!("no kind of event is called {other}"),
+            other => Err(Unsayable::word("kind of event", other).into()),
         }
     }
 
@@ -328,6 +356,8 @@ impl<'h> Converter<'h> {
             role,
             patient,
             is_decision,
+            gln,
+            event_time,
             kind,
         } = draft;
         let meaning = if is_decision {
@@ -340,9 +370,9 @@ impl<'h> Converter<'h> {
         pb::Record {
             record_id: self.record_id(at.seq, part),
             schema_version: 1,
-            event_time: at.time.to_owned(),
+            event_time: event_time.unwrap_or_else(|| at.time.to_owned()),
             client_time: at.recorded_at.to_owned(),
-            site: party.gln.to_owned(),
+            site: gln.unwrap_or_else(|| party.gln.to_owned()),
             site_tz: self.time_zone.to_owned(),
             actor_person: party.actor.to_owned(),
             actor_role: role.into(),
@@ -403,14 +433,31 @@ impl<'h> Converter<'h> {
     }
 }
 
+/// What a history calls something, where a record has a name without spaces: the same, or what stands for it.
+pub(crate) fn token(words: &str) -> String {
+    if words.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return words.to_owned();
+    }
+    let slug = words.split(|c: char| !c.is_ascii_alphanumeric());
+    let slug: Vec<&str> = slug.filter(|word| !word.is_empty()).collect();
+    if slug.is_empty() {
+        // Words without a letter of ours: their hash tells them from others.
+        let digest = Sha256::digest(words);
+        let first: [u8; 8] = std::array::from_fn(|at| digest[at]);
+        return format!("{:016x}", u64::from_be_bytes(first));
+    }
+    slug.join("-")
+}
+
 /// A code of a history's own: it names no code system that it would have to be right in.
 pub(crate) fn own_code(system: &str, words: &str) -> pb::Code {
-    let slug = words
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
+    let spaced: String = words
+        .chars()
+        .map(|c| if c.is_ascii_punctuation() { ' ' } else { c })
+        .collect();
     pb::Code {
         system: format!("https://genetrail.example/{system}"),
-        code: slug.collect::<Vec<_>>().join("-").to_lowercase(),
+        code: token(spaced.trim()).to_lowercase(),
         display: words.to_owned(),
         ..Default::default()
     }
@@ -431,12 +478,20 @@ pub(crate) fn document(sha256: Vec<u8>) -> pb::DocHash {
     }
 }
 
-/// 32 bytes from 64 hexadecimal digits.
+/// The bytes of a hash; how many there must be is for the ledger to say.
 pub(crate) fn sha256_of_hex(hex: &str) -> Result<Vec<u8>> {
-    ensure!(hex.len() == 64, "a SHA-256 is 64 hexadecimal digits");
     let pairs = hex.as_bytes().chunks(2);
-    let bytes = pairs.map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?));
-    bytes.collect()
+    let byte = |pair| {
+        let digits = str::from_utf8(pair)
+            .ok()
+            .filter(|digits| digits.len() == 2)?;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+    Ok(bytes.ok_or_else(|| Unsayable::Value {
+        name: "a hash".to_owned(),
+        value: hex.to_owned(),
+    })?)
 }
 
 /// A code that a history names must be one of the table; a history need not have the table.

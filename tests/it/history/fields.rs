@@ -3,10 +3,33 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::NaiveDate;
 use genetrail::record::format::parse_civil_date;
 use serde_json::{Map, Value};
+
+/// What a history says and a record cannot. In an event it is a mistake; of what is malformed, see there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsayable {
+    #[error("no {prefix} is called {word}")]
+    Word { prefix: String, word: String },
+    #[error("{name} is missing")]
+    Missing { name: String },
+    #[error("{name} cannot be {value}")]
+    Value { name: String, value: String },
+}
+
+impl Unsayable {
+    pub(crate) fn word(prefix: &str, word: &str) -> Self {
+        Self::Word {
+            prefix: prefix.to_owned(),
+            word: word.to_owned(),
+        }
+    }
+}
+
+/// Stands for a word that no enum has, and becomes a number that no enum has.
+pub(crate) const NO_SUCH_WORD: &str = "no such word";
 
 /// The fields of an object that have not been taken yet.
 pub(crate) struct Fields<'h> {
@@ -42,9 +65,11 @@ impl<'h> Fields<'h> {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
-        read(value)
-            .map(Some)
-            .with_context(|| format!("{name} cannot be {value}"))
+        let unsayable = || Unsayable::Value {
+            name: name.to_owned(),
+            value: value.to_string(),
+        };
+        Ok(Some(read(value).ok_or_else(unsayable)?))
     }
 
     pub(crate) fn maybe_text(&mut self, name: &str) -> Result<Option<&'h str>> {
@@ -52,8 +77,10 @@ impl<'h> Fields<'h> {
     }
 
     pub(crate) fn text(&mut self, name: &str) -> Result<&'h str> {
-        self.maybe_text(name)?
-            .with_context(|| format!("{name} is missing"))
+        let missing = || Unsayable::Missing {
+            name: name.to_owned(),
+        };
+        Ok(self.maybe_text(name)?.ok_or_else(missing)?)
     }
 
     pub(crate) fn maybe_string(&mut self, name: &str) -> Result<String> {
@@ -114,16 +141,16 @@ pub(crate) fn named<E: Into<i32>>(
     prefix: &str,
     word: &str,
 ) -> Result<i32> {
-    // The history's words that are not the dictionary's.
-    let word = match word {
-        "LENTIVIRAL" => "LENTI",
-        "VECTOR_PERSISTENCE" => "PERSISTENCE",
-        "PROCEDURES" => "ALL_PROCEDURES",
-        "ENTERED_ON_WRONG_PATIENT" => "WRONG_PATIENT",
-        other => other,
+    // The history's words that are not the dictionary's; a visit to the site is the guideline's word.
+    let known = match (prefix, word) {
+        (_, "LENTIVIRAL") => "LENTI",
+        (_, "VECTOR_PERSISTENCE") => "PERSISTENCE",
+        (_, "PROCEDURES") => "ALL_PROCEDURES",
+        (_, "ENTERED_ON_WRONG_PATIENT") => "WRONG_PATIENT",
+        ("VISIT_MODE", "VISIT") => "ON_SITE",
+        (_, NO_SUCH_WORD) => return Ok(i32::MAX),
+        (_, other) => other,
     };
-    match from_str_name(&format!("{prefix}_{word}")) {
-        Some(value) => Ok(value.into()),
-        None => bail!("no {prefix} is called {word}"),
-    }
+    let value = from_str_name(&format!("{prefix}_{known}"));
+    Ok(value.ok_or_else(|| Unsayable::word(prefix, word))?.into())
 }

@@ -1,14 +1,14 @@
 //! Follow-up: plans, enrolment, visits and contacts, samples and their results.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use genetrail::pb::{self, ActorRole, record::Kind};
 use serde_json::Value;
 
 use super::{
-    convert::{Converter, Draft, Happening, own_code, quantity},
+    convert::{Converter, Draft, Happening, own_code, quantity, token},
     fields::{Fields, named},
     parties::{LABORATORY, SPONSOR},
-    people::{consent_key, iec_number, site_effective, trigger},
+    people::{consent_key, iec_number, site_effective},
 };
 
 impl<'h> Converter<'h> {
@@ -50,7 +50,7 @@ impl<'h> Converter<'h> {
             added_obligations: obligations?,
             scope: self.scope(fields)?,
             linked_consent: linked,
-            trigger: trigger(fields)?,
+            trigger: self.trigger(fields)?,
             communication: self
                 .communications
                 .get(&(plan, version))
@@ -108,7 +108,7 @@ impl<'h> Converter<'h> {
     pub(crate) fn contact(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
-        let purpose = fields.text("purpose")?;
+        let purpose = fields.maybe_text("purpose")?.unwrap_or("ROUTINE");
         let kind = Kind::FollowUpContact(pb::FollowUpContact {
             mode: named(
                 pb::VisitMode::from_str_name,
@@ -128,16 +128,20 @@ impl<'h> Converter<'h> {
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
 
-    pub(crate) fn monitoring_decision(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
-        let decision = fields.text("decision")?;
-        // A communication is named by the event that tells of it; any other word means the latest one.
-        let communication = match fields.value("communication") {
+    /// A communication is named by the event that tells of it; any other word means the latest one.
+    pub(crate) fn communication(&self, named: Option<&Value>) -> String {
+        match named {
             None | Some(Value::Bool(false)) => String::new(),
             Some(named) => match named.as_u64() {
                 Some(seq) => self.record_id(seq, 0),
                 None => self.latest_communication.clone(),
             },
-        };
+        }
+    }
+
+    pub(crate) fn monitoring_decision(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
+        let decision = fields.text("decision")?;
+        let communication = self.communication(fields.value("communication"));
         let kind = Kind::MonitoringDecision(pb::MonitoringDecision {
             decision: named(
                 pb::MonitoringDecisionKind::from_str_name,
@@ -190,6 +194,7 @@ impl<'h> Converter<'h> {
 
 pub(crate) fn sample_rejected(fields: &mut Fields<'_>) -> Result<Draft> {
     let patient = fields.maybe_text("patient")?.unwrap_or_default();
+    fields.maybe_text("site")?;
     let kind = Kind::SampleEvent(pb::SampleEvent {
         sample_id: fields.string("sample")?,
         event: pb::SampleEventKind::Rejected.into(),
@@ -201,9 +206,8 @@ pub(crate) fn sample_rejected(fields: &mut Fields<'_>) -> Result<Draft> {
 pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Result<Draft> {
     let patient = fields.maybe_text("patient")?.unwrap_or_default();
     let issued = fields.maybe_date("issued")?.unwrap_or(at.date);
-    if issued != at.date {
-        bail!("a result is told on the day it was issued");
-    }
+    // The laboratory speaks, wherever the patient is.
+    fields.maybe_text("site")?;
     let mut findings = Vec::new();
     for finding in fields.texts("finding")? {
         findings.push(named(pb::Finding::from_str_name, "FINDING", finding)?);
@@ -217,7 +221,7 @@ pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Resul
     let kind = Kind::AssayResult(pb::AssayResult {
         sample_id: fields.string("sample")?,
         method: Some(pb::AssayMethodKey {
-            method_id: fields.string("assay")?,
+            method_id: token(fields.text("assay")?),
             version: String::new(),
         }),
         controls: Some(pb::AssayControls {
@@ -247,7 +251,13 @@ pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Resul
         findings,
         ..Default::default()
     });
-    Ok(Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient))
+    let draft = Draft::new(LABORATORY, ActorRole::Lab, kind).of_patient(patient);
+    // A result happens when it is issued.
+    Ok(if issued == at.date {
+        draft
+    } else {
+        draft.on(issued)
+    })
 }
 
 pub(crate) fn plan_key(plan: &str, version: &str) -> pb::PlanVersionKey {
@@ -270,7 +280,9 @@ fn parameters(mut params: Fields<'_>) -> Result<pb::PlanParameters> {
         intensive_months: params.maybe_count("intensive_months")?,
         visit_interval_months: params.maybe_count("visit_interval_months")?,
         visit_window_days: params.maybe_count("visit_window_days")?,
-        contact_interval_months: params.maybe_count("contact_interval_months_after_y5")?,
+        contact_interval_months: params
+            .maybe_count("contact_interval_months_after_y5")?
+            .or(params.maybe_count("contact_interval_months")?),
         sample_interval_months_first_years: params.maybe_count("sample_interval_months_y1_5")?,
         sample_interval_months_after: params.maybe_count("sample_interval_months_after")?,
         clone_retest_months: params.maybe_count("clone_retest_months")?,

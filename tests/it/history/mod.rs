@@ -83,7 +83,14 @@ fn the_car_t_example_is_the_history_converted() {
 
 #[test]
 fn every_record_of_a_history_is_in_order() {
-    for name in ["car-t.json", "aav.json", "lv.json"] {
+    for name in [
+        "car-t.json",
+        "aav.json",
+        "aav-amended.json",
+        "lv.json",
+        "hsc.json",
+        "edited.json",
+    ] {
         for record in convert(&history(name)).unwrap() {
             let now = record.client_time.parse().unwrap();
             assert_eq!(record::check(&record, now), [], "{}", record.record_id);
@@ -149,6 +156,15 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
                "justification": "persistence", "communication": 3}),
         json!({"kind": "Correction", "target_seq": 9, "reason": "wrong chart",
                "correction_kind": "ENTERED_ON_WRONG_PATIENT"}),
+        // Words that no record has as they are.
+        json!({"kind": "RegulatorCommunication", "authority": "NMPA (药审中心)", "subject": "延长随访"}),
+        json!({"kind": "RiskSignal", "signal": "S", "source": "SPONSOR_REVIEW", "summary": "肿瘤",
+               "requires_plan_update": true}),
+        of_patient(json!({"kind": "RiskNotification", "channel": "SMS"})),
+        of_patient(json!({"kind": "Visit", "mode": "VISIT"})),
+        of_patient(json!({"kind": "Death", "cause": "心肌梗死"})),
+        json!({"kind": "MonitoringDecision", "product": "A", "decision": "WAIVE", "justification": "none",
+               "communication": true}),
     ]);
 
     let records = convert(&history).unwrap();
@@ -255,6 +271,21 @@ async fn the_aav_history_is_answered_as_expected() {
 #[tokio::test]
 async fn the_lentiviral_history_is_answered_as_expected() {
     Box::pin(judge(&history("lv.json"))).await;
+}
+
+#[tokio::test]
+async fn the_history_of_an_amendment_is_answered_as_expected() {
+    Box::pin(judge(&history("aav-amended.json"))).await;
+}
+
+#[tokio::test]
+async fn the_stem_cell_history_is_answered_as_expected() {
+    Box::pin(judge(&history("hsc.json"))).await;
+}
+
+#[tokio::test]
+async fn the_history_of_an_edited_product_is_answered_as_expected() {
+    Box::pin(judge(&history("edited.json"))).await;
 }
 
 /// The history that the variable names is played as ours are.

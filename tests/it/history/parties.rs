@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result};
 use genetrail::pb::{ActorRole, OrganisationRole};
 
+use super::fields::Unsayable;
+
 /// An organisation or a site, and the one actor it has in a history.
 #[derive(Debug)]
 pub(crate) struct Party {
@@ -17,7 +19,12 @@ pub(crate) struct Party {
 impl Party {
     pub(crate) fn by_code(code: &str) -> Result<&'static Self> {
         let party = PARTIES.iter().find(|party| party.code == code);
-        party.with_context(|| format!("no party is called {code}"))
+        Ok(party.ok_or_else(|| Unsayable::word("party", code))?)
+    }
+
+    /// Who speaks for a place: the one whose it is, or else the sponsor.
+    pub(crate) fn speaking_for(gln: &str) -> &'static Self {
+        Self::by_gln(gln).unwrap_or(SPONSOR)
     }
 
     pub(crate) fn by_gln(gln: &str) -> Result<&'static Self> {

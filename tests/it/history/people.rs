@@ -4,12 +4,12 @@ use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
-    record::format::{add_months, parse_civil_date},
+    record::format::add_months,
 };
 
 use super::{
     convert::{
-        Converter, Draft, Happening, KnownConsentVersion, document, own_code, sha256_of_hex,
+        Converter, Draft, Happening, KnownConsentVersion, document, own_code, sha256_of_hex, token,
     },
     fields::{Fields, named},
     parties::{Party, SPONSOR},
@@ -35,7 +35,7 @@ impl<'h> Converter<'h> {
         };
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
-            programme: self.scenario.to_owned(),
+            programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
             majority_on: of_minor(after_birth(216)),
@@ -160,7 +160,7 @@ impl<'h> Converter<'h> {
                 due: Some(pb::reconsent_due::Due::Days(days)),
                 before_next_procedure: false,
             }),
-            trigger: trigger(fields)?,
+            trigger: self.trigger(fields)?,
             satisfies,
             supersedes: supersedes.unwrap_or_default(),
             ..Default::default()
@@ -268,22 +268,40 @@ impl<'h> Converter<'h> {
     pub(crate) fn risk_notification(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
-        let channel = fields.text("channel")?;
+        // Supplied: a letter, where the history has another channel than there are, or none.
+        let channel = fields.maybe_text("channel")?.unwrap_or("LETTER");
+        let channel = named(
+            pb::NotificationChannel::from_str_name,
+            "NOTIFICATION_CHANNEL",
+            channel,
+        );
+        // Supplied: of the latest signal, where the history does not say of which.
+        let signal = fields.maybe_text("signal")?.unwrap_or(self.latest_signal);
+        let cause = pb::trigger::Cause::SignalId(signal.to_owned());
         let kind = Kind::RiskNotification(pb::RiskNotification {
-            trigger: Some(pb::Trigger {
-                cause: Some(pb::trigger::Cause::SignalId(fields.string("signal")?)),
-            }),
+            trigger: Some(pb::Trigger { cause: Some(cause) }),
             // Supplied: to the patient, and nothing is known yet of what became of it.
             recipient: pb::NotificationRecipient::Patient.into(),
             outcome: pb::NotificationOutcome::Sent.into(),
-            channel: named(
-                pb::NotificationChannel::from_str_name,
-                "NOTIFICATION_CHANNEL",
-                channel,
-            )?,
+            channel: channel.unwrap_or(pb::NotificationChannel::Letter.into()),
             ..Default::default()
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
+    }
+
+    /// What set a version off.
+    pub(crate) fn trigger(&self, fields: &mut Fields<'h>) -> Result<Option<pb::Trigger>> {
+        let signal = fields.maybe_string("trigger_signal")?;
+        let recall = fields.maybe_string("trigger_recall")?;
+        let cause = match (signal.as_str(), recall.as_str()) {
+            ("", "") => match self.communication(fields.value("trigger_communication")) {
+                none if none.is_empty() => return Ok(None),
+                communication => pb::trigger::Cause::Communication(communication),
+            },
+            ("", _) => pb::trigger::Cause::RecallId(recall),
+            _ => pb::trigger::Cause::SignalId(signal),
+        };
+        Ok(Some(pb::Trigger { cause: Some(cause) }))
     }
 
     /// Whom a version concerns.
@@ -321,21 +339,11 @@ pub(crate) fn site_effective(fields: &mut Fields<'_>) -> Result<Vec<(&'static Pa
     let mut sites = Vec::new();
     if let Some(mut effective) = fields.maybe_fields("site_effective")? {
         for code in effective.names() {
-            let date = parse_civil_date(effective.text(code)?).context("site_effective")?;
+            let date = effective.maybe_date(code)?.context("site_effective")?;
             sites.push((Party::by_code(code)?, date));
         }
     }
     Ok(sites)
-}
-
-/// What set a version off.
-pub(crate) fn trigger(fields: &mut Fields<'_>) -> Result<Option<pb::Trigger>> {
-    let signal = fields.maybe_text("trigger_signal")?;
-    let recall = fields.maybe_text("trigger_recall")?;
-    let cause = signal
-        .map(|signal| pb::trigger::Cause::SignalId(signal.to_owned()))
-        .or(recall.map(|recall| pb::trigger::Cause::RecallId(recall.to_owned())));
-    Ok(cause.map(|cause| pb::Trigger { cause: Some(cause) }))
 }
 
 /// Supplied: the ethics committee's number; it approved on the day of the event, or on the effective day

@@ -5,7 +5,7 @@ use genetrail::pb::{self, ActorRole, record::Kind};
 use serde_json::Value;
 
 use super::{
-    convert::{Converter, Draft, Happening},
+    convert::{Converter, Draft, Happening, token},
     fields::{Fields, named},
     follow_up::plan_key,
     parties::SPONSOR,
@@ -56,11 +56,15 @@ impl<'h> Converter<'h> {
             (plan, pb::SignalAction::Plan),
         ];
         let needed = actions.into_iter().filter(|(needed, _)| *needed);
-        let source = fields.text("source")?;
+        let signal = fields.text("signal")?;
+        self.latest_signal = signal;
+        let source = fields.maybe_text("source")?.unwrap_or_default();
+        let source = named(pb::SignalSource::from_str_name, "SIGNAL_SOURCE", source);
         let kind = Kind::RiskSignal(pb::RiskSignal {
-            signal_id: fields.string("signal")?,
-            source: named(pb::SignalSource::from_str_name, "SIGNAL_SOURCE", source)?,
-            summary: fields.string("summary")?,
+            signal_id: signal.to_owned(),
+            // Supplied: a trial, where the history has another source than there are: the dictionary lists none.
+            source: source.unwrap_or(pb::SignalSource::ClinicalTrial.into()),
+            summary: fields.maybe_string("summary")?,
             // Supplied: it affects the history's products, and changes the risk if anything must be done.
             product_ids: self.products.keys().map(ToString::to_string).collect(),
             changes_risk: Some(consent || plan),
@@ -83,11 +87,14 @@ impl<'h> Converter<'h> {
             self.communications.insert(plan, self.record_id(at.seq, 0));
         }
         let kind = Kind::RegulatorCommunication(pb::RegulatorCommunication {
-            authority: fields.string("authority")?,
+            authority: token(fields.text("authority")?),
             // Supplied: the sponsor wrote.
             direction: pb::Direction::Sent.into(),
             subject: fields.string("subject")?,
             justification: fields.maybe_string("justification")?,
+            reference: fields.maybe_string("reference")?,
+            outcome: fields.maybe_string("outcome")?,
+            product_id: fields.maybe_string("product")?,
             plan: plan.map(|(plan, version)| plan_key(plan, version)),
             ..Default::default()
         });
@@ -104,7 +111,7 @@ impl<'h> Converter<'h> {
                 .map(|lot| self.lot_key(lot, None))
                 .collect(),
             recall_class: named(pb::RecallClass::from_str_name, "RECALL_CLASS", class)?,
-            authority: fields.maybe_string("regulator")?,
+            authority: token(fields.maybe_text("regulator")?.unwrap_or_default()),
             signal_id: fields.maybe_string("signal")?,
         });
         Ok(Draft::new(SPONSOR, ActorRole::SponsorQa, kind).decided())
@@ -120,6 +127,10 @@ impl<'h> Converter<'h> {
         let kind = Kind::Correction(pb::Correction {
             target: self.record_id(target, 0),
             correction_kind: named(pb::CorrectionKind::from_str_name, "CORRECTION_KIND", what)?,
+            replacement: fields
+                .maybe("replacement_seq", Value::as_u64)?
+                .map(|replacement| self.record_id(replacement, 0))
+                .unwrap_or_default(),
             ..Default::default()
         });
         Ok(Draft::new(SPONSOR, ActorRole::SponsorQa, kind))

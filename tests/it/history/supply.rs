@@ -1,7 +1,10 @@
 //! Products, lots, what they are made from, and the way to the patient.
 
 use anyhow::{Context as _, Result};
-use genetrail::pb::{self, ActorRole, record::Kind};
+use genetrail::{
+    pb::{self, ActorRole, record::Kind},
+    record::format::check_din,
+};
 
 use super::{
     convert::{Converter, Draft, Happening, document, own_code, quantity, sha256_of_hex},
@@ -9,14 +12,27 @@ use super::{
     parties::{Party, SPONSOR},
 };
 
+/// The check characters that a donation can have.
+const CHECK_CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*";
+
+fn fits(din: &str, check: &str) -> bool {
+    check_din(din, check).is_ok()
+}
+
 impl<'h> Converter<'h> {
     pub(crate) fn product(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let product_id = fields.text("product_id")?;
-        fields.text("gtin")?;
+        let gtin = fields.text("gtin")?;
         // The holder is named by a code of its own; here it is the sponsor.
         fields.maybe_text("mah")?;
-        let class = fields.text("vector_class")?;
-        let class = named(pb::ProductClass::from_str_name, "PRODUCT_CLASS", class)?;
+        let mut classes = Vec::new();
+        for class in fields.texts("vector_class")? {
+            classes.push(named(
+                pb::ProductClass::from_str_name,
+                "PRODUCT_CLASS",
+                class,
+            )?);
+        }
         let integrates = [
             pb::ProductClass::Lenti,
             pb::ProductClass::Gammaretro,
@@ -24,27 +40,32 @@ impl<'h> Converter<'h> {
             pb::ProductClass::Transposon,
         ];
         let autologous = fields.maybe_flag("autologous")?.unwrap_or(false);
+        let integrates = integrates.map(i32::from);
+        let integrates = classes.iter().any(|class| integrates.contains(class));
+        let is_short = classes == [i32::from(pb::ProductClass::Aav)];
         let cells = autologous.then_some(pb::ProductClass::CellExVivo.into());
         let delivery = if autologous {
             pb::Delivery::ExVivo
         } else {
             pb::Delivery::Systemic
         };
-        let years = fields
-            .maybe_count("ltfu_years")?
-            .context("ltfu_years is missing")?;
+        // Supplied: what the guideline asks of the class.
+        let by_class = if is_short { 5 } else { 15 };
+        let years = fields.maybe_count("ltfu_years")?.unwrap_or(by_class);
         let unknown = |factor| pb::RiskFactorState {
             factor,
             state: pb::RiskState::Unknown.into(),
             evidence: None,
         };
+        let gtins = self
+            .products
+            .get(product_id)
+            .filter(|known| known.contains(&gtin));
+        let gtins = gtins.cloned().unwrap_or_else(|| vec![gtin]);
         let kind = Kind::ProductRegistered(pb::ProductRegistered {
             product_id: product_id.to_owned(),
             version: 1,
-            gtins: self.products[product_id]
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            gtins: gtins.iter().map(ToString::to_string).collect(),
             name: fields.string("name")?,
             authorisation_holder: SPONSOR.gln.to_owned(),
             // Supplied: a trial of phase 2, one dose, a vector that cannot replicate, and, unless the product
@@ -53,12 +74,8 @@ impl<'h> Converter<'h> {
             single_dose: Some(true),
             replication_competent: Some(false),
             delivery: delivery.into(),
-            product_classes: [class].into_iter().chain(cells).collect(),
-            integrating: Some(
-                fields
-                    .maybe_flag("integrating")?
-                    .unwrap_or(integrates.map(i32::from).contains(&class)),
-            ),
+            product_classes: classes.into_iter().chain(cells).collect(),
+            integrating: Some(fields.maybe_flag("integrating")?.unwrap_or(integrates)),
             autologous: Some(autologous),
             // Supplied: the history does not say which risks it has.
             risk_profile: (1..=10).map(unknown).collect(),
@@ -75,7 +92,8 @@ impl<'h> Converter<'h> {
     ) -> Result<Vec<Draft>> {
         let lot = fields.text("lot")?;
         let gtin = fields.text("gtin")?;
-        let maker = Party::by_gln(fields.text("manufacturer_gln")?)?;
+        let made_by = fields.text("manufacturer_gln")?;
+        let maker = Party::speaking_for(made_by);
         let role = named(pb::LotRole::from_str_name, "LOT_ROLE", fields.text("role")?)?;
         // Supplied: cells are kept in the vapour of nitrogen, everything else in a deep freezer.
         let of_cells = [
@@ -92,6 +110,8 @@ impl<'h> Converter<'h> {
             ("-80", "-60")
         };
         let own = pb::DonorRelation::Autologous;
+        let is_product = role == i32::from(pb::LotRole::DrugProduct);
+        let is_own = is_product && self.autologous.contains(gtin);
         let product = self
             .products
             .iter()
@@ -100,14 +120,14 @@ impl<'h> Converter<'h> {
             gtin: gtin.to_owned(),
             lot: lot.to_owned(),
             role,
-            manufacturer: maker.gln.to_owned(),
+            manufacturer: made_by.to_owned(),
             // Supplied: made on the day it is told, one unit of it.
             made_at: at.date.to_string(),
             quantity: Some(quantity("1", "{unit}")),
             expiry: fields.string("expiry")?,
             coi: fields.maybe_string("coi")?,
             intended_patient: fields.maybe_string("intended_patient")?,
-            donor_relation: if has_coi { own.into() } else { 0 },
+            donor_relation: if has_coi || is_own { own.into() } else { 0 },
             storage_range: Some(pb::TemperatureRange {
                 min: Some(quantity(min, "Cel")),
                 max: Some(quantity(max, "Cel")),
@@ -134,14 +154,15 @@ impl<'h> Converter<'h> {
         fields: &mut Fields<'h>,
         disposition: pb::Disposition,
     ) -> Result<Draft> {
-        let party = Party::by_gln(fields.text("gln")?)?;
+        let gln = fields.text("gln")?;
+        let party = Party::speaking_for(gln);
         let kind = Kind::LotDisposition(pb::LotDisposition {
             lot: Some(self.lot_key(fields.text("lot")?, fields.maybe_text("gtin")?)),
             disposition: disposition.into(),
             recall_id: fields.maybe_string("recall")?,
             ..Default::default()
         });
-        Ok(Draft::new(party, party.actor_roles[0], kind))
+        Ok(Draft::new(party, party.actor_roles[0], kind).at(gln))
     }
 
     pub(crate) fn apheresis(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
@@ -167,39 +188,41 @@ impl<'h> Converter<'h> {
         at: &Happening<'h>,
         fields: &mut Fields<'h>,
     ) -> Result<Draft> {
-        let party = Party::by_gln(fields.text("gln")?)?;
+        let gln = fields.text("gln")?;
+        let party = Party::speaking_for(gln);
         let inputs: Result<_> = fields
             .texts("inputs")?
             .into_iter()
             .map(|input| self.input(input))
             .collect();
-        let output = pb::item::What::Lot(self.lot_key(fields.text("output")?, None));
+        let output = |lot: &str| pb::Item {
+            what: Some(pb::item::What::Lot(self.lot_key(lot, None))),
+            ..Default::default()
+        };
+        let outputs = [fields.texts("output")?, fields.texts("outputs")?].concat();
         let kind = Kind::Transformation(pb::Transformation {
             inputs: inputs?,
-            outputs: vec![pb::Item {
-                what: Some(output),
-                ..Default::default()
-            }],
+            outputs: outputs.into_iter().map(output).collect(),
             // Supplied: a vector was brought into cells, on that day.
             step: pb::ProcessStep::Transduction.into(),
             started_at: at.time.to_owned(),
             coi: fields.maybe_string("coi")?,
             ..Default::default()
         });
-        Ok(Draft::new(party, ActorRole::SponsorQa, kind))
+        Ok(Draft::new(party, ActorRole::SponsorQa, kind).at(gln))
     }
 
     /// A lot, or as `APH-` and its number a donation.
     fn input(&self, name: &str) -> Result<pb::Item> {
         let what = match name.strip_prefix("APH-") {
             Some(din) => {
-                let check = self
-                    .dins
-                    .get(din)
-                    .with_context(|| format!("no donation is {din}"))?;
+                // Supplied: the check character of a donation that nobody recorded.
+                let computed = || CHECK_CHARACTERS.split("").find(|one| fits(din, one));
+                let check = self.dins.get(din).copied().or_else(computed);
+                let check = check.with_context(|| format!("no donation is {din}"))?;
                 pb::item::What::Din(pb::Din {
                     number: din.to_owned(),
-                    check: (*check).to_owned(),
+                    check: check.to_owned(),
                 })
             }
             None => pb::item::What::Lot(self.lot_key(name, None)),
@@ -217,11 +240,15 @@ impl<'h> Converter<'h> {
     ) -> Result<Draft> {
         let lot = fields.text("lot")?;
         let known = self.lots.get(lot).copied();
-        let known = known.with_context(|| format!("no lot is {lot}"))?;
-        let coi = known
-            .coi
-            .with_context(|| format!("lot {lot} has no chain of identity"))?;
-        let patient = known.patient.unwrap_or_default();
+        let coi = fields
+            .maybe_text("coi")?
+            .or(known.and_then(|known| known.coi));
+        let coi = coi.with_context(|| format!("lot {lot} has no chain of identity"))?;
+        let intended = known.and_then(|known| known.patient);
+        let patient = fields
+            .maybe_text("patient")?
+            .or(intended)
+            .unwrap_or_default();
         let site = self.site(fields, patient)?;
         // Supplied: at the bedside, both identifiers scanned; who looked besides the actor is not known.
         let step = fields.maybe_text("step")?.unwrap_or("BEDSIDE");
@@ -257,7 +284,8 @@ impl<'h> Converter<'h> {
     }
 
     pub(crate) fn shipment(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
-        let from = Party::by_gln(fields.text("from_gln")?)?;
+        let from_gln = fields.text("from_gln")?;
+        let from = Party::speaking_for(from_gln);
         let log = fields
             .maybe_text("temp_log_sha256")?
             .map(sha256_of_hex)
@@ -271,27 +299,28 @@ impl<'h> Converter<'h> {
         let kind = Kind::Shipment(pb::Shipment {
             sscc: fields.maybe_string("sscc")?,
             items: self.items(&fields.texts("lots")?),
-            from_gln: from.gln.to_owned(),
+            from_gln: from_gln.to_owned(),
             to_gln: fields.string("to_gln")?,
             handed_by: from.actor.to_owned(),
             logger,
             ..Default::default()
         });
-        Ok(Draft::new(from, from.actor_roles[0], kind))
+        Ok(Draft::new(from, from.actor_roles[0], kind).at(from_gln))
     }
 
     pub(crate) fn receipt(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
-        let here = Party::by_gln(fields.text("at_gln")?)?;
+        let to_gln = fields.text("at_gln")?;
+        let here = Party::speaking_for(to_gln);
         let condition = fields.text("condition")?;
         let kind = Kind::ShipmentReceived(pb::ShipmentReceived {
             sscc: fields.maybe_string("sscc")?,
             items: self.items(&fields.texts("lots")?),
-            to_gln: here.gln.to_owned(),
+            to_gln: to_gln.to_owned(),
             received_by: here.actor.to_owned(),
             condition: named(pb::Condition::from_str_name, "CONDITION", condition)?,
             ..Default::default()
         });
-        Ok(Draft::new(here, ActorRole::Pharmacist, kind))
+        Ok(Draft::new(here, ActorRole::Pharmacist, kind).at(to_gln))
     }
 
     pub(crate) fn administration(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {

@@ -534,6 +534,39 @@ fn samples_of_the_plan_are_due_by_its_slots() {
     check(&story, &What::OffTarget, &[("2017-03-20", "")]);
 }
 
+/// R-S1, R-C2, R-S3: L is the last qualifying collection, before or after what was given last.
+#[test]
+fn a_second_administration_makes_no_interval_longer_and_ends_no_schedule() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.given("P1", "2016-06-30");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2016-06-29", "2016-08-29 Due 0 R-S1"),
+            ("2016-06-30", "2016-12-30 Due 0 R-S1"),
+        ],
+    );
+    let mut story = treated(pb::ProductClass::Lenti);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-09-05");
+    story.given("P1", "2016-10-01");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-10-01", "2017-03-05 Due 0 R-S1")],
+    );
+    let taken = story.schedule("P1", "2016-10-01").taken;
+    let late: Vec<_> = taken.iter().map(|one| (one.due, one.days_late)).collect();
+    assert_eq!(late, [(day("2016-08-29"), 7)], "what was late stays late");
+    let expansion = pb::Finding::ClonalExpansion;
+    story.result("P1", "S1", expansion, "2016-09-20");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[("2016-10-01", "2016-12-05 Due 0 R-C2")],
+    );
+}
+
 fn visited(story: &mut Story, on: &str, slot: &str, blocks: i32) {
     let blocks = (1..=blocks).map(|block| pb::VisitBlock {
         block,
@@ -599,6 +632,38 @@ fn visits_are_matched_to_their_slots_and_lateness_counts_from_the_window() {
             "2020-02-29 2020-03-31 Late 1",
             "2021-02-28  Open 0",
         ]
+    );
+}
+
+/// R-V1, R-V2: none is asked for; one that is held belongs to its own slot, not to the last one before.
+#[test]
+fn a_visit_after_the_intensive_period_has_its_slot_though_none_is_asked_for() {
+    let mut parameters = yearly();
+    parameters.intensive_months = Some(24);
+    parameters.follow_up_months = Some(60);
+    let mut story = with_slots(Vec::new(), parameters);
+    visited(&mut story, "2017-02-28", "", 6);
+    let asked = ["2017-02-28 2017-02-28 InWindow 0", "2018-02-28  Open 0"];
+    assert_eq!(visits(&story, "2020-06-01"), asked);
+    visited(&mut story, "2020-04-02", "", 0);
+    assert_eq!(
+        visits(&story, "2020-06-01"),
+        [
+            "2017-02-28 2017-02-28 InWindow 0",
+            "2018-02-28  Missed 0",
+            "2020-02-29 2020-04-02 Late 3",
+        ]
+    );
+    check(&story, &What::Visit, &[("2020-06-01", "")]);
+    visited(&mut story, "2021-03-01", "", 0);
+    let last = visits(&story, "2021-03-01").pop();
+    assert_eq!(last.as_deref(), Some("2021-02-28 2021-03-01 InWindow 0"));
+    visited(&mut story, "2022-02-28", "", 0);
+    let last = visits(&story, "2022-02-28").pop();
+    assert_eq!(
+        last.as_deref(),
+        Some("2021-02-28 2021-03-01 InWindow 0"),
+        "nothing is planned after the end"
     );
 }
 

@@ -102,8 +102,13 @@ impl Played<'_> {
     }
 
     pub(super) async fn statuses(&self, expected: &Value, found: &mut Differences) -> Result<()> {
-        let status = |schedule: &pb::GetScheduleResponse| {
-            json!(word(schedule.status(), FollowUpStatus::as_str_name))
+        // The dictionary's word for the dead is another.
+        let status = |schedule: &pb::GetScheduleResponse| match word(
+            schedule.status(),
+            FollowUpStatus::as_str_name,
+        ) {
+            "DEAD" => json!("DECEASED"),
+            status => json!(status),
         };
         self.of_patients("ltfu_status", expected, found, status)
             .await
@@ -256,9 +261,15 @@ impl Played<'_> {
             let Some(Kind::FollowUpPlanVersion(record)) = record.kind else {
                 anyhow::bail!("{id} is no plan version");
             };
+            // Named by the plan version, or else naming it: a communication may follow.
+            let of_plan = self.told.communications.get(&(plan, version));
             let communication = match record.communication.as_str() {
-                "" => None,
-                id => self.record(id).await?,
+                "" => of_plan.map(String::as_str),
+                id => Some(id),
+            };
+            let communication = match communication {
+                Some(id) => self.record(id).await?,
+                None => None,
             };
             let request = as_actor(pb::ListDeviationsRequest {
                 question: Some(self.at_the_end()?),

@@ -42,6 +42,7 @@ impl Played<'_> {
             "lot_trace" => self.lot_trace(expected, found).await,
             "retention_eu_30y" => self.retention(expected, found).await,
             "deviations" => self.deviations(expected, found).await,
+            "note" | "notes" | "reason" => Ok(()),
             other => {
                 if let Some(patient) = other.strip_prefix("visits_") {
                     return self.visits(patient, expected, found).await;
