@@ -714,6 +714,12 @@ mod tests {
         let reused = "PLAN_VERSION_REUSED follow_up_plan_version.version";
         check(&story, &[reused], version("2", 3), version("3", 3));
         check(&story, &[reused], version("3", 2), version("3", 3));
+        // Another plan has its own versions.
+        let first =
+            json!({"followUpPlanVersion": {"planId": "ANOTHER", "version": "2", "ordinal": 2}});
+        assert_eq!(refused(&story, first), [""; 0]);
+        let activated = json!({"planActivated": {"plan": {"planId": "ANOTHER", "version": "2"}}});
+        assert_eq!(refused(&story, activated), [unknown]);
     }
 
     #[test]
@@ -914,5 +920,17 @@ mod tests {
         });
         story.tell("2026-01-04", "", replaced(&one, &two));
         assert_eq!(refused(&story, replaced(&two, &three)), [""; 0]);
+        // Nor is what takes the place of another record of the same sample, or of none.
+        let [relabelled, rejected, stored] = ["NEW", "", ""].map(|new| {
+            let event = json!({"sampleEvent": {"sampleId": "SMP-801", "newSampleId": new}});
+            story.tell("2026-01-05", "P1", event);
+            story.last_id_of(|kind| matches!(kind, Kind::SampleEvent(_)))
+        });
+        story.tell("2026-01-06", "", replaced(&relabelled, &rejected));
+        story.tell("2026-01-06", "", replaced(&stored, ""));
+        assert_eq!(refused(&story, replaced(&rejected, &stored)), [""; 0]);
+        // Others that were recorded to take each other's place hold nobody up.
+        story.tell("2026-01-07", "", replaced(&two, &one));
+        assert_eq!(refused(&story, replaced(&three, &one)), [""; 0]);
     }
 }

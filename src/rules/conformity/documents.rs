@@ -100,7 +100,7 @@ impl Conformity<'_> {
     }
 
     /// Whether a signal names the product, by itself, by its class or by a GTIN of its lots.
-    fn is_affected(&self, signal: &pb::RiskSignal) -> bool {
+    pub(super) fn is_affected(&self, signal: &pb::RiskSignal) -> bool {
         let product = &self.product.product;
         signal.product_ids.contains(&product.product_id)
             || signal

@@ -472,6 +472,19 @@ fn more_exceptions_than_are_told_are_counted() {
 }
 
 #[test]
+fn more_entries_than_are_named_are_counted() {
+    let book = example::car_t();
+    let mut tally = Tally::default();
+    for fact in book.facts() {
+        tally.look_at(fact);
+    }
+    let row = tally.row(&GUIDELINE[8]);
+    assert_eq!(row.counts[0].1, u64::try_from(book.facts().len()).unwrap());
+    let named: Vec<u64> = row.evidence.iter().map(|(index, _)| *index).collect();
+    assert_eq!(named, (0..50).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_does_not_apply_tells_nothing_else() {
     let mut tally = Tally::default();
     tally.look();

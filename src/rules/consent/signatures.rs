@@ -13,7 +13,6 @@ use crate::{
         patient::Patient,
         question::Seen,
     },
-    tlog::Index,
 };
 
 /// What is wrong with a signature.
@@ -153,12 +152,6 @@ impl Signatures {
             .iter()
             .filter(|set| set.version.family == family && set.on <= by);
         of_family.max_by_key(|set| (set.ordinal, set.on))
-    }
-
-    /// Whether the signature of this entry is valid (R-K3).
-    pub fn is_valid(&self, signature: Index) -> bool {
-        let mut all = self.all.iter();
-        all.any(|one| one.said.index == signature && one.faults.is_empty())
     }
 
     /// The first refusal of this version by a day, by somebody whose refusal counts.

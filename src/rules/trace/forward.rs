@@ -18,8 +18,9 @@ use crate::{
     record::format::Decimal,
     rules::{
         fact::{Facts, LotId, Material, Subject},
+        parts::new_name,
         patient::Patient,
-        question::{Question, Seen},
+        question::{Question, Seen, put_in_order},
     },
 };
 
@@ -285,23 +286,50 @@ fn samples<F: Facts>(
 ) -> Result<Vec<TracedSample>, F::Error> {
     let mut samples = Vec::new();
     for (collected, sample) in patient.of_kind(pick!(SampleCollected)) {
-        let happened = about(facts, question, &Subject::Sample(sample.sample_id.clone()))?;
-        let mut events = happened.iter().rev().filter_map(|fact| match fact.kind() {
-            Some(Kind::SampleEvent(event)) if event.sample_id == sample.sample_id => {
-                Some((fact, event.event()))
-            }
-            _ => None,
-        });
-        let last = events.next();
-        let facts = std::iter::once(collected).chain(last.map(|(fact, _)| fact));
+        let events = sample_events(facts, question, &sample.sample_id)?;
+        let last = events.last();
+        let last_event = match last.and_then(|fact| fact.kind()) {
+            Some(Kind::SampleEvent(event)) => event.event(),
+            _ => SampleEventKind::Unspecified,
+        };
+        let facts = std::iter::once(collected).chain(last);
         samples.push(TracedSample {
             sample_id: sample.sample_id.clone(),
             patient: patient.id.clone(),
             on: collected.on,
             purposes: sample.purposes.clone(),
-            last_event: last.map_or(SampleEventKind::Unspecified, |(_, event)| event),
+            last_event,
             why: why("R-L1", facts, ""),
         });
     }
     Ok(samples)
+}
+
+/// What happened to a sample, under each label that it bore, in its order.
+fn sample_events<F: Facts>(
+    facts: &F,
+    question: &Question,
+    sample_id: &str,
+) -> Result<Vec<Seen>, F::Error> {
+    let mut labels = BTreeSet::from([sample_id.to_owned()]);
+    let mut open = vec![sample_id.to_owned()];
+    let mut events = Vec::new();
+    while let Some(label) = open.pop() {
+        for fact in about(facts, question, &Subject::Sample(label.clone()))? {
+            let Some(Kind::SampleEvent(event)) = fact.kind() else {
+                continue;
+            };
+            if event.sample_id != label {
+                continue;
+            }
+            if let Some(new) = new_name(event)
+                && labels.insert(new.to_owned())
+            {
+                open.push(new.to_owned());
+            }
+            events.push(fact);
+        }
+    }
+    put_in_order(&mut events);
+    Ok(events)
 }

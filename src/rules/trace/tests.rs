@@ -1660,3 +1660,88 @@ fn a_step_makes_its_outputs_of_the_chain_and_not_its_inputs() {
     assert_eq!(chain.lots, [lot("MADE")]);
     assert_eq!(chain.patients, ["X1"]);
 }
+
+#[test]
+fn the_last_event_of_a_sample_is_its_own_under_whatever_label() {
+    use pb::SampleEventKind::{Aliquoted, Received, Rejected, Relabelled, Unspecified};
+    let told = |sample: &str, kind: pb::SampleEventKind, new: &str, aliquot: &str| {
+        let aliquots = Some(aliquot).filter(|id| !id.is_empty());
+        Kind::SampleEvent(pb::SampleEvent {
+            sample_id: sample.to_owned(),
+            event: kind.into(),
+            new_sample_id: new.to_owned(),
+            aliquots: aliquots
+                .map(|id| pb::Aliquot {
+                    sample_id: id.to_owned(),
+                    ..pb::Aliquot::default()
+                })
+                .into_iter()
+                .collect(),
+            ..pb::SampleEvent::default()
+        })
+    };
+    let relabelled = ("S1", Relabelled, "S1-NEW", "");
+    for (events, last) in [
+        (&[][..], Unspecified),
+        (&[("S1", Received, "", "")], Received),
+        // What another sample was divided into is nothing that happened to this one.
+        (&[("S9", Aliquoted, "", "S1")], Unspecified),
+        (&[relabelled], Relabelled),
+        (&[relabelled, ("S1-NEW", Rejected, "", "")], Rejected),
+        // Labels that go in a circle end.
+        (
+            &[
+                relabelled,
+                ("S1-NEW", Relabelled, "S1", ""),
+                ("S1", Received, "", ""),
+            ],
+            Received,
+        ),
+        // A part has a fate of its own.
+        (
+            &[("S1", Aliquoted, "", "S1-A"), ("S1-A", Rejected, "", "")],
+            Aliquoted,
+        ),
+    ] {
+        let mut log = Log::default();
+        log.lot("2020-01-01", "A", "1", "{vial}", "");
+        log.give("2020-01-02", SITE, "X1", "A", ("1", "{vial}"));
+        let collected = pb::SampleCollected {
+            sample_id: "S1".to_owned(),
+            ..pb::SampleCollected::default()
+        };
+        log.add("2020-05-01", SITE, "X1", Kind::SampleCollected(collected));
+        for (at, (sample, kind, new, aliquot)) in events.iter().enumerate() {
+            let on_day = format!("2020-05-{:02}", at + 2);
+            log.add(&on_day, SITE, "", told(sample, *kind, new, aliquot));
+        }
+        let part = log.trace(&on("2020-06-01"), "A");
+        let row = &part.samples[0];
+        assert_eq!(
+            (row.sample_id.as_str(), row.last_event),
+            ("S1", last),
+            "{events:?}"
+        );
+    }
+}
+
+#[test]
+fn of_a_lot_for_many_a_chain_has_its_way_and_nobody_elses_administration() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "MANY", "2", "{vial}", "");
+    log.ship("2020-01-02", SITE, "MANY", "2");
+    for (coi, patient) in [("C", "X1"), ("", "X2")] {
+        let given = pb::Administration {
+            lot: Some(key("MANY")),
+            coi: coi.to_owned(),
+            status: pb::AdministrationStatus::Given.into(),
+            ..pb::Administration::default()
+        };
+        log.add("2020-01-03", SITE, patient, Kind::Administration(given));
+    }
+    let Ok(chain) = chain_of_identity(&log.0, &on("2020-02-01"), "C");
+    let chain = chain.unwrap();
+    let kinds: Vec<&str> = chain.links.iter().map(|link| link.kind).collect();
+    assert_eq!(kinds, ["lot_registered", "shipment", "administration"]);
+    assert_eq!(chain.patients, ["X1"]);
+}

@@ -142,10 +142,30 @@ fn a_risk_profile_that_changes_asks_for_a_look_at_the_follow_up() {
         let mut decided = changed(Present);
         decided.decided("", Decision::Extend, Some(180), on);
         judged(&decided, verdict, reasons);
-        let mut another = changed(Present);
-        let signal = Kind::SignalDecision(pb::SignalDecision::default());
-        another.tell(on, "", signal);
-        judged(&another, verdict, reasons);
+        for (of_product, decided_on, counts) in [
+            ("PRODUCT", "SIG", true),
+            ("PRODUCT", "OTHER-SIG", false),
+            ("OTHER", "SIG", false),
+        ] {
+            let mut signalled = changed(Present);
+            let signal = Kind::RiskSignal(pb::RiskSignal {
+                signal_id: "SIG".to_owned(),
+                product_ids: vec![of_product.to_owned()],
+                ..pb::RiskSignal::default()
+            });
+            signalled.tell("2011-01-01", "", signal);
+            let decision = Kind::SignalDecision(pb::SignalDecision {
+                signal_id: decided_on.to_owned(),
+                ..pb::SignalDecision::default()
+            });
+            signalled.tell(on, "", decision);
+            let (verdict, reasons) = if counts {
+                (verdict, reasons)
+            } else {
+                (Verdict::NotMet, &[wanting][..])
+            };
+            judged(&signalled, verdict, reasons);
+        }
     }
 }
 
@@ -308,11 +328,19 @@ fn who_follows_an_older_plan_than_others_is_an_exception() {
         let rows = rows(story, "2012-01-01");
         reasons_of(row(&rows, "A-35"), "X1").join("; ")
     };
-    assert_eq!(told(&story), "");
+    let elsewhere = |story: &Story| {
+        let rows = rows(story, "2012-01-01");
+        let mut told = row(&rows, "A-35").exceptions.iter();
+        let reason =
+            format!("it is in force at other sites and not at {SITE}, which follows patients");
+        told.any(|one| one.reason == reason)
+    };
+    assert_eq!((told(&story).as_str(), elsewhere(&story)), ("", false));
     activate(&mut story, OTHER_SITE, "2011-02-01");
-    assert_eq!(told(&story), "follows version 1, and version 2 is in force");
+    let older = "follows version 1, and version 2 is in force";
+    assert_eq!((told(&story).as_str(), elsewhere(&story)), (older, true));
     activate(&mut story, SITE, "2011-03-01");
-    assert_eq!(told(&story), "");
+    assert_eq!((told(&story).as_str(), elsewhere(&story)), ("", false));
 }
 
 #[test]
@@ -468,13 +496,19 @@ fn samples_are_counted_by_what_the_follow_up_serves_and_findings_by_what_they_fi
 }
 
 #[test]
-fn either_control_that_failed_is_an_exception() {
+fn a_control_that_failed_is_an_exception_unless_the_result_is_called_invalid() {
+    use Finding::{Invalid, WithinExpected};
     use pb::ControlOutcome::{Fail, Pass};
-    for (positive, negative, wanting) in [
-        (Pass, Pass, false),
-        (Fail, Pass, true),
-        (Pass, Fail, true),
-        (Fail, Fail, true),
+    for (positive, negative, findings, wanting) in [
+        (Pass, Pass, &[][..], false),
+        (Fail, Pass, &[], true),
+        (Pass, Fail, &[], true),
+        (Fail, Fail, &[], true),
+        (Pass, Pass, &[WithinExpected], false),
+        (Fail, Pass, &[WithinExpected], true),
+        (Pass, Pass, &[Invalid], false),
+        (Fail, Pass, &[Invalid], false),
+        (Pass, Fail, &[Invalid, WithinExpected], false),
     ] {
         let mut story = aav();
         story.plan("1", "2010-01-01", months(60));
@@ -485,6 +519,7 @@ fn either_control_that_failed_is_an_exception() {
                 positive: positive.into(),
                 negative: negative.into(),
             }),
+            findings: findings.iter().map(|one| (*one).into()).collect(),
             ..pb::AssayResult::default()
         };
         story.tell("2010-07-10", "X1", Kind::AssayResult(result));
@@ -493,6 +528,6 @@ fn either_control_that_failed_is_an_exception() {
         let reasons = reasons_of(row(&rows, "A-40"), "X1");
         assert_eq!(failed, ["X1"], "the method is not registered");
         let told = reasons.contains(&"a control of the run on S failed");
-        assert_eq!(told, wanting, "{positive:?} {negative:?}");
+        assert_eq!(told, wanting, "{positive:?} {negative:?} {findings:?}");
     }
 }

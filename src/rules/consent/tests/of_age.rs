@@ -287,3 +287,31 @@ fn ones_own_signature_counts_if_it_is_valid_and_not_before_the_day_of_majority()
         story.check("2030-03-01", expected);
     }
 }
+
+/// R-M1: it is asked of who was treated, or consented for, before it; a consent for another family is none.
+#[test]
+fn who_consented_only_as_an_adult_is_not_asked_at_majority() {
+    // What the other family asks for is its own.
+    let of_the_other = "Needs ConsentExpired 1 - no deadline";
+    for (represented, expected) in [(false, &[][..]), (true, &[of_the_other])] {
+        let mut story = Story::new();
+        story.register("X", "", "2009-06-01");
+        if represented {
+            story.document(of_family("ELSE", "1", 1), ("2009-01-01", "2009-05-31"));
+            let signed = pb::ConsentSigned {
+                version: Some(pb::ConsentVersionKey {
+                    family: "ELSE".to_owned(),
+                    version: "1".to_owned(),
+                }),
+                signatory: Signatory::Lar.into(),
+                ..Default::default()
+            };
+            story.signed("2009-05-01", signed);
+        }
+        story.sign("2019-01-10", "X", "1", Signatory::Self_);
+        story.treat("2019-01-20", "X");
+        story.version("2", 2, pb::ChangeClass::Administrative, "2020-03-01", None);
+        // No version was in force on that day: the one that is now would be asked for.
+        story.check("2020-03-01", expected);
+    }
+}

@@ -656,3 +656,87 @@ fn what_is_lacking_is_asked_of_the_version_that_is_for_the_patient() {
         story.check("2020-03-01", &[expected]);
     }
 }
+
+/// A document for another product is asked of who was given that, or has said something to it before.
+#[test]
+fn a_family_for_another_product_asks_who_signed_or_declined_it() {
+    for (signs, declines, expected) in [
+        (false, false, &[][..]),
+        (true, false, &["Needs NewVersion 2 2020-03-31 due"]),
+        (false, true, &["Declined NewVersion 2 2020-03-31 due"]),
+    ] {
+        let mut story = Story::new();
+        story.register("X", "", "");
+        story.sign("2019-01-10", "X", "1", Signatory::Self_);
+        story.treat("2019-01-20", "X");
+        let document = |version: &str, ordinal| pb::ConsentDocumentVersion {
+            product_ids: vec!["OTHER".to_owned()],
+            ..of_family("ELSE", version, ordinal)
+        };
+        let key = |version: &str| {
+            Some(pb::ConsentVersionKey {
+                family: "ELSE".to_owned(),
+                version: version.to_owned(),
+            })
+        };
+        story.document(document("1", 1), ("2010-01-01", ""));
+        let second = pb::ConsentDocumentVersion {
+            change_class: pb::ChangeClass::ReconsentRequired.into(),
+            reconsent_due: Some(due(Due::Days(30))),
+            ..document("2", 2)
+        };
+        story.document(second, ("2020-03-01", ""));
+        if signs {
+            let signed = pb::ConsentSigned {
+                version: key("1"),
+                signatory: Signatory::Self_.into(),
+                ..Default::default()
+            };
+            story.signed("2019-01-10", signed);
+        }
+        if declines {
+            let declined = pb::ConsentDeclined {
+                version: key("2"),
+                signatory: Signatory::Self_.into(),
+                ..Default::default()
+            };
+            let declined = pb::record::Kind::ConsentDeclined(declined);
+            story.tell("2020-03-01", "X", declined);
+        }
+        story.check("2020-03-01", expected);
+    }
+}
+
+#[test]
+fn a_consent_of_another_family_does_not_count_at_the_site_of_a_transfer() {
+    let mut story = Story::new();
+    story.register("X", "", "");
+    story.sign("2019-01-10", "X", "1", Signatory::Self_);
+    story.treat("2019-01-20", "X");
+    story.document(of_family("ELSE", "1", 1), ("2010-01-01", ""));
+    let else_1 = || {
+        Some(pb::ConsentVersionKey {
+            family: "ELSE".to_owned(),
+            version: "1".to_owned(),
+        })
+    };
+    let signed = pb::ConsentSigned {
+        version: else_1(),
+        signatory: Signatory::Self_.into(),
+        ..Default::default()
+    };
+    story.signed("2019-01-10", signed);
+    let activated = pb::ConsentVersionActivated {
+        version: else_1(),
+        site: OTHER.to_owned(),
+        effective_from: "2010-01-01".to_owned(),
+        ..Default::default()
+    };
+    let activated = pb::record::Kind::ConsentVersionActivated(activated);
+    story.tell("2010-01-01", "", activated);
+    let class = pb::ChangeClass::SubstantiveNoReconsent;
+    story.version("2", 2, class, "2020-03-01", None);
+    story.activate(OTHER, "2", "2020-03-01", "");
+    story.state("2020-04-01", "X", pb::PatientState::Transferred, OTHER);
+    story.check("2020-04-01", &["Needs SiteTransfer 2 - no deadline"]);
+}

@@ -365,6 +365,12 @@ fn on_a_tie_the_clone_comes_before_the_expansion_and_both_before_the_interval() 
     story.result("P1", "S1", F::Monoclonal, "2016-05-10");
     let both = [("2016-05-10", "2016-08-10 Due 0 R-C1")];
     check(&story, &PERSISTENCE, &both);
+    // What was taken was due by the same rule.
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2016-08-11");
+    let taken = story.schedule("P1", "2016-08-11").taken;
+    let last = taken.last().unwrap();
+    assert_eq!((last.sample_id.as_str(), last.days_late), ("S2", 1));
+    assert!(last.why.basis.contains("R-C1"), "{:?}", last.why);
     let mut story = treated(pb::ProductClass::Lenti);
     story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-03-10");
     story.result("P1", "S1", F::IntegrationNearOncogene, "2016-09-10");

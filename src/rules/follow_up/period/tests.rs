@@ -194,6 +194,36 @@ fn a_follow_up_stays_open_past_its_old_end_until_the_deadline_has_passed() {
     );
 }
 
+/// R-A3, of as many months or until no risk: that may be longer, and is waited for like more months.
+#[test]
+fn a_version_that_asks_for_no_risk_is_a_longer_one() {
+    for (months, until_no_risk, status) in [
+        (60, true, Status::OpenPendingReconsent),
+        (60, false, Status::Completed),
+    ] {
+        let asks = |until_no_risk| pb::PlanParameters {
+            follow_up_months: Some(months),
+            until_no_risk: Some(until_no_risk),
+            ..pb::PlanParameters::default()
+        };
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        story.consent_version("1", "2010-01-01", None);
+        story.plan("1", "2010-01-01", asks(false));
+        story.consent_version("2", "2021-01-15", Some(60));
+        story.plan("2", "2021-01-15", asks(until_no_risk));
+        story.patient("P1", "2016-01-15");
+        check(
+            &story,
+            "P1",
+            &[
+                ("2021-01-15", Status::Open, "2021-01-15"),
+                ("2021-01-16", status, "2021-01-15"),
+                ("2021-03-17", Status::Completed, "2021-01-15"),
+            ],
+        );
+    }
+}
+
 #[test]
 fn a_follow_up_past_its_old_end_is_over_on_the_day_of_the_decline() {
     let mut story = Story::of_amendment("2021-01-10");
