@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 
 use crate::{
     pb::{
-        self, BlockStatus, EventSource, MonitoringDecisionKind as Decision, SamplePurpose,
-        SubjectKind, VisitBlockKind, WithdrawalScope, record::Kind,
+        self, BlockStatus, EventSource, MonitoringDecisionKind as Decision, MonitoringPart as Part,
+        SamplePurpose, SubjectKind, VisitBlockKind, WithdrawalScope, record::Kind,
     },
     record::format::add_months,
     rules::{
@@ -233,7 +233,7 @@ impl Conformity<'_> {
         if let Some((true, fact)) = persists
             && course.status == Status::Completed
             && !course.until_decision
-            && !decided_on_end(patient)
+            && !decided_on_end(patient, &course.product_id)
         {
             let reason = format!("completed on {end}, and the last result found the vector");
             self.tally(33).except(of(patient), reason, shown(fact));
@@ -555,10 +555,16 @@ fn of(patient: &Patient) -> Of {
     Of::Patient(patient.id.clone())
 }
 
-/// Whether a decision about the patient ended the monitoring of persistence.
-fn decided_on_end(patient: &Patient) -> bool {
+/// Whether a decision about the patient ended the monitoring of the persistence of a product.
+fn decided_on_end(patient: &Patient, product_id: &str) -> bool {
     let mut decisions = patient.of_kind(pick!(MonitoringDecision));
-    decisions.any(|(_, decision)| matches!(decision.decision(), Decision::Stop | Decision::Shorten))
+    decisions.any(|(_, decision)| {
+        let is_less = matches!(decision.decision(), Decision::Stop | Decision::Shorten);
+        let of_product = decision.product_id.is_empty() || decision.product_id == product_id;
+        let of_persistence =
+            decision.parts.is_empty() || decision.parts().any(|part| part == Part::Persistence);
+        is_less && of_product && of_persistence
+    })
 }
 
 /// What is owed, in words.

@@ -3,8 +3,8 @@
 use super::{super::*, patients, reasons_of, row};
 use crate::{
     pb::{
-        Finding, MonitoringDecisionKind as Decision, RiskFactor, RiskState, SamplePurpose,
-        record::Kind,
+        Finding, MonitoringDecisionKind as Decision, MonitoringPart as Part, RiskFactor, RiskState,
+        SamplePurpose, record::Kind,
     },
     rules::follow_up::story::{OTHER_SITE, SITE, Story, consent, day, months},
 };
@@ -277,6 +277,21 @@ fn who_completed_with_the_vector_found_last_is_an_exception() {
     check(&last, "2014-07-11", "A-33", Verdict::NotMet, &[wanting]);
     let still = rows(&last, "2014-07-10");
     assert_eq!(row(&still, "A-33").counts[0].1, 0, "the period is not over");
+    // Nor by what was decided about another product, or about something else.
+    for (product_id, part) in [
+        ("OTHER", Part::Persistence),
+        ("PRODUCT", Part::Visits),
+        ("", Part::Contacts),
+    ] {
+        let decision = pb::MonitoringDecision {
+            decision: Decision::Stop.into(),
+            product_id: product_id.to_owned(),
+            parts: vec![part.into()],
+            ..pb::MonitoringDecision::default()
+        };
+        last.tell("2014-06-02", "X1", Kind::MonitoringDecision(decision));
+    }
+    check(&last, "2014-07-11", "A-33", Verdict::NotMet, &[wanting]);
     last.decided("X1", Decision::Shorten, Some(54), "2014-06-02");
     check(&last, "2014-07-11", "A-33", Verdict::Met, &[]);
     let first = completed(&[(found, one_day), (gone, later)]);
