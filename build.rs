@@ -46,6 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(server)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .bytes(".genetrail.v1.Receipt.entry")
+        // A record is larger than a kilobyte, and a submission goes from hand to hand.
+        .boxed(".genetrail.v1.Submission.form.record")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -135,7 +135,7 @@ pub(super) fn by<T>(actor: &'static str, message: T) -> Request<T> {
 pub(super) fn record(number: u64) -> Request<pb::RecordRequest> {
     let record = ledgers::administration(number);
     let submission = pb::Submission {
-        form: Some(pb::submission::Form::Record(record)),
+        form: Some(pb::submission::Form::Record(Box::new(record))),
         author: None,
     };
     by(

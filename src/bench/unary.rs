@@ -98,7 +98,9 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 async fn usual_receipt(product: &Served) -> anyhow::Result<pb::Receipt> {
     let mut client = RecordingServiceClient::new(product.channel()?);
     let submission = |number| pb::Submission {
-        form: Some(pb::submission::Form::Record(administration(number))),
+        form: Some(pb::submission::Form::Record(Box::new(administration(
+            number,
+        )))),
         author: None,
     };
     let submissions = product.fresh(COMMIT).map(submission).collect();

@@ -145,7 +145,7 @@ impl Desk<'_> {
         let (record, bytes) = match form {
             Some(Form::Record(record)) => {
                 let bytes = record.encode_to_vec();
-                (Box::new(record), bytes)
+                (record, bytes)
             }
             Some(Form::Encoded(bytes)) => {
                 let Ok(record) = pb::Record::decode(bytes.as_slice()) else {

@@ -267,7 +267,7 @@ pub(crate) fn wrong_record(number: u32) -> pb::Record {
 /// A submission of a record as a message.
 pub(crate) fn plain(record: pb::Record) -> pb::Submission {
     pb::Submission {
-        form: Some(Form::Record(record)),
+        form: Some(Form::Record(Box::new(record))),
         author: None,
     }
 }
