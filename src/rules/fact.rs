@@ -127,8 +127,8 @@ pub enum Subject {
     Identity(Vec<u8>),
     /// A trace code of a unit.
     TraceCode(String),
-    /// A place in a store.
-    Place(Place),
+    /// A place in a store. Boxed: it is three times as large as any other, and subjects are sorted by the dozen.
+    Place(Box<Place>),
 }
 
 /// A lot: its GTIN and its number.
@@ -240,7 +240,7 @@ pub fn subjects(record: &pb::Record) -> BTreeSet<Subject> {
         .iter()
         .any(|one| matches!(one, Subject::Sample(_)));
     if let Some(place) = place(record).filter(|_| held) {
-        subjects.add(Subject::Place(place));
+        subjects.add(Subject::Place(Box::new(place)));
     }
     subjects.0
 }

@@ -118,7 +118,7 @@ pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
                 rack,
                 box_id,
                 spot,
-            } = place;
+            } = place.as_ref();
             let parts = [site, facility, unit, rack, box_id, spot];
             let place = Bytes::new(PLACE);
             parts
@@ -154,14 +154,14 @@ pub(super) fn subject(group: &[u8]) -> Option<Subject> {
         CONSIGNMENT => Subject::Consignment(text(rest)?),
         IDENTITY => Subject::Identity(part(rest)?),
         TRACE_CODE => Subject::TraceCode(text(rest)?),
-        PLACE => Subject::Place(Place {
+        PLACE => Subject::Place(Box::new(Place {
             site: text(rest)?,
             facility: text(rest)?,
             unit: text(rest)?,
             rack: text(rest)?,
             box_id: text(rest)?,
             spot: text(rest)?,
-        }),
+        })),
         _ => return None,
     };
     rest.is_empty().then_some(subject)
@@ -324,8 +324,8 @@ mod tests {
                     Subject::Lot(lot.clone()),
                     Subject::MadeOf(Material::Lot(lot.clone())),
                     Subject::Stock(lot.clone()),
-                    Subject::Place(place([&lot.gtin, "f", "u", &lot.lot, "b", "p"])),
-                    Subject::Place(place(["s", "f", &lot.gtin, "", &lot.lot, ""])),
+                    Subject::Place(Box::new(place([&lot.gtin, "f", "u", &lot.lot, "b", "p"]))),
+                    Subject::Place(Box::new(place(["s", "f", &lot.gtin, "", &lot.lot, ""]))),
                 ]);
             }
         }

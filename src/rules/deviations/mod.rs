@@ -186,7 +186,7 @@ enum Group {
     Coi(String),
     Identity(Vec<u8>),
     TraceCode(String),
-    Place(Place),
+    Place(Box<Place>),
 }
 
 impl<'a, F: Records> Review<'a, F> {

@@ -20,7 +20,7 @@ pub(super) fn taken<F: Facts>(
     at: &Place,
     question: &Question,
 ) -> Result<Vec<Deviation>, F::Error> {
-    let about = facts.about(&Subject::Place(at.clone()))?;
+    let about = facts.about(&Subject::Place(Box::new(at.clone())))?;
     let put = seen(&about, question);
     let mut tubes: BTreeMap<String, Tube> = BTreeMap::new();
     for sample in put.iter().flat_map(|fact| put_there(fact)) {
