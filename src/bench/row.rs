@@ -130,11 +130,10 @@ impl fmt::Display for Row {
         };
         let unit_of = unit;
         let unit = match unit {
-            Unit::Ratio => "",
+            Unit::Ratio | Unit::Count => "",
             Unit::Milliseconds => " ms",
             Unit::Mebibytes => " MiB",
             Unit::Gibibytes => " GiB",
-            Unit::Count => "",
         };
         let (bound, limit) = aim.in_words();
         let figure = median(rounds);

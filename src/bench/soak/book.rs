@@ -254,12 +254,9 @@ mod tests {
         let proof = proof.unwrap();
         pb::Receipt {
             index,
-            leaf_hash: leaf_hash(&entry).as_ref().to_vec().into(),
+            leaf_hash: leaf_hash(&entry).as_ref().to_vec(),
             entry: entry.into(),
-            inclusion_proof: proof
-                .iter()
-                .map(|hash| hash.as_ref().to_vec().into())
-                .collect(),
+            inclusion_proof: proof.iter().map(|hash| hash.as_ref().to_vec()).collect(),
             checkpoint: published.note().to_owned(),
             flags: Vec::new(),
         }
@@ -351,7 +348,7 @@ mod tests {
                 "with the proof of another",
                 id.clone(),
                 pb::Receipt {
-                    inclusion_proof: other.inclusion_proof.clone(),
+                    inclusion_proof: other.inclusion_proof,
                     ..sound.clone()
                 },
             ),

@@ -65,7 +65,8 @@ pub(super) async fn singly(load: Arc<Load>) {
                     validate_only: false,
                 },
             );
-            async move { RecordingServiceClient::new(channel).record(request).await }
+            // On the heap: a call with its request is large.
+            Box::pin(async move { RecordingServiceClient::new(channel).record(request).await })
         };
         let Some(answer) = load.door.call("Record", send).await else {
             load.abandon(1);
@@ -101,8 +102,8 @@ pub(super) async fn in_batches(load: Arc<Load>) {
             continue;
         };
         if answer.receipts.len() != records.len() {
-            let (have, sent) = (answer.receipts.len(), records.len());
-            let what = format_args!("RecordBatch: {have} receipts for {sent} records");
+            let (have, asked) = (answer.receipts.len(), records.len());
+            let what = format_args!("RecordBatch: {have} receipts for {asked} records");
             load.door.wrong(Kind::Answer, what);
         }
         for (record, receipt) in records.iter().zip(&answer.receipts) {
