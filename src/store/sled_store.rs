@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::files::{self, FileError};
 use super::lock::DirectoryLock;
@@ -36,6 +36,20 @@ pub const LIMITS: Limits = Limits {
     keys_max: 511,
     commit_bytes_max: 64 * 1024 * 1024,
 };
+
+/// A read that takes longer may have brought a leaf of sled's tree into memory.
+///
+/// A leaf has some 60 KB, which are read, summed and copied. What is in memory is there in one or two microseconds.
+const FROM_DISK: Duration = Duration::from_micros(8);
+
+/// How often sled is asked again for what may have been on the disk: for all keys of a read together, and for each.
+///
+/// sled takes down which leaf was asked for in one of 256 queues, and looks whether its cache is too large when a
+/// queue has 64 entries. Until then all that is read stays: 256 x 64 leaves x 60 KB are 1 GB, however small the cache
+/// is to be. Asked for 16 times, a leaf fills a quarter of its queue: 256 x 4 x 60 KB are 61 MB. Of a long scan, a
+/// leaf has eight keys.
+const AGAIN: usize = 15;
+const AGAIN_EACH: usize = 2;
 
 /// Where the head is kept.
 const HEAD_KEY: &[u8] = &[RESERVED, b'h'];
@@ -203,6 +217,20 @@ impl SledStore {
     fn flush(&self) -> Result<(), Cause> {
         self.keep(self.db.flush())
     }
+
+    /// Has sled see that these keys were read, if that began so long ago that it was from the disk.
+    fn tell_read(&self, began: Instant, keys: &[&[u8]]) -> sled::Result<()> {
+        if began.elapsed() < FROM_DISK {
+            return Ok(());
+        }
+        let times = (AGAIN / keys.len().max(1)).max(AGAIN_EACH);
+        for key in keys {
+            for _ in 0..times {
+                self.db.contains_key(key)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why nothing can be written at the moment.
@@ -295,9 +323,14 @@ impl Store for SledStore {
         if key.first() == Some(&RESERVED) {
             return Ok(None);
         }
-        let value = self
-            .run(|| self.db.get(key))
-            .map_err(|cause| StoreError::Failed { cause })?;
+        let read = || {
+            let began = Instant::now();
+            let value = self.db.get(key)?;
+            self.tell_read(began, &[key])?;
+            Ok(value)
+        };
+        let value = self.run(read);
+        let value = value.map_err(|cause| StoreError::Failed { cause })?;
         Ok(value.map(|bytes| bytes.to_vec()))
     }
 
@@ -318,11 +351,17 @@ impl Store for SledStore {
             pair.map(|(key, value)| (key.to_vec(), value.to_vec()))
         };
         self.run(|| {
+            let began = Instant::now();
             let pairs = self.db.range(start..end).map(owned);
-            match direction {
-                Direction::Forward => pairs.take(limit).collect(),
-                Direction::Backward => pairs.rev().take(limit).collect(),
-            }
+            let pairs: Vec<Pair> = match direction {
+                Direction::Forward => pairs.take(limit).collect::<sled::Result<_>>()?,
+                Direction::Backward => pairs.rev().take(limit).collect::<sled::Result<_>>()?,
+            };
+            let keys: Vec<&[u8]> = pairs.iter().map(|(key, _)| key.as_slice()).collect();
+            // Where nothing was found, a leaf was read all the same.
+            let nothing = [start];
+            self.tell_read(began, if keys.is_empty() { &nothing } else { &keys })?;
+            Ok(pairs)
         })
         .map_err(|cause| StoreError::Failed { cause })
     }
