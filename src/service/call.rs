@@ -142,16 +142,18 @@ where
         let answer = CURRENT.scope(call.id.clone(), caught(self.inner.call(request)));
         Box::pin(async move {
             let answer = match deadline {
-                None => Ok(answer.await),
-                Some(at) => tokio::time::timeout_at(at, answer).await,
+                None => Some(answer.await),
+                // What would come too late is not begun.
+                Some(at) if at <= Instant::now() => None,
+                Some(at) => tokio::time::timeout_at(at, answer).await.ok(),
             };
             let response = match answer {
-                Ok(Some(Ok(response))) => response,
-                Ok(Some(Err(error))) => return Err(error),
-                Ok(None) => CURRENT.sync_scope(call.id.clone(), || {
+                Some(Some(Ok(response))) => response,
+                Some(Some(Err(error))) => return Err(error),
+                Some(None) => CURRENT.sync_scope(call.id.clone(), || {
                     Status::from(CallError::Panicked).into_http()
                 }),
-                Err(_) => Status::from(CallError::DeadlinePassed).into_http(),
+                None => Status::from(CallError::DeadlinePassed).into_http(),
             };
             Ok(Answering::begin(call, response, deadline, ends, until))
         })
@@ -505,6 +507,17 @@ mod tests {
     async fn a_call_that_does_not_come_back_ends_at_its_deadline() {
         let (status, _) = call("/pending", &[("grpc-timeout", "10m")]).await;
         assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_time_is_over_when_it_comes_is_not_begun() {
+        for timeout in ["0n", "1u", "2m"] {
+            // It would have panicked, or answered.
+            for path in ["/panics", "/ours"] {
+                let (status, _) = call(path, &[("grpc-timeout", timeout)]).await;
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{path} {timeout}");
+            }
+        }
     }
 
     #[test]
