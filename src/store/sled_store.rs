@@ -219,11 +219,15 @@ impl SledStore {
     }
 
     /// Has sled see that these keys were read, if that began so long ago that it was from the disk.
-    fn tell_read(&self, began: Instant, keys: &[&[u8]]) -> sled::Result<()> {
+    fn tell_read<'a>(
+        &self,
+        began: Instant,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> sled::Result<()> {
         if began.elapsed() < FROM_DISK {
             return Ok(());
         }
-        let times = (AGAIN / keys.len().max(1)).max(AGAIN_EACH);
+        let times = (AGAIN / keys.clone().count().max(1)).max(AGAIN_EACH);
         for key in keys {
             for _ in 0..times {
                 self.db.contains_key(key)?;
@@ -326,7 +330,7 @@ impl Store for SledStore {
         let read = || {
             let began = Instant::now();
             let value = self.db.get(key)?;
-            self.tell_read(began, &[key])?;
+            self.tell_read(began, std::iter::once(key))?;
             Ok(value)
         };
         let value = self.run(read);
@@ -357,10 +361,10 @@ impl Store for SledStore {
                 Direction::Forward => pairs.take(limit).collect::<sled::Result<_>>()?,
                 Direction::Backward => pairs.rev().take(limit).collect::<sled::Result<_>>()?,
             };
-            let keys: Vec<&[u8]> = pairs.iter().map(|(key, _)| key.as_slice()).collect();
             // Where nothing was found, a leaf was read all the same.
-            let nothing = [start];
-            self.tell_read(began, if keys.is_empty() { &nothing } else { &keys })?;
+            let nothing = pairs.is_empty().then_some(start);
+            let keys = pairs.iter().map(|(key, _)| key.as_slice());
+            self.tell_read(began, keys.chain(nothing))?;
             Ok(pairs)
         })
         .map_err(|cause| StoreError::Failed { cause })
