@@ -5,7 +5,7 @@ use std::fmt;
 
 use chrono::{DateTime, FixedOffset, Months, NaiveDate, NaiveTime, TimeZone as _};
 
-use super::{FormatError, demand, is_digits};
+use super::{FormatError, demand};
 
 /// How precisely a time is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +45,11 @@ pub fn check_event_time(text: &str) -> Result<(), FormatError> {
 /// Parses a civil date, `2026-11-22`.
 pub fn parse_civil_date(text: &str) -> Result<NaiveDate, FormatError> {
     let wrong = FormatError::new("DATE_FORMAT", "write the date as YYYY-MM-DD");
-    let [year, month, day] = three(text, '-').ok_or(wrong)?;
-    let numbers = (number(year, 4), number(month, 2), number(day, 2));
-    let (Some(year), Some(month), Some(day)) = numbers else {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text.as_bytes() else {
+        return Err(wrong);
+    };
+    let year = number([y1, y2, y3, y4]);
+    let (Some(year), Some(month), Some(day)) = (year, number([m1, m2]), number([d1, d2])) else {
         return Err(wrong);
     };
     calendar_date(year, month, day)
@@ -55,14 +57,13 @@ pub fn parse_civil_date(text: &str) -> Result<NaiveDate, FormatError> {
 
 /// Parses a date written without hyphens, `20261122`.
 pub(super) fn parse_compact(text: &str) -> Result<NaiveDate, FormatError> {
-    let (year, rest) = text.split_at_checked(4).unwrap_or_default();
-    let (month, day) = rest.split_at_checked(2).unwrap_or_default();
-    let numbers = (number(year, 4), number(month, 2), number(day, 2));
-    let (Some(year), Some(month), Some(day)) = numbers else {
-        return Err(FormatError::new(
-            "DATE_FORMAT",
-            "write the date as YYYYMMDD",
-        ));
+    let wrong = FormatError::new("DATE_FORMAT", "write the date as YYYYMMDD");
+    let &[y1, y2, y3, y4, m1, m2, d1, d2] = text.as_bytes() else {
+        return Err(wrong);
+    };
+    let year = number([y1, y2, y3, y4]);
+    let (Some(year), Some(month), Some(day)) = (year, number([m1, m2]), number([d1, d2])) else {
+        return Err(wrong);
     };
     calendar_date(year, month, day)
 }
@@ -161,8 +162,10 @@ impl Instant {
         };
         let date = parse_civil_date(date)?;
         let offset = parse_offset(offset)?;
-        let [hour, minute, second] = three(time, ':').ok_or(wrong)?;
-        let numbers = (number(hour, 2), number(minute, 2), number(second, 2));
+        let &[h1, h2, b':', m1, m2, b':', s1, s2] = time.as_bytes() else {
+            return Err(wrong);
+        };
+        let numbers = (number([h1, h2]), number([m1, m2]), number([s1, s2]));
         let (Some(hour), Some(minute), Some(second)) = numbers else {
             return Err(wrong);
         };
@@ -236,18 +239,12 @@ fn calendar_date(year: u32, month: u32, day: u32) -> Result<NaiveDate, FormatErr
     ))
 }
 
-/// The three parts of a text, if it has as many.
-fn three(text: &str, separator: char) -> Option<[&str; 3]> {
-    let mut parts = text.split(separator);
-    let three = [parts.next()?, parts.next()?, parts.next()?];
-    parts.next().is_none().then_some(three)
-}
-
-/// The number that exactly so many digits write.
-fn number(text: &str, digits: usize) -> Option<u32> {
-    (text.len() == digits && is_digits(text))
-        .then(|| text.parse().ok())
-        .flatten()
+/// The number that digits write.
+fn number<const DIGITS: usize>(digits: [u8; DIGITS]) -> Option<u32> {
+    digits.into_iter().try_fold(0_u32, |number, digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Nanoseconds and what follows them, from the text after the decimal point.
@@ -256,8 +253,10 @@ fn split_fraction(text: &str) -> Result<(u32, &str), FormatError> {
     let fraction = text
         .split_at_checked(end)
         .filter(|_| (1..=9).contains(&end));
-    let nanos =
-        fraction.and_then(|(digits, rest)| Some((number(&format!("{digits:0<9}"), 9)?, rest)));
+    let nanos = fraction.and_then(|(digits, rest)| {
+        let digits = format!("{digits:0<9}");
+        Some((number::<9>(digits.as_bytes().try_into().ok()?)?, rest))
+    });
     nanos.ok_or(FormatError::new(
         "INSTANT_FRACTION",
         "write one to nine digits after the decimal point",
@@ -268,13 +267,15 @@ fn parse_offset(text: &str) -> Result<FixedOffset, FormatError> {
     if text == "Z" {
         return offset_of(0);
     }
-    let (sign, rest) = text.split_at_checked(1).unwrap_or_default();
-    let (hours, minutes) = rest.split_once(':').unwrap_or_default();
-    let (Some(hours), Some(minutes)) = (number(hours, 2), number(minutes, 2)) else {
-        return Err(FormatError::new(
-            "INSTANT_OFFSET_MISSING",
-            "say where the clock stood: end the instant with Z or an offset such as +08:00",
-        ));
+    let missing = FormatError::new(
+        "INSTANT_OFFSET_MISSING",
+        "say where the clock stood: end the instant with Z or an offset such as +08:00",
+    );
+    let &[sign, h1, h2, b':', m1, m2] = text.as_bytes() else {
+        return Err(missing);
+    };
+    let (Some(hours), Some(minutes)) = (number([h1, h2]), number([m1, m2])) else {
+        return Err(missing);
     };
     let total = hours.saturating_mul(60).saturating_add(minutes);
     demand(
@@ -284,12 +285,12 @@ fn parse_offset(text: &str) -> Result<FixedOffset, FormatError> {
     )?;
     let seconds = i32::try_from(total).unwrap_or_default().saturating_mul(60);
     match (sign, total) {
-        ("-", 0) => Err(FormatError::new(
+        (b'-', 0) => Err(FormatError::new(
             "INSTANT_OFFSET",
             "-00:00 says that the offset is not known: write Z for UTC, or the site's offset",
         )),
-        ("+", _) => offset_of(seconds),
-        ("-", _) => offset_of(seconds.saturating_neg()),
+        (b'+', _) => offset_of(seconds),
+        (b'-', _) => offset_of(seconds.saturating_neg()),
         _ => Err(FormatError::new(
             "INSTANT_OFFSET",
             "write the sign of the offset, + or -",
