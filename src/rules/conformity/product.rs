@@ -10,6 +10,7 @@ use crate::{
         catalogue::PlanVersion,
         fact::Fact,
         flags::{self, codes},
+        follow_up::period::is_of_product,
         question::Seen,
         template,
     },
@@ -254,7 +255,7 @@ impl<'a> Conformity<'a> {
         let product_id = self.product.product.product_id.clone();
         for fact in &catalogue.others {
             if let Some(Kind::MonitoringDecision(decision)) = fact.kind()
-                && (decision.product_id == product_id || decision.product_id.is_empty())
+                && is_of_product(decision, &product_id)
             {
                 self.changed_by(fact, decision, Of::Product);
             }
