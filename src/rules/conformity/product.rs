@@ -153,7 +153,10 @@ impl<'a> Conformity<'a> {
             let decided = catalogue.others.iter().any(|fact| {
                 let decides = match fact.kind() {
                     Some(Kind::MonitoringDecision(decision)) => decision.product_id == *product_id,
-                    Some(Kind::SignalDecision(decision)) => self.is_on_own_signal(decision),
+                    Some(Kind::SignalDecision(decision)) => {
+                        let mut of = catalogue.signals(&decision.signal_id);
+                        of.any(|signal| self.is_affected(signal))
+                    }
                     _ => false,
                 };
                 decides && since <= fact.on
@@ -168,16 +171,6 @@ impl<'a> Conformity<'a> {
                     .except(Of::Product, reason, shown(&after.said));
             }
         }
-    }
-
-    /// Whether a decision is on a signal about the product.
-    fn is_on_own_signal(&self, decision: &pb::SignalDecision) -> bool {
-        self.catalogue.others.iter().any(|fact| match fact.kind() {
-            Some(Kind::RiskSignal(signal)) => {
-                signal.signal_id == decision.signal_id && self.is_affected(signal)
-            }
-            _ => false,
-        })
     }
 
     ///
