@@ -47,7 +47,8 @@ const FIRST_RATE: u64 = 500;
 /// Those to whom something was administered, of whom questions are asked: the last so many of the story.
 const SOMEONE_MAX: usize = 2_000;
 
-/// Of the story, this many records are told in a second at most, and no patient has fewer than this many.
+/// Of the story, this many records are told in a second at most. A patient has more than so many on the average, though
+/// some have two: the story does not end before the soak.
 const STORY_RATE: u64 = 400;
 const RECORDS_OF_A_PATIENT: u64 = 25;
 
