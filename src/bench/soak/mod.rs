@@ -227,14 +227,16 @@ impl Soak {
 
     fn restart(&mut self, data: &Path, files: &Path) -> anyhow::Result<()> {
         self.load.door.begin_restart();
-        self.read_log();
         let start = Instant::now();
         self.server.kill()?;
         let size = self.load.book.size();
-        self.server = Server::start(data, files)?;
-        let channels = self.runtime.block_on(connect(self.server.addr))?;
+        let server = Server::start(data, files)?;
+        let channels = self.runtime.block_on(connect(server.addr))?;
         self.load.door.end_restart(channels);
         self.restart = Some((start.elapsed(), size));
+        // The killed one's log is whole now.
+        self.read_log();
+        self.server = server;
         self.memory.begin();
         Ok(())
     }
