@@ -1,4 +1,5 @@
-//! What the store keeps in memory of what was read. In a process of its own: no other test's memory is counted.
+//! What the store keeps in memory of what was read. In a test binary of its own: resident memory is a process's, and no
+//! other test's is to be counted.
 
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

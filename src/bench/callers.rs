@@ -23,7 +23,7 @@ use super::{figures::real_len, ledgers};
 use crate::{
     clock::SystemClock,
     ledger::Ledger,
-    pb::{self, recording_service_client::RecordingServiceClient},
+    pb::{self, recording_service_client::RecordingServiceClient, submission::Form},
     server::{self, Running, Settings},
 };
 
@@ -131,17 +131,21 @@ pub(super) fn by<T>(actor: &'static str, message: T) -> Request<T> {
     request
 }
 
+/// A record that its author has not signed.
+pub(super) fn submission(form: Form) -> pb::Submission {
+    pb::Submission {
+        form: Some(form),
+        author: None,
+    }
+}
+
 /// Asks to record the administration of this number.
 pub(super) fn record(number: u64) -> Request<pb::RecordRequest> {
     let record = ledgers::administration(number);
-    let submission = pb::Submission {
-        form: Some(pb::submission::Form::Record(Box::new(record))),
-        author: None,
-    };
     by(
         ledgers::ACTOR,
         pb::RecordRequest {
-            submission: Some(submission),
+            submission: Some(submission(Form::Record(Box::new(record)))),
             validate_only: false,
         },
     )

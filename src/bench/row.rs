@@ -128,12 +128,12 @@ impl fmt::Display for Row {
         let Outcome::Measured { rounds, unit, aim } = outcome else {
             return write!(f, "{name:<15} skipped: {what}");
         };
-        let unit_of = unit;
-        let unit = match unit {
-            Unit::Ratio | Unit::Count => "",
-            Unit::Milliseconds => " ms",
-            Unit::Mebibytes => " MiB",
-            Unit::Gibibytes => " GiB",
+        let (unit, decimals) = match unit {
+            Unit::Ratio => ("", 2),
+            Unit::Milliseconds => (" ms", 2),
+            Unit::Mebibytes => (" MiB", 2),
+            Unit::Gibibytes => (" GiB", 2),
+            Unit::Count => ("", 0),
         };
         let (bound, limit) = aim.in_words();
         let figure = median(rounds);
@@ -147,12 +147,7 @@ impl fmt::Display for Row {
         } else {
             "not met"
         };
-        let figure = match unit_of {
-            Unit::Count => format!("{figure:.0}"),
-            Unit::Ratio | Unit::Milliseconds | Unit::Mebibytes | Unit::Gibibytes => {
-                format!("{figure:.2}{unit}")
-            }
-        };
+        let figure = format!("{figure:.decimals$}{unit}");
         write!(
             f,
             "{name:<15} {figure:>9} {spread:<19} {aim_text:<16} {met:<8} {what}"

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use super::{
     Bench, Row,
-    callers::{Served, by},
+    callers::{Served, by, submission},
     figures::{last, rate_since, ratios, real},
     ledgers,
     row::Aim,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     pb::{
         self, RecordStreamRequest, record_stream_response::Outcome,
-        recording_service_client::RecordingServiceClient,
+        recording_service_client::RecordingServiceClient, submission::Form,
     },
     store::{Head, SledOptions, SledStore, Store as _, Write},
 };
@@ -147,10 +147,7 @@ fn tree_size(receipt: &pb::Receipt) -> Option<u64> {
 fn item(number: u64) -> RecordStreamRequest {
     let record = ledgers::administration(number).encode_to_vec();
     RecordStreamRequest {
-        submission: Some(pb::Submission {
-            form: Some(pb::submission::Form::Encoded(record)),
-            author: None,
-        }),
+        submission: Some(submission(Form::Encoded(record))),
     }
 }
 

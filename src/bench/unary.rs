@@ -15,7 +15,7 @@ use tonic::{
 
 use super::{
     Bench, Row,
-    callers::{Served, by, connect},
+    callers::{Served, by, connect, submission},
     figures::{last, ratios},
     ledgers::{ACTOR, administration},
     row::Aim,
@@ -24,6 +24,7 @@ use crate::pb::{
     self,
     recording_service_client::RecordingServiceClient,
     recording_service_server::{RecordingService, RecordingServiceServer},
+    submission::Form,
 };
 
 const CALLERS: usize = 512;
@@ -97,15 +98,11 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 /// A receipt as long as the product's are as it stands: of an entry amid a commit, as a proof is shorter for the last.
 async fn usual_receipt(product: &Served) -> anyhow::Result<pb::Receipt> {
     let mut client = RecordingServiceClient::new(product.channel()?);
-    let submission = |number| pb::Submission {
-        form: Some(pb::submission::Form::Record(Box::new(administration(
-            number,
-        )))),
-        author: None,
-    };
-    let submissions = product.fresh(COMMIT).map(submission).collect();
+    let records = product.fresh(COMMIT).map(administration);
     let batch = pb::RecordBatchRequest {
-        submissions,
+        submissions: records
+            .map(|one| submission(Form::Record(Box::new(one))))
+            .collect(),
         validate_only: false,
     };
     let answered = client.record_batch(by(ACTOR, batch)).await?.into_inner();

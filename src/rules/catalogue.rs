@@ -158,6 +158,16 @@ impl Catalogue {
         versions.iter().find(|one| one.plan.version == key.version)
     }
 
+    /// The signals of an id: one, unless it was told again.
+    pub fn signals(&self, signal_id: &str) -> impl Iterator<Item = &pb::RiskSignal> {
+        self.others
+            .iter()
+            .filter_map(move |fact| match fact.kind() {
+                Some(Kind::RiskSignal(signal)) if signal.signal_id == signal_id => Some(signal),
+                _ => None,
+            })
+    }
+
     fn add_product(&mut self, said: &Seen, product: &pb::ProductRegistered) {
         let versions = self.products.entry(product.product_id.clone()).or_default();
         versions.push(Product {

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     fact::{Fact, Facts, LotId, Material, Subject, corrected, material, subjects},
-    question::{Question, Seen, View, seen},
+    question::{Question, Seen, View, is_correction, seen},
 };
 use crate::{
     pb::{self, SampleEventKind, record::Kind},
@@ -269,7 +269,7 @@ impl Trails {
             let id = &fact.record.record_id;
             if !self.facts.contains_key(id) {
                 self.facts.insert(id.clone(), Arc::clone(&fact));
-                if matches!(fact.kind(), Some(Kind::Correction(_))) {
+                if is_correction(&fact) {
                     self.corrections.push(fact);
                 }
             }
@@ -278,8 +278,7 @@ impl Trails {
 
     /// The corrected records as each correction that was met since left them.
     fn corrected(&mut self) -> Vec<pb::Record> {
-        let corrects = |fact: &Arc<Fact>| matches!(fact.kind(), Some(Kind::Correction(_)));
-        if self.corrections.is_empty() && !self.met.iter().any(corrects) {
+        if self.corrections.is_empty() && !self.met.iter().any(|fact| is_correction(fact)) {
             return Vec::new();
         }
         self.sort();
@@ -311,7 +310,7 @@ impl Trails {
         loop {
             let target = self.facts.get(corrected(&fact.record)?);
             let target = target.filter(|one| one.index < fact.index)?;
-            if !matches!(target.kind(), Some(Kind::Correction(_))) {
+            if !is_correction(target) {
                 return Some(target);
             }
             fact = target;

@@ -196,7 +196,8 @@ fn applied(fact: &Arc<Fact>, corrections: &[Arc<Fact>]) -> Option<Seen> {
     })
 }
 
-fn is_correction(fact: &Fact) -> bool {
+/// Whether a fact tells nothing that happened, only what was true of another.
+pub(super) fn is_correction(fact: &Fact) -> bool {
     matches!(fact.kind(), Some(Kind::Correction(_)))
 }
 

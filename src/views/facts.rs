@@ -265,10 +265,7 @@ impl FactIndex {
         size: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
         if *subject == Subject::Catalogue {
-            return self.with_catalogue(store, |all| {
-                let until = all.partition_point(|index| index.value() < size.value());
-                all.get(..until).unwrap_or_default().to_vec()
-            });
+            return self.with_catalogue(store, size, <[Index]>::to_vec);
         }
         let group = group::of_subject(subject);
         self.postings.indexes(store, &group, size)
@@ -285,23 +282,26 @@ impl FactIndex {
         size: TreeSize,
     ) -> Result<usize, ViewError> {
         if *subject == Subject::Catalogue {
-            return self.with_catalogue(store, |all| {
-                all.partition_point(|index| index.value() < size.value())
-            });
+            return self.with_catalogue(store, size, <[Index]>::len);
         }
         Ok(self.about(store, subject, size)?.len())
     }
 
-    /// Shows the entries about the catalogue, which are read when they are first asked for.
+    /// Shows the entries below `size` about the catalogue, which are read when they are first asked for.
     fn with_catalogue<T>(
         &self,
         store: &dyn Store,
+        size: TreeSize,
         show: impl FnOnce(&[Index]) -> T,
     ) -> Result<T, ViewError> {
+        let show_below = |entries: &[Index]| {
+            let until = entries.partition_point(|index| index.value() < size.value());
+            show(entries.get(..until).unwrap_or_default())
+        };
         let kept = self.catalogue.read();
         let kept = kept.unwrap_or_else(PoisonError::into_inner);
         if let Some(entries) = &*kept {
-            return Ok(show(entries));
+            return Ok(show_below(entries));
         }
         drop(kept);
         let mut kept = self.catalogue_mut();
@@ -312,7 +312,7 @@ impl FactIndex {
                 .indexes(store, group::CATALOGUE_GROUP, everything)?;
             *kept = Some(entries);
         }
-        Ok(show(kept.as_deref().unwrap_or_default()))
+        Ok(show_below(kept.as_deref().unwrap_or_default()))
     }
 
     fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Option<Vec<Index>>> {

@@ -15,17 +15,14 @@ use tonic::transport::Channel;
 
 use super::super::{
     Bench, Row,
-    callers::{Answered, Caller, Served, by},
+    callers::{Answered, Caller, Served, by, submission},
     figures::{last, ratios, real_len},
     ledgers,
     row::Aim,
     stream::STREAMS,
 };
 use crate::{
-    pb::{
-        self, RecordBatchRequest, recording_service_client::RecordingServiceClient,
-        submission::Form,
-    },
+    pb::{RecordBatchRequest, recording_service_client::RecordingServiceClient, submission::Form},
     record::format::parse_uuid,
 };
 
@@ -145,12 +142,11 @@ impl Caller for Batcher {
     async fn ask(&mut self) -> anyhow::Result<()> {
         let count = u64::try_from(BATCH)?;
         let first = self.numbers.fetch_add(count, Ordering::Relaxed);
-        let submissions = (first..first + count).map(|number| pb::Submission {
-            form: Some(Form::Encoded(recorded(number).1)),
-            author: None,
-        });
+        let records = (first..first + count).map(|number| recorded(number).1);
         let request = RecordBatchRequest {
-            submissions: submissions.collect(),
+            submissions: records
+                .map(|bytes| submission(Form::Encoded(bytes)))
+                .collect(),
             validate_only: false,
         };
         self.client

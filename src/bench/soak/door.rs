@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unavailable_is_excused_and_only_around_the_restart() {
+    fn only_that_the_server_is_away_is_excused_and_only_around_the_restart() {
         let (first, restarting, second) =
             (Phase::Serving(1), Phase::Restarting(1), Phase::Serving(2));
         let broken = || Status::from_error(Box::new(std::io::Error::other("broken pipe")));

@@ -47,7 +47,8 @@ const FIRST_RATE: u64 = 500;
 /// Those to whom something was administered, of whom questions are asked: the last so many of the story.
 const SOMEONE_MAX: usize = 2_000;
 
-/// Of the story, this many records are told in a second at most, and no patient has fewer than this many.
+/// Of the story, this many records are told in a second at most. A patient has more than so many on the average, though
+/// some have two: the story does not end before the soak.
 const STORY_RATE: u64 = 400;
 const RECORDS_OF_A_PATIENT: u64 = 25;
 
@@ -226,14 +227,16 @@ impl Soak {
 
     fn restart(&mut self, data: &Path, files: &Path) -> anyhow::Result<()> {
         self.load.door.begin_restart();
-        self.read_log();
         let start = Instant::now();
         self.server.kill()?;
         let size = self.load.book.size();
-        self.server = Server::start(data, files)?;
-        let channels = self.runtime.block_on(connect(self.server.addr))?;
+        let server = Server::start(data, files)?;
+        let channels = self.runtime.block_on(connect(server.addr))?;
         self.load.door.end_restart(channels);
         self.restart = Some((start.elapsed(), size));
+        // The killed one's log is whole now.
+        self.read_log();
+        self.server = server;
         self.memory.begin();
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::{
     Load,
@@ -223,11 +223,7 @@ async fn trace_patient(load: &Load, patient: &str) {
         async move { client.trace_patient(request).await }
     };
     if let Some(answer) = load.door.call("TracePatient", ask).await {
-        let found = !answer.administrations.is_empty();
-        let checked = found
-            .then_some(())
-            .context("an acknowledged administration is not found");
-        load.check("TracePatient", checked);
+        load.check("TracePatient", found(&answer.administrations));
     }
 }
 
@@ -245,10 +241,15 @@ async fn trace_lot(load: &Load, lot: &pb::LotKey) {
         async move { client.trace_lot(request).await }
     };
     if let Some(answer) = load.door.call("TraceLot", ask).await {
-        let found = !answer.administrations.is_empty();
-        let checked = found
-            .then_some(())
-            .context("an acknowledged administration is not found");
-        load.check("TraceLot", checked);
+        load.check("TraceLot", found(&answer.administrations));
     }
+}
+
+/// Who is asked about has been given something, and that is acknowledged.
+fn found<T>(administrations: &[T]) -> anyhow::Result<()> {
+    ensure!(
+        !administrations.is_empty(),
+        "an acknowledged administration is not found"
+    );
+    Ok(())
 }

@@ -17,10 +17,13 @@ use super::{
     door::{Kind, ticks, within_patience},
 };
 use crate::{
-    bench::{callers::by, ledgers},
+    bench::{
+        callers::{by, submission},
+        ledgers,
+    },
     pb::{
         self, RecordBatchRequest, RecordStreamRequest, record_stream_response::Outcome,
-        recording_service_client::RecordingServiceClient,
+        recording_service_client::RecordingServiceClient, submission::Form,
     },
     population::{self, Programme},
 };
@@ -61,7 +64,7 @@ pub(super) async fn singly(load: Arc<Load>) {
             let request = by(
                 ledgers::ACTOR,
                 pb::RecordRequest {
-                    submission: Some(submission(&record)),
+                    submission: Some(encoded(&record)),
                     validate_only: false,
                 },
             );
@@ -86,7 +89,7 @@ pub(super) async fn in_batches(load: Arc<Load>) {
             let request = by(
                 ledgers::ACTOR,
                 RecordBatchRequest {
-                    submissions: records.iter().map(submission).collect(),
+                    submissions: records.iter().map(encoded).collect(),
                     validate_only: false,
                 },
             );
@@ -172,7 +175,7 @@ impl Story {
             }
             for record in &self.waiting {
                 let item = RecordStreamRequest {
-                    submission: Some(submission(record)),
+                    submission: Some(encoded(record)),
                 };
                 if sender.send(item).await.is_err() {
                     // It has broken; the answers say why.
@@ -220,9 +223,7 @@ impl Story {
     }
 }
 
-fn submission(record: &pb::Record) -> pb::Submission {
-    pb::Submission {
-        form: Some(pb::submission::Form::Encoded(record.encode_to_vec())),
-        author: None,
-    }
+/// A record as its bytes.
+fn encoded(record: &pb::Record) -> pb::Submission {
+    submission(Form::Encoded(record.encode_to_vec()))
 }

@@ -19,7 +19,7 @@ use crate::{
         },
         follow_up::{
             obligations::{Obligation, State, What},
-            period::{Course, Status},
+            period::{Course, Status, bears_on, is_of_product},
             plan::Source,
             schedule::Schedule,
             slots::SlotState,
@@ -168,8 +168,7 @@ impl Conformity<'_> {
             let Some(Kind::MonitoringDecision(decision)) = fact.kind() else {
                 return None;
             };
-            let is_own = decision.product_id.is_empty() || decision.product_id == *product_id;
-            is_own.then_some((fact, decision))
+            is_of_product(decision, product_id).then_some((fact, decision))
         });
         let halts = |decision: &pb::MonitoringDecision| {
             matches!(decision.decision(), Decision::Stop | Decision::Waive)
@@ -560,10 +559,7 @@ fn decided_on_end(patient: &Patient, product_id: &str) -> bool {
     let mut decisions = patient.of_kind(pick!(MonitoringDecision));
     decisions.any(|(_, decision)| {
         let is_less = matches!(decision.decision(), Decision::Stop | Decision::Shorten);
-        let of_product = decision.product_id.is_empty() || decision.product_id == product_id;
-        let of_persistence =
-            decision.parts.is_empty() || decision.parts().any(|part| part == Part::Persistence);
-        is_less && of_product && of_persistence
+        is_less && is_of_product(decision, product_id) && bears_on(decision, Part::Persistence)
     })
 }
 

@@ -10,6 +10,7 @@ use crate::{
         catalogue::PlanVersion,
         fact::Fact,
         flags::{self, codes},
+        follow_up::period::is_of_product,
         question::Seen,
         template,
     },
@@ -152,7 +153,10 @@ impl<'a> Conformity<'a> {
             let decided = catalogue.others.iter().any(|fact| {
                 let decides = match fact.kind() {
                     Some(Kind::MonitoringDecision(decision)) => decision.product_id == *product_id,
-                    Some(Kind::SignalDecision(decision)) => self.is_on_own_signal(decision),
+                    Some(Kind::SignalDecision(decision)) => {
+                        let mut of = catalogue.signals(&decision.signal_id);
+                        of.any(|signal| self.is_affected(signal))
+                    }
                     _ => false,
                 };
                 decides && since <= fact.on
@@ -167,16 +171,6 @@ impl<'a> Conformity<'a> {
                     .except(Of::Product, reason, shown(&after.said));
             }
         }
-    }
-
-    /// Whether a decision is on a signal about the product.
-    fn is_on_own_signal(&self, decision: &pb::SignalDecision) -> bool {
-        self.catalogue.others.iter().any(|fact| match fact.kind() {
-            Some(Kind::RiskSignal(signal)) => {
-                signal.signal_id == decision.signal_id && self.is_affected(signal)
-            }
-            _ => false,
-        })
     }
 
     ///
@@ -254,7 +248,7 @@ impl<'a> Conformity<'a> {
         let product_id = self.product.product.product_id.clone();
         for fact in &catalogue.others {
             if let Some(Kind::MonitoringDecision(decision)) = fact.kind()
-                && (decision.product_id == product_id || decision.product_id.is_empty())
+                && is_of_product(decision, &product_id)
             {
                 self.changed_by(fact, decision, Of::Product);
             }

@@ -420,10 +420,10 @@ fn risks_changed(versions: &[Product], catalogue: &Catalogue) -> Vec<Deviation> 
         let planned = plans.any(|plan| since <= plan.said.on && concerns(&plan.plan.product_ids));
         let decided = catalogue.others.iter().any(|fact| match fact.kind() {
             Some(Kind::SignalDecision(decision)) => {
-                let of = signal(&decision.signal_id, catalogue);
+                let of = catalogue.signals(&decision.signal_id).next();
                 since <= fact.on
                     && decision.not_needed().any(|one| one == SignalAction::Plan)
-                    && of.is_none_or(|(_, signal)| concerns(&signal.product_ids))
+                    && of.is_none_or(|signal| concerns(&signal.product_ids))
             }
             _ => false,
         });
@@ -440,7 +440,7 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
     match fact.kind() {
         Some(Kind::RiskSignal(signal)) => without_action(fact, signal, catalogue, question),
         Some(Kind::SignalDecision(decision)) => {
-            let unknown = signal(&decision.signal_id, catalogue).is_none();
+            let unknown = catalogue.signals(&decision.signal_id).next().is_none();
             let field = "signal_decision.signal_id";
             unknown.then(|| Deviation::new(codes::UNKNOWN_SIGNAL, fact, field))
         }
@@ -459,16 +459,9 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
     }
 }
 
-fn signal<'a>(signal_id: &str, catalogue: &'a Catalogue) -> Option<(&'a Seen, &'a pb::RiskSignal)> {
-    catalogue.others.iter().find_map(|fact| match fact.kind() {
-        Some(Kind::RiskSignal(signal)) if signal.signal_id == signal_id => Some((fact, signal)),
-        _ => None,
-    })
-}
-
 fn is_unknown_signal(cause: Option<&Cause>, catalogue: &Catalogue) -> bool {
     match cause {
-        Some(Cause::SignalId(id)) => signal(id, catalogue).is_none(),
+        Some(Cause::SignalId(id)) => catalogue.signals(id).next().is_none(),
         Some(Cause::RecallId(_) | Cause::Plan(_) | Cause::Communication(_)) | None => false,
     }
 }

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     pb::{
-        self, Anchor, MonitoringDecisionKind as Decision, ProductClass, RiskFactor, RiskState,
-        record::Kind,
+        self, Anchor, MonitoringDecisionKind as Decision, MonitoringPart as Part, ProductClass,
+        RiskFactor, RiskState, record::Kind,
     },
     record::format::{add_months, parse_civil_date},
     rules::{
@@ -572,13 +572,22 @@ pub(super) fn decisions_of<'a>(
         let holds = names && concerns(decision.scope.as_ref(), patient, catalogue, on);
         holds.then_some((fact, decision))
     });
-    let both = own.chain(of_many).filter(|(fact, decision)| {
-        let of_product = decision.product_id.is_empty() || decision.product_id == product_id;
-        of_product && fact.on <= on
-    });
+    let both = own
+        .chain(of_many)
+        .filter(|(fact, decision)| is_of_product(decision, product_id) && fact.on <= on);
     let mut both: Vec<_> = both.collect();
     both.sort_by_cached_key(|(fact, _)| fact.moment());
     both.into_iter()
+}
+
+/// Whether a decision is about a product; one that names none is about each.
+pub fn is_of_product(decision: &pb::MonitoringDecision, product_id: &str) -> bool {
+    decision.product_id.is_empty() || decision.product_id == product_id
+}
+
+/// Whether a decision bears on a part of the monitoring; one that names none bears on all.
+pub fn bears_on(decision: &pb::MonitoringDecision, part: Part) -> bool {
+    decision.parts.is_empty() || decision.parts().any(|one| one == part)
 }
 
 impl Turn<'_> {

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::{
     Why,
     obligations::{Followed, Obligation, State, What},
-    period::{decisions_of, first_day_under},
+    period::{bears_on, decisions_of, first_day_under},
     plan::{Parameters, Plan, key},
     slots::{Held, Slots},
     specimens::Outcome,
@@ -174,9 +174,7 @@ fn anchor(followed: &Followed<'_>, on: NaiveDate) -> NaiveDate {
 fn decided_interval<'a>(followed: &Followed<'a>, on: NaiveDate) -> Option<(u32, &'a Seen)> {
     let product_id = &followed.course.product_id;
     let decisions = decisions_of(followed.patient, followed.catalogue, product_id, on);
-    let of_samples = decisions.filter(|(_, one)| {
-        one.parts.is_empty() || one.parts().any(|part| part == Part::Persistence)
-    });
+    let of_samples = decisions.filter(|(_, one)| bears_on(one, Part::Persistence));
     let mut set = of_samples.filter_map(|(fact, one)| Some((one.sample_interval_months?, fact)));
     set.next_back()
 }

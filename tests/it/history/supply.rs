@@ -15,10 +15,6 @@ use super::{
 /// The check characters that a donation can have.
 const CHECK_CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*";
 
-fn fits(din: &str, check: &str) -> bool {
-    check_din(din, check).is_ok()
-}
-
 impl<'h> Converter<'h> {
     pub(crate) fn product(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let product_id = fields.text("product_id")?;
@@ -217,7 +213,8 @@ impl<'h> Converter<'h> {
         let what = match name.strip_prefix("APH-") {
             Some(din) => {
                 // Supplied: the check character of a donation that nobody recorded.
-                let computed = || CHECK_CHARACTERS.split("").find(|one| fits(din, one));
+                let fits = |one: &&str| check_din(din, one).is_ok();
+                let computed = || CHECK_CHARACTERS.split("").find(fits);
                 let check = self.dins.get(din).copied().or_else(computed);
                 let check = check.with_context(|| format!("no donation is {din}"))?;
                 pb::item::What::Din(pb::Din {
