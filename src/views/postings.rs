@@ -2,10 +2,10 @@
 //!
 //! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
 //! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
-//! packed blocks, addressed by their first posting, four small runs merged into a larger one in steps
-//! between commits. A step is as large as what was inserted asks for: every posting pays for eight to be
-//! merged, and passes through fewer levels than that. A run has a [`Filter`] of its groups, read when it is
-//! first asked.
+//! packed blocks, addressed by their first posting. Memory becomes a run, and four small runs a larger one, in steps
+//! between commits, so that nobody waits for all of it. A step is as large as what was inserted asks for: every posting
+//! pays for two to be written from memory and eight to be merged, and passes through fewer levels than that. A run has a
+//! [`Filter`] of its groups, read when it is first asked.
 //!
 //! Runs trail behind the log. The manifest's watermark says up to where they reach; what is beyond is read
 //! from the entries when the ledger opens. What a run was merged from stays until nobody reads it.
@@ -28,8 +28,13 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-/// Postings in memory before they become a run: at most 3 MB, and 10,000 entries to read again after a kill.
+/// Postings in memory before they become a run, and half as many again while they do: at most 5 MB, and 15,000 entries
+/// to read again after a kill.
 const RECENT_MAX: usize = 32_768;
+
+/// Postings to write from memory for each that is inserted, and steps in which all are written at the latest.
+const SPILL_FACTOR: u64 = 2;
+const SPILL_STEPS: usize = 16;
 
 /// Runs of one level that become one of the next, and the most that are merged at once where a long merge
 /// has let them pile up.
@@ -68,6 +73,8 @@ struct State {
     recent: Recent,
     /// How many postings that is.
     recent_count: usize,
+    /// What was in memory before, and is on its way to become a run.
+    spilling: Option<Arc<Recent>>,
     runs: Vec<Arc<Run>>,
     /// The postings of entries below are in the runs.
     watermark: u64,
@@ -96,9 +103,19 @@ impl Entries {
 #[derive(Debug, Default)]
 struct Upkeep {
     next_run: u32,
+    spill: Option<Spill>,
     merge: Option<Merge>,
     /// Runs that do not count any more, and may still be read.
     retired: Vec<Arc<Run>>,
+}
+
+/// Memory on its way to become a run.
+#[derive(Debug)]
+struct Spill {
+    postings: Arc<Recent>,
+    output: Writing,
+    /// One past the last entry of these postings.
+    end: u64,
 }
 
 #[derive(Debug)]
@@ -149,6 +166,7 @@ impl Postings {
         let retired = |&id: &u32| Arc::new(Run::new(id, 0, 0, 0));
         let upkeep = Upkeep {
             next_run: manifest.next_run,
+            spill: None,
             merge: None,
             retired: manifest.unfinished.iter().map(retired).collect(),
         };
@@ -198,7 +216,8 @@ impl Postings {
         let digest = digest(group);
         let (mut indexes, runs) = {
             let state = self.read();
-            let recent = state.recent.get(group).into_iter().flat_map(Entries::iter);
+            let recent = state.in_memory().filter_map(|recent| recent.get(group));
+            let recent = recent.flat_map(Entries::iter);
             let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
             // Most runs do not hold the group, and say so without being taken out of the set.
             let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
@@ -241,6 +260,7 @@ impl Postings {
             let page = limit - found.len();
             let mut firsts = Firsts::new(end, page);
             let runs = self.snapshot(|recent| {
+                firsts.begin();
                 let range = (Bound::Included(start.as_slice()), Bound::Unbounded);
                 for (group, entries) in recent.range::<[u8], _>(range) {
                     if !firsts.take(group, entries.first) {
@@ -277,7 +297,11 @@ impl Postings {
         store: &dyn Store,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ViewError> {
-        let runs = self.snapshot(|recent| postings_of(recent, &mut take));
+        let runs = self.snapshot(|recent| {
+            recent
+                .iter()
+                .for_each(|of_group| postings_of(of_group, &mut take));
+        });
         for run in runs {
             let damaged = || ViewError::Damaged { run: run.id };
             let filter = run.filter(store)?;
@@ -310,8 +334,14 @@ impl Postings {
             let mut state = self.write();
             (state.recent_count, std::mem::take(&mut state.unpaid))
         };
-        if self.recent_max <= recent {
-            self.spill(store, &mut upkeep)?;
+        match upkeep.spill.take() {
+            Some(spill) => {
+                let least = u64::try_from(self.recent_max / SPILL_STEPS).unwrap_or(u64::MAX);
+                let postings = unpaid.saturating_mul(SPILL_FACTOR).max(least);
+                self.spill(store, &mut upkeep, spill, postings)?;
+            }
+            None if self.recent_max <= recent => self.begin_spill(&mut upkeep),
+            None => {}
         }
         self.clear_retired(store, &mut upkeep)?;
         let blocks = unpaid.saturating_mul(MERGE_FACTOR) / BLOCK_POSTINGS;
@@ -325,35 +355,85 @@ impl Postings {
     /// Writes what is in memory as a run, so that nothing need be read again at the next start.
     pub(super) fn close(&self, store: &dyn Store) -> Result<(), ViewError> {
         let mut upkeep = self.upkeep();
-        let state = self.read();
-        if state.watermark == state.end {
-            return Ok(());
+        loop {
+            if let Some(spill) = upkeep.spill.take() {
+                self.spill(store, &mut upkeep, spill, u64::MAX)?;
+            }
+            let state = self.read();
+            if state.watermark == state.end {
+                return Ok(());
+            }
+            drop(state);
+            self.begin_spill(&mut upkeep);
         }
-        drop(state);
-        self.spill(store, &mut upkeep)
     }
 
-    /// Memory becomes a run of level 0.
-    fn spill(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
-        // Only the writer inserts, and it is here: what is read now is all that is cleared below.
-        let state = self.read();
-        let end = state.end;
-        let mut run = None;
-        let mut writes = Vec::new();
-        if !state.recent.is_empty() {
-            let groups = u64::try_from(state.recent.len()).unwrap_or(u64::MAX);
-            let mut writing = Writing::new(upkeep.next_run, 0, groups);
-            upkeep.next_run += 1;
-            postings_of(&state.recent, |posting| writing.push(posting, &mut writes));
-            run = Some(writing.finish(&mut writes));
-        }
-        drop(state);
-        trail(store, &writes)?;
-
+    /// Memory is on its way to become a run of level 0, and begins anew.
+    fn begin_spill(&self, upkeep: &mut Upkeep) {
         let mut state = self.write();
-        state.recent.clear();
+        let postings = Arc::new(std::mem::take(&mut state.recent));
         state.recent_count = 0;
-        state.runs.extend(run.map(Arc::new));
+        state.spilling = Some(Arc::clone(&postings));
+        let groups = u64::try_from(postings.len()).unwrap_or(u64::MAX);
+        upkeep.spill = Some(Spill {
+            postings,
+            output: Writing::new(upkeep.next_run, 0, groups),
+            end: state.end,
+        });
+        upkeep.next_run += 1;
+    }
+
+    /// Writes about so many postings from memory; at the end, puts the run in their place.
+    fn spill(
+        &self,
+        store: &dyn Store,
+        upkeep: &mut Upkeep,
+        spill: Spill,
+        postings: u64,
+    ) -> Result<(), ViewError> {
+        let Spill {
+            postings: from,
+            mut output,
+            end,
+        } = spill;
+        let mut writes = Vec::new();
+        let enough = output.postings.saturating_add(postings);
+        let written = output.group.clone();
+        let after = if output.postings == 0 {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(written.as_slice())
+        };
+        let mut rest = from.range::<[u8], _>((after, Bound::Unbounded));
+        while output.postings < enough {
+            let Some(of_group) = rest.next() else {
+                return self.finish_spill(store, upkeep, output, end, writes);
+            };
+            postings_of(of_group, |posting| output.push(posting, &mut writes));
+        }
+        trail(store, &writes)?;
+        upkeep.spill = Some(Spill {
+            postings: from,
+            output,
+            end,
+        });
+        Ok(())
+    }
+
+    fn finish_spill(
+        &self,
+        store: &dyn Store,
+        upkeep: &mut Upkeep,
+        output: Writing,
+        end: u64,
+        mut writes: Vec<Write>,
+    ) -> Result<(), ViewError> {
+        // Entries may be about nothing.
+        let run = (0 < output.postings).then(|| Arc::new(output.finish(&mut writes)));
+        trail(store, &writes)?;
+        let mut state = self.write();
+        state.spilling = None;
+        state.runs.extend(run);
         state.watermark = end;
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
         Ok(())
@@ -449,9 +529,9 @@ impl Postings {
     }
 
     /// Hands over what is in memory, and returns the runs of the same moment.
-    fn snapshot(&self, take: impl FnOnce(&Recent)) -> Vec<Arc<Run>> {
+    fn snapshot(&self, take: impl FnMut(&Recent)) -> Vec<Arc<Run>> {
         let state = self.read();
-        take(&state.recent);
+        state.in_memory().for_each(take);
         state.runs.clone()
     }
 
@@ -465,6 +545,13 @@ impl Postings {
 
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What no run holds yet, the older entries first.
+    fn in_memory(&self) -> impl Iterator<Item = &Recent> {
+        self.spilling.as_deref().into_iter().chain([&self.recent])
     }
 }
 
@@ -698,16 +785,14 @@ impl<'a> Firsts<'a> {
     }
 }
 
-/// Hands the postings in memory to `take`, in order.
-fn postings_of(recent: &Recent, mut take: impl FnMut(&[u8])) {
-    let mut posting = Vec::new();
-    for (group, entries) in recent {
-        for index in entries.iter() {
-            posting.clear();
-            posting.extend_from_slice(group);
-            posting.extend_from_slice(&index.to_be_bytes());
-            take(&posting);
-        }
+/// Hands the postings of a group in memory to `take`, in order.
+fn postings_of((group, entries): (&Vec<u8>, &Entries), mut take: impl FnMut(&[u8])) {
+    let mut posting = Vec::with_capacity(group.len() + INDEX_BYTES);
+    for index in entries.iter() {
+        posting.clear();
+        posting.extend_from_slice(group);
+        posting.extend_from_slice(&index.to_be_bytes());
+        take(&posting);
     }
 }
 
@@ -801,6 +886,7 @@ struct Manifest {
 impl Manifest {
     fn of(state: &State, upkeep: &Upkeep) -> Self {
         let mut unfinished: Vec<u32> = upkeep.retired.iter().map(|run| run.id).collect();
+        unfinished.extend(upkeep.spill.iter().map(|spill| spill.output.id));
         unfinished.extend(upkeep.merge.iter().map(|merge| merge.output.id));
         let runs = state.runs.iter();
         Self {
@@ -974,12 +1060,19 @@ mod tests {
     fn every_posting_is_found_through_spills_and_merges_and_after_reopening() {
         let mut bench = Bench::new();
         let mut merges = 0;
+        let mut half_spilled = 0;
         for _ in 0..2_000 {
             bench.insert(17);
             bench.keep_up();
             merges += u32::from(bench.postings.upkeep().merge.is_some());
+            let spills = bench.postings.upkeep().spill.is_some();
+            if spills && half_spilled < 40 {
+                half_spilled += 1;
+                bench.check();
+            }
         }
         assert!(0 < merges);
+        assert_eq!(half_spilled, 40);
         assert!(bench.postings.read().runs.iter().any(|run| run.level == 2));
         bench.check();
 
@@ -1114,7 +1207,7 @@ mod tests {
     fn damage_is_told() {
         let mut bench = Bench::new();
         bench.insert(20_000);
-        bench.keep_up();
+        bench.postings.close(&bench.store).unwrap();
         let range = KeyRange::new([POSTINGS], [POSTINGS_FILTER]);
         let (key, mut block) = bench
             .store
