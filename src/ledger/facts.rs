@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Facts that are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
-const KEPT_FACTS: usize = 8_192;
+const KEPT_FACTS: usize = 2_048;
 
 /// Facts that were read lately. An entry never changes, so neither does what is kept.
 #[derive(Debug, Default)]

@@ -64,8 +64,8 @@ pub struct Injected;
 struct State {
     head: Head,
     pairs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// For each atomic batch that is not durable yet: the values that it replaced, first to last.
-    undo: Vec<Vec<Replaced>>,
+    /// For each write that is not durable yet, first to last: what it replaced.
+    undo: Vec<Replaced>,
     commits: u64,
     faults: BTreeMap<u64, Fault>,
     failure: Option<Cause>,
@@ -110,24 +110,22 @@ impl MemoryStore {
         state.faults.insert(number, fault);
     }
 
-    /// What a crash at this moment leaves: everything durable, and of the atomic batches that trail
-    /// behind it the first `trailing_kept`.
+    /// What a crash at this moment leaves: everything durable, and of the writes that trail behind it the first
+    /// `trailing_kept`.
     #[must_use]
     pub fn crash_image(&self, trailing_kept: usize) -> MemoryStore {
         let state = self.state();
         let mut pairs = state.pairs.clone();
-        for batch in state.undo.iter().skip(trailing_kept).rev() {
-            for (key, replaced) in batch.iter().rev() {
-                match replaced {
-                    Some(value) => pairs.insert(key.clone(), value.clone()),
-                    None => pairs.remove(key),
-                };
-            }
+        for (key, replaced) in state.undo.iter().skip(trailing_kept).rev() {
+            match replaced {
+                Some(value) => pairs.insert(key.clone(), value.clone()),
+                None => pairs.remove(key),
+            };
         }
         MemoryStore::holding(self.limits, state.head, pairs)
     }
 
-    /// How many atomic batches are not durable yet.
+    /// How many writes are not durable yet.
     pub fn trailing(&self) -> usize {
         self.state().undo.len()
     }
@@ -152,18 +150,14 @@ impl State {
         Arc::clone(self.failure.get_or_insert(cause))
     }
 
-    fn apply(&mut self, batch: &[Write]) {
-        let undo = batch
-            .iter()
-            .map(|write| {
-                let replaced = match write {
-                    Write::Put { key, value } => self.pairs.insert(key.clone(), value.clone()),
-                    Write::Remove { key } => self.pairs.remove(key),
-                };
-                (write.key().to_vec(), replaced)
-            })
-            .collect();
-        self.undo.push(undo);
+    fn apply(&mut self, writes: &[Write]) {
+        for write in writes {
+            let replaced = match write {
+                Write::Put { key, value } => self.pairs.insert(key.clone(), value.clone()),
+                Write::Remove { key } => self.pairs.remove(key),
+            };
+            self.undo.push((write.key().to_vec(), replaced));
+        }
     }
 
     fn keep(&mut self, next: &Head, writes: &[Write]) {
@@ -233,9 +227,7 @@ impl Store for MemoryStore {
         let mut state = self.state();
         state.check_usable()?;
         check_writes(writes, &self.limits)?;
-        for batch in writes.chunks(self.limits.keys_max) {
-            state.apply(batch);
-        }
+        state.apply(writes);
         Ok(())
     }
 
@@ -392,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_keeps_a_prefix_of_the_trailing_calls_and_undoes_the_others() {
+    fn a_crash_keeps_the_first_of_the_trailing_writes_and_undoes_the_others() {
         let store = MemoryStore::default();
         store.trail(&[put(b"a", b"durable")]).unwrap();
         store.sync().unwrap();
@@ -401,13 +393,15 @@ mod tests {
             .unwrap();
         let remove = Write::Remove { key: b"a".to_vec() };
         store.trail(&[remove, put(b"b", b"second")]).unwrap();
-        assert_eq!(store.trailing(), 2);
+        assert_eq!(store.trailing(), 4);
 
         for (kept, a, b) in [
             (0, Some(&b"durable"[..]), None),
-            (1, Some(b"first"), Some(&b"first"[..])),
-            (2, None, Some(b"second")),
-            (3, None, Some(b"second")),
+            (1, Some(b"first"), None),
+            (2, Some(b"first"), Some(&b"first"[..])),
+            (3, None, Some(b"first")),
+            (4, None, Some(b"second")),
+            (5, None, Some(b"second")),
         ] {
             let image = store.crash_image(kept);
             assert_eq!(image.get(b"a").unwrap().as_deref(), a, "{kept} kept");

@@ -65,7 +65,8 @@ pub trait Store: Send + Sync + 'static {
     /// `next` keeps the epoch of `expect`, and is not smaller.
     fn commit(&self, expect: &Head, next: &Head, writes: &[Write]) -> Result<(), CommitError>;
 
-    /// Writes derived data: ordered before the next commit, durable with it.
+    /// Writes derived data: ordered before the next commit, durable with it. What survives until then is the first
+    /// so many of the writes, of this call and of those before.
     fn trail(&self, writes: &[Write]) -> Result<(), StoreError>;
 
     /// Makes every trailing write durable now.
