@@ -53,9 +53,9 @@ const BLOCK_POSTINGS: u64 = 500;
 /// A posting ends with the index of its entry.
 const INDEX_BYTES: usize = 8;
 
-/// What is posted under which groups: another number than the manifest's, and the set is made anew. Before the first
-/// number the manifest began with the watermark, whose first byte is 0.
-const FORMAT: u8 = 2;
+/// What is posted under which groups, and how filters are made: another number than the manifest's, and the set is made
+/// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
+const FORMAT: u8 = 3;
 
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
@@ -298,9 +298,9 @@ impl Postings {
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ViewError> {
         let runs = self.snapshot(|recent| {
-            recent
-                .iter()
-                .for_each(|of_group| postings_of(of_group, &mut take));
+            for of_group in recent {
+                postings_of(of_group, &mut take);
+            }
         });
         for run in runs {
             let damaged = || ViewError::Damaged { run: run.id };

@@ -35,6 +35,10 @@ const BUCKET_IDS: u64 = 256;
 /// A digest (8 bytes) and an index (6 bytes).
 const ITEM_BYTES: usize = 14;
 
+/// How runs and their filters are made: another number than the manifest's, and the index is made anew. Before the
+/// first number the manifest began with the watermark, whose first byte is 0.
+const FORMAT: u8 = 1;
+
 /// The index from record ids to entries. One thread inserts and keeps it up; any may ask.
 #[derive(Debug)]
 pub struct RecordIds {
@@ -486,10 +490,10 @@ impl Manifest {
         }
     }
 
-    /// watermark (8), next run (4), runs' count (4), each run: id (4) level (1) bits (1) ids (8); then
+    /// format (1), watermark (8), next run (4), runs' count (4), each run: id (4) level (1) bits (1) ids (8); then
     /// the unfinished runs' ids (4 each).
     fn write(&self) -> Write {
-        let mut value = Vec::new();
+        let mut value = vec![FORMAT];
         value.extend_from_slice(&self.watermark.to_be_bytes());
         value.extend_from_slice(&self.next_run.to_be_bytes());
         let count = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
@@ -516,7 +520,10 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (watermark, rest) = bytes.split_first_chunk()?;
+        let (&FORMAT, rest) = bytes.split_first()? else {
+            return None;
+        };
+        let (watermark, rest) = rest.split_first_chunk()?;
         let (next_run, rest) = rest.split_first_chunk()?;
         let (count, mut rest) = rest.split_first_chunk()?;
         let mut runs = Vec::new();
@@ -649,5 +656,9 @@ mod tests {
         for cut in 0..manifest.len() {
             assert_eq!(Manifest::decode(&manifest[..cut]), None, "cut at {cut}");
         }
+        // Another format, and the one that had no number.
+        let other = [&[FORMAT + 1], &manifest[1..]].concat();
+        assert_eq!(Manifest::decode(&other), None);
+        assert_eq!(Manifest::decode(&manifest[1..]), None);
     }
 }

@@ -27,10 +27,10 @@ fn uuid_number(text: &str) -> Option<u128> {
     if text.len() != 36 {
         return None;
     }
-    let digits = text.bytes().enumerate();
-    digits.fold(Some(0), |number, (position, byte)| match position {
-        8 | 13 | 18 | 23 => number.filter(|_| byte == b'-'),
-        _ => Some(number? << 4 | u128::from(char::from(byte).to_digit(16)?)),
+    let mut digits = text.bytes().enumerate();
+    digits.try_fold(0, |number, (position, byte)| match position {
+        8 | 13 | 18 | 23 => (byte == b'-').then_some(number),
+        _ => Some(number << 4 | u128::from(char::from(byte).to_digit(16)?)),
     })
 }
 
