@@ -1020,6 +1020,89 @@ fn what_all_went_back_is_returned() {
 }
 
 #[test]
+fn what_went_back_and_is_then_said_to_be_destroyed_is_destroyed_where_it_went() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "3", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "2");
+    log.receive("2020-02-02", SITE, "A", "2");
+    log.give_back("2020-02-03", SITE, "A", "2");
+    log.decide("2020-03-01", "A", Disposition::Destroyed);
+    assert_eq!(log.state(&on("2020-03-01"), "A"), Disposition::Destroyed);
+    let stock = log.stock(&on("2020-03-01"), "A");
+    assert_eq!(stock.places(), BTreeMap::from([(MAKER, decimal("0"))]));
+    // It was accounted for when it went back, and is not counted twice.
+    let account = stock.account;
+    assert_eq!(
+        (account.returned, account.destroyed, account.unaccounted()),
+        (decimal("2"), decimal("0"), Some(decimal("0")))
+    );
+}
+
+#[test]
+fn a_lot_has_one_end_only_if_nothing_else_became_of_it() {
+    use Disposition::{Destroyed, Released, Returned};
+    for (destroyed, given_back, used, expected) in [
+        ("", "", "", Released),
+        ("2", "", "", Destroyed),
+        ("", "2", "", Returned),
+        ("1", "1", "", Returned),
+        ("1", "", "", Released),
+        ("", "1", "", Released),
+        ("1", "", "1", Released),
+        ("", "1", "1", Released),
+    ] {
+        let mut log = Log::default();
+        log.lot("2020-01-01", "A", "2", "{vial}", "");
+        log.decide("2020-01-02", "A", Released);
+        log.ship("2020-02-01", SITE, "A", "2");
+        log.receive("2020-02-02", SITE, "A", "2");
+        if !destroyed.is_empty() {
+            log.destroy("2020-02-03", SITE, "A", destroyed);
+        }
+        if !given_back.is_empty() {
+            log.give_back("2020-02-03", SITE, "A", given_back);
+        }
+        if !used.is_empty() {
+            log.give("2020-02-03", SITE, "X1", "A", (used, "{vial}"));
+        }
+        let state = log.state(&on("2020-03-01"), "A");
+        let case = (destroyed, given_back, used);
+        assert_eq!(state, expected, "{case:?}");
+    }
+    // Of a lot without an amount nothing is left either, and nothing became of it.
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "", "{vial}", "");
+    log.decide("2020-01-02", "A", Released);
+    assert_eq!(log.state(&on("2020-03-01"), "A"), Released);
+}
+
+#[test]
+fn a_patient_stands_in_a_trace_as_the_newest_word_has_it() {
+    use pb::PatientState::{Active, Completed, LostToFollowUp};
+    for (states, expected) in [
+        (&[][..], Standing::Active),
+        (&[Active], Standing::Active),
+        (&[Completed], Standing::Completed),
+        (&[Completed, Active], Standing::Active),
+        (&[Active, Completed], Standing::Completed),
+        (&[Completed, LostToFollowUp], Standing::LostToFollowUp),
+    ] {
+        let mut log = Log::default();
+        log.give("2020-01-01", SITE, "X1", "A", ("1", "{vial}"));
+        for (at, state) in (2..).zip(states) {
+            let status = pb::PatientStatus {
+                state: (*state).into(),
+                ..pb::PatientStatus::default()
+            };
+            let on = format!("2020-01-0{at}");
+            log.add(&on, SITE, "X1", Kind::PatientStatus(status));
+        }
+        let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
+        assert_eq!(trace.unwrap().standing, expected, "{states:?}");
+    }
+}
+
+#[test]
 fn a_lot_expires_after_its_last_good_day() {
     let mut log = Log::default();
     log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-31");
@@ -1112,6 +1195,27 @@ fn the_newest_count_of_a_site_is_what_counts() {
             .iter()
             .all(|row| row.source != Source::Closed)
     );
+}
+
+#[test]
+fn what_a_site_counted_stands_beside_the_records_and_the_other_sites() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    log.add("2020-03-03", OTHER_SITE, "", answer("2", "{vial}"));
+    log.add("2020-03-04", SITE, "", answer("3.5", "{vial}"));
+    let rows: Vec<_> = reconciliations(&log, "2020-03-04")
+        .into_iter()
+        .map(|row| (row.source, row.site, row.account.held))
+        .collect();
+    let expected = [
+        (Source::Derived, "", "5"),
+        (Source::Derived, SITE, "5"),
+        (Source::Derived, OTHER_SITE, "0"),
+        (Source::Acknowledged, OTHER_SITE, "2"),
+        (Source::Acknowledged, SITE, "3.5"),
+    ]
+    .map(|(source, site, held)| (source, site.to_owned(), decimal(held)));
+    assert_eq!(rows, expected);
 }
 
 #[test]
@@ -1569,7 +1673,7 @@ fn a_place_has_only_what_went_back_to_it_or_more() {
 }
 
 #[test]
-fn a_recall_has_the_answers_to_it_and_the_words_that_opened_it() {
+fn a_recall_has_its_own_notices_and_answers_and_the_words_that_opened_it() {
     let mut log = recalled();
     let first = answer("3", "{vial}");
     log.add("2020-03-03", SITE, "", first.clone());
@@ -1578,10 +1682,18 @@ fn a_recall_has_the_answers_to_it_and_the_words_that_opened_it() {
     };
     another.recall_id = "R2".to_owned();
     log.add("2020-03-04", SITE, "", Kind::RecallAcknowledged(another));
+    let notice = pb::RecallNotice {
+        recall_id: "R2".to_owned(),
+        site: SITE.to_owned(),
+        ..pb::RecallNotice::default()
+    };
+    log.add("2020-03-04", MAKER, "", Kind::RecallNotice(notice));
     let Ok(found) = recall(&log.0, &on("2020-04-01"), "R1");
     let found = found.unwrap();
     let answered: Vec<NaiveDate> = found.answers.iter().map(|fact| fact.on).collect();
     assert_eq!(answered, [day("2020-03-03")]);
+    let told: Vec<NaiveDate> = found.notices.iter().map(|fact| fact.on).collect();
+    assert_eq!(told, [day("2020-03-02")]);
     let opening = found.opening();
     assert_eq!(
         (opening.recall_id.as_str(), opening.roots),
@@ -1615,6 +1727,12 @@ fn a_patients_chains_are_those_of_every_record_that_names_one() {
         ..pb::MaterialCollected::default()
     };
     log.add("2020-01-01", SITE, "X1", Kind::MaterialCollected(collected));
+    let donated = pb::MaterialCollected {
+        coi: "DONATED".to_owned(),
+        donor: "X1".to_owned(),
+        ..pb::MaterialCollected::default()
+    };
+    log.add("2020-01-01", SITE, "", Kind::MaterialCollected(donated));
     let assigned = pb::CoiAssigned {
         coi: "ASSIGNED".to_owned(),
         ..pb::CoiAssigned::default()
@@ -1640,7 +1758,14 @@ fn a_patients_chains_are_those_of_every_record_that_names_one() {
         log.add("2020-01-03", SITE, "X1", Kind::Administration(given));
     }
     let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
-    let expected = ["ASSIGNED", "COLLECTED", "GIVEN-1", "GIVEN-2", "LOT-X1"];
+    let expected = [
+        "ASSIGNED",
+        "COLLECTED",
+        "DONATED",
+        "GIVEN-1",
+        "GIVEN-2",
+        "LOT-X1",
+    ];
     assert_eq!(trace.unwrap().cois, expected);
 }
 
