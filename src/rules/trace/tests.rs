@@ -668,6 +668,15 @@ fn a_walk_ends_where_the_log_goes_round_all_the_same() {
     assert_eq!(log.lots(&question, "A", Way::Ancestors), ["A", "C", "B"]);
     let Ok(rows) = retention(&log.0, &question, &[lot("A"), lot("B"), lot("C")]);
     assert!(rows.iter().all(|row| row.until == Some(day("2051-01-01"))));
+    // To where it began nothing led; to each of the others one step.
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    let led: Vec<usize> = reached.iter().map(|one| one.by.len()).collect();
+    assert_eq!(led, [0, 1, 1]);
 }
 
 #[test]
@@ -1303,6 +1312,12 @@ fn a_sample_is_traced_through_aliquots_and_labels() {
         ..pb::SampleEvent::default()
     };
     log.add("2020-05-03", SITE, "", Kind::SampleEvent(renamed));
+    // A result on a tube names its patient too; when the sample was taken it does not say.
+    let result = pb::AssayResult {
+        sample_id: "Q9".to_owned(),
+        ..pb::AssayResult::default()
+    };
+    log.add("2020-05-04", SITE, "X1", Kind::AssayResult(result));
     for id in ["S1", "S1-a", "S1-b", "Q9"] {
         let Ok(trace) = trace_sample(&log.0, &on("2020-06-01"), id);
         let trace = trace.unwrap();
@@ -1426,6 +1441,118 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
         ]
     );
     assert_eq!(chain.patients, ["X1", "X2"]);
+}
+
+#[test]
+fn every_way_of_a_lot_is_a_link_of_its_chain_with_where_it_went() {
+    let items = || vec![item("A", ""), item("STRANGER", "")];
+    let to = || "TO".to_owned();
+    let ways = [
+        Kind::Shipment(pb::Shipment {
+            items: items(),
+            to_gln: to(),
+            ..pb::Shipment::default()
+        }),
+        Kind::ShipmentReceived(pb::ShipmentReceived {
+            items: items(),
+            to_gln: to(),
+            ..pb::ShipmentReceived::default()
+        }),
+        Kind::CustodyTransfer(pb::CustodyTransfer {
+            items: items(),
+            to_gln: to(),
+            ..pb::CustodyTransfer::default()
+        }),
+        Kind::ProductReturned(pb::ProductReturned {
+            items: items(),
+            to_gln: to(),
+            ..pb::ProductReturned::default()
+        }),
+        Kind::ProductDestroyed(pb::ProductDestroyed {
+            items: items(),
+            ..pb::ProductDestroyed::default()
+        }),
+        Kind::StorageMoved(pb::StorageMoved {
+            items: items(),
+            ..pb::StorageMoved::default()
+        }),
+        Kind::Excursion(pb::Excursion {
+            items: items(),
+            ..pb::Excursion::default()
+        }),
+        Kind::LotDisposition(pb::LotDisposition {
+            lot: Some(key("A")),
+            ..pb::LotDisposition::default()
+        }),
+        Kind::CoiVerification(pb::CoiVerification {
+            lot: Some(key("A")),
+            ..pb::CoiVerification::default()
+        }),
+    ];
+    let mut log = Log::default();
+    let registered = pb::LotRegistered {
+        gtin: GTIN.to_owned(),
+        lot: "A".to_owned(),
+        coi: "C".to_owned(),
+        ..pb::LotRegistered::default()
+    };
+    log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+    for way in ways {
+        log.add("2020-01-02", MAKER, "", way);
+    }
+    let Ok(chain) = chain_of_identity(&log.0, &on("2020-02-01"), "C");
+    let chain = chain.unwrap();
+    let links: Vec<_> = chain
+        .links
+        .iter()
+        .map(|link| (link.kind, link.to.as_str()))
+        .collect();
+    let expected = [
+        ("lot_registered", ""),
+        ("shipment", "TO"),
+        ("shipment_received", "TO"),
+        ("custody_transfer", "TO"),
+        ("product_returned", "TO"),
+        ("product_destroyed", ""),
+        ("storage_moved", ""),
+        ("excursion", ""),
+        ("lot_disposition", ""),
+        ("coi_verification", ""),
+    ];
+    assert_eq!(links, expected);
+    // What went with it and is of no chain is not told.
+    assert!(chain.links.iter().all(|link| link.lots == [lot("A")]));
+}
+
+#[test]
+fn a_lot_stands_where_it_was_put_last_in_the_store_of_each_place() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "");
+    log.ship("2020-01-02", SITE, "A", "1");
+    log.receive("2020-01-03", SITE, "A", "1");
+    for (on_day, site, number, unit) in [
+        ("2020-01-04", SITE, "A", "FIRST"),
+        ("2020-01-05", SITE, "A", "SECOND"),
+        ("2020-01-06", SITE, "B", "OF-ANOTHER"),
+        ("2020-01-04", MAKER, "A", "THIRD"),
+    ] {
+        let moved = pb::StorageMoved {
+            items: vec![item(number, "")],
+            to_position: Some(pb::StoragePosition {
+                unit: unit.to_owned(),
+                ..pb::StoragePosition::default()
+            }),
+            ..pb::StorageMoved::default()
+        };
+        log.add(on_day, site, "", Kind::StorageMoved(moved));
+    }
+    let part = log.trace(&on("2020-02-01"), "A");
+    let stands: BTreeMap<&str, &str> = part
+        .unadministered
+        .iter()
+        .map(|row| (row.place.as_str(), row.position.as_ref().unwrap().unit.as_str()))
+        .collect();
+    assert_eq!(stands, BTreeMap::from([(SITE, "SECOND"), (MAKER, "THIRD")]));
 }
 
 #[test]
