@@ -1550,7 +1550,12 @@ fn a_lot_stands_where_it_was_put_last_in_the_store_of_each_place() {
     let stands: BTreeMap<&str, &str> = part
         .unadministered
         .iter()
-        .map(|row| (row.place.as_str(), row.position.as_ref().unwrap().unit.as_str()))
+        .map(|row| {
+            (
+                row.place.as_str(),
+                row.position.as_ref().unwrap().unit.as_str(),
+            )
+        })
         .collect();
     assert_eq!(stands, BTreeMap::from([(SITE, "SECOND"), (MAKER, "THIRD")]));
 }
