@@ -1,5 +1,6 @@
 //! The verdicts on the worked history, by hand; each kind of verdict; and the rule that nothing is met by default.
 
+mod patients;
 mod products;
 mod stories;
 
