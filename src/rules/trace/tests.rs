@@ -407,6 +407,41 @@ fn a_donation_is_traced_like_a_lot() {
 }
 
 #[test]
+fn a_lot_that_names_its_donations_was_made_of_them_though_no_step_tells() {
+    let mut log = Log::default();
+    for (number, dins) in [("A", &["D1", "D2"][..]), ("B", &["D2"]), ("C", &[])] {
+        let registered = pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            dins: dins
+                .iter()
+                .map(|din| pb::Din {
+                    number: (*din).to_owned(),
+                    ..pb::Din::default()
+                })
+                .collect(),
+            ..pb::LotRegistered::default()
+        };
+        log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+    }
+    let question = on("2020-02-01");
+    for (din, expected) in [
+        ("D1", &["APH-D1", "A"][..]),
+        ("D2", &["APH-D2", "A", "B"]),
+        ("D3", &["APH-D3"]),
+    ] {
+        let from = [Material::Donation(din.to_owned())];
+        let Ok(reached) = walk(&log.0, &question, from, Way::Descendants);
+        let lots: Vec<String> = reached.iter().map(|one| name(&one.material)).collect();
+        assert_eq!(lots, expected);
+    }
+    assert_eq!(
+        log.lots(&question, "A", Way::Ancestors),
+        ["A", "APH-D1", "APH-D2"]
+    );
+}
+
+#[test]
 fn the_trace_back_from_a_patient_is_the_one_expected() {
     let log = car_t();
     let Ok(trace) = trace_patient(&log.0, &on("2025-08-14"), "P6");
@@ -1408,6 +1443,11 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
     };
     log.add("2020-01-02", MAKER, "", registered("A", "X2"));
     log.add("2020-01-03", MAKER, "", registered("B", ""));
+    let Kind::LotRegistered(mut again) = registered("A", "X1") else {
+        panic!("a lot");
+    };
+    again.coi = "E".to_owned();
+    log.add("2020-01-03", MAKER, "", Kind::LotRegistered(again));
     log.ship("2020-01-04", SITE, "A", "1");
     for (on_day, coi) in [("2020-01-05", "C"), ("2020-01-06", ""), ("2020-01-07", "D")] {
         let given = pb::Administration {
@@ -1434,6 +1474,7 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
             "coi_assigned A X1 ",
             "lot_registered A X2 ",
             "lot_registered B  ",
+            "lot_registered A X1 E",
             "shipment A  ",
             "administration A X1 ",
             "administration A X1 ",

@@ -148,6 +148,9 @@ fn a_sample_that_is_overdue_is_told_under_the_rule_that_asks_for_it() {
         story.sample("X1", "S1", &purposes, "2010-07-10");
         story.result("X1", "S1", finding, "2010-08-10");
         assert_eq!(overdue(&story, as_of), expected, "{finding:?} {as_of}");
+        // The sample that was taken was due by the interval (R-S1).
+        let rows = rows(&story, as_of);
+        assert_eq!(row(&rows, "A-39").counts[0].1, 1, "{finding:?} {as_of}");
     }
     // A sample for something else that the plan asks for is not among them (R-V1).
     let mut story = Story::of_product(&[ProductClass::Lenti]);

@@ -503,6 +503,92 @@ fn only_a_decision_ends_waives_or_changes_a_follow_up() {
     }
 }
 
+/// R-K4: what is due at the next visit is due on the day of the first that was held, not of one that reached nobody.
+#[test]
+fn what_is_due_at_the_next_visit_is_due_when_it_is_held() {
+    let document = pb::ConsentDocumentVersion {
+        reconsent_due: Some(pb::ReconsentDue {
+            due: Some(pb::reconsent_due::Due::NextVisit(pb::NextVisit {})),
+            before_next_procedure: false,
+        }),
+        ..Default::default()
+    };
+    let mut story = Story::of_product(&[ProductClass::Aav]);
+    for (on, reached) in [
+        ("2020-05-31", Some(true)),
+        ("2020-06-02", Some(false)),
+        ("2020-06-10", Some(true)),
+        ("2020-07-10", None),
+    ] {
+        let visit = pb::FollowUpVisit {
+            reached,
+            ..Default::default()
+        };
+        story.tell(on, "P1", Kind::FollowUpVisit(visit));
+    }
+    let (patient, _) = story.asked("P1", "2021-01-01");
+    for (from, due) in [
+        ("2020-05-31", Some("2020-05-31")),
+        ("2020-06-01", Some("2020-06-10")),
+        ("2020-06-10", Some("2020-06-10")),
+        ("2020-06-11", Some("2020-07-10")),
+        ("2020-07-11", None),
+    ] {
+        let have = deadline(&document, day(from), &patient);
+        assert_eq!(have, due.map(day), "from {from}");
+    }
+}
+
+/// R-D3: what may persist as an infection or become latent is followed like a latent vector.
+#[test]
+fn a_risk_of_persistence_has_the_period_of_a_latent_vector() {
+    use pb::{RiskFactor as R, RiskState as S};
+    for (factor, state, end) in [
+        (R::LatencyReactivation, S::Present, "2031-02-28"),
+        (R::PersistentInfection, S::Present, "2031-02-28"),
+        (R::PersistentInfection, S::Absent, ""),
+        (R::PersistentInfection, S::Unknown, ""),
+        (R::Shedding, S::Present, ""),
+    ] {
+        let mut story = Story::default();
+        let kind = Kind::ProductRegistered(pb::ProductRegistered {
+            product_id: "PRODUCT".to_owned(),
+            gtins: vec![crate::rules::follow_up::story::GTIN.to_owned()],
+            product_classes: vec![ProductClass::Plasmid.into()],
+            risk_profile: vec![pb::RiskFactorState {
+                factor: factor.into(),
+                state: state.into(),
+                evidence: None,
+            }],
+            ..Default::default()
+        });
+        story.tell("2010-01-01", "", kind);
+        story.patient("P1", "2016-02-29");
+        check(&story, "P1", &[("2016-03-01", Status::Open, end)]);
+    }
+}
+
+#[test]
+fn a_follow_up_that_is_over_is_not_ended_or_taken_up_by_a_decision() {
+    use pb::MonitoringDecisionKind as D;
+    for (decision, months) in [
+        (D::Stop, None),
+        (D::Waive, None),
+        (D::Shorten, Some(48)),
+        (D::Extend, Some(180)),
+        (D::Extend, None),
+    ] {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        story.decided("P1", decision, months, "2021-02-01");
+        check(
+            &story,
+            "P1",
+            &[("2021-02-01", Status::Completed, "2021-01-15")],
+        );
+    }
+}
+
 #[test]
 fn a_decision_about_another_product_ends_nothing() {
     use pb::MonitoringDecisionKind as D;
