@@ -421,6 +421,48 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_a_plan_are_the_guidelines_and_what_it_says_beside() {
+        let of = |parameters: &Parameters| -> Vec<(&'static str, u32)> {
+            let numbers = parameters.numbers().into_iter();
+            numbers.map(|(name, number)| (name, number.value)).collect()
+        };
+        let guideline = [
+            ("intensive_months", 60),
+            ("contact_interval_months", 12),
+            ("sample_interval_months_first_years", 6),
+            ("sample_first_years_months", 60),
+            ("sample_interval_months_after", 12),
+            ("clone_retest_months", 3),
+            ("intensified_interval_months", 3),
+            ("undetectable_results", 1),
+            ("rcl_test_days", 30),
+        ];
+        let mut default = of(&Parameters::default());
+        default.retain(|(name, _)| *name != "visit_window_days");
+        assert_eq!(default, guideline);
+        let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+        let said = pb::PlanParameters {
+            intensive_months: Some(24),
+            visit_interval_months: Some(6),
+            signal_action_days: Some(90),
+            ..pb::PlanParameters::default()
+        };
+        story.plan("1", "2010-01-01", said);
+        story.patient("X1", "2010-06-01");
+        let (patient, catalogue) = story.asked("X1", "2011-01-01");
+        let plan = Plan::in_force(&patient, &catalogue, "PRODUCT", day("2011-01-01")).unwrap();
+        let said = of(&plan.parameters);
+        for number in [
+            ("intensive_months", 24),
+            ("contact_interval_months", 12),
+            ("visit_interval_months", 6),
+            ("signal_action_days", 90),
+        ] {
+            assert!(said.contains(&number), "{number:?} {said:?}");
+        }
+    }
+
+    #[test]
     fn who_is_enrolled_in_another_plan_follows_it_from_that_day() {
         let mut story = Story::of_product(&[pb::ProductClass::Aav]);
         for plan_id in ["FIRST", "SECOND"] {

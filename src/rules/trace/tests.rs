@@ -669,6 +669,39 @@ fn a_lot_that_many_ways_lead_to_is_met_once() {
 }
 
 #[test]
+fn every_step_that_leads_to_a_lot_is_told_once_of_whatever_depth() {
+    let mut log = Log::default();
+    for (inputs, outputs) in [
+        (&["A"][..], &["B", "C"][..]),
+        (&["B"], &["C"]),
+        (&["B", "C"], &["D"]),
+        (&["C"], &["D", "D"]),
+    ] {
+        log.step("2020-01-01", inputs, outputs);
+    }
+    let question = on("2020-02-01");
+    let from = [Material::Lot(lot("A"))];
+    let Ok(reached) = walk(&log.0, &question, from, Way::Descendants);
+    let led: Vec<(String, u32, Vec<u64>)> = reached
+        .iter()
+        .map(|one| {
+            let by = one.by.iter().map(|step| step.index.value());
+            (name(&one.material), one.depth, by.collect())
+        })
+        .collect();
+    let expected = [
+        ("A", 0, vec![]),
+        ("B", 1, vec![0]),
+        ("C", 1, vec![0, 1]),
+        ("D", 2, vec![2, 3]),
+    ];
+    assert_eq!(
+        led,
+        expected.map(|(name, depth, by)| (name.to_owned(), depth, by))
+    );
+}
+
+#[test]
 fn a_step_that_would_go_round_is_told() {
     let mut log = Log::default();
     log.step("2020-01-01", &["A"], &["B"]);
@@ -1008,6 +1041,47 @@ fn units_with_serial_numbers_are_counted_by_them() {
     let stock = log.stock(&on("2020-02-01"), "A");
     assert_eq!(stock.account.used, decimal("2"));
     assert_eq!(stock.held[MAKER], decimal("1"));
+}
+
+/// An amount in another unit is counted by serial numbers only where it names some and the lot has some.
+#[test]
+fn an_amount_in_another_unit_is_counted_by_serial_numbers_or_not_at_all() {
+    for (of_lot, of_item, used, uncounted) in [
+        (&["1", "2", "3"][..], &["1", "2"][..], "2", 0),
+        (&["1", "2", "3"], &[], "0", 1),
+        (&[], &["1", "2"], "0", 1),
+        (&[], &[], "0", 1),
+    ] {
+        let serials = |of: &[&str]| of.iter().map(|one| (*one).to_owned()).collect();
+        let mut log = Log::default();
+        let registered = pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: "A".to_owned(),
+            manufacturer: MAKER.to_owned(),
+            quantity: Some(amount("3", "{vial}")),
+            serials: serials(of_lot),
+            ..pb::LotRegistered::default()
+        };
+        log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+        let given = |status: pb::AdministrationStatus| {
+            Kind::Administration(pb::Administration {
+                lot: Some(key("A")),
+                serials: serials(of_item),
+                status: status.into(),
+                dose_actual: Some(amount("5", "{vg}")),
+                ..pb::Administration::default()
+            })
+        };
+        for status in [
+            pb::AdministrationStatus::Given,
+            pb::AdministrationStatus::NotDone,
+        ] {
+            log.add("2020-02-01", SITE, "X1", given(status));
+        }
+        let stock = log.stock(&on("2020-02-01"), "A");
+        let have = (stock.account.used, stock.uncounted);
+        assert_eq!(have, (decimal(used), uncounted), "{of_lot:?} {of_item:?}");
+    }
 }
 
 #[test]
@@ -1448,6 +1522,11 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
     };
     again.coi = "E".to_owned();
     log.add("2020-01-03", MAKER, "", Kind::LotRegistered(again));
+    let made = pb::Transformation {
+        coi: "F".to_owned(),
+        ..step(&[], &["A"])
+    };
+    log.add("2020-01-03", MAKER, "", Kind::Transformation(made));
     log.ship("2020-01-04", SITE, "A", "1");
     for (on_day, coi) in [("2020-01-05", "C"), ("2020-01-06", ""), ("2020-01-07", "D")] {
         let given = pb::Administration {
@@ -1475,6 +1554,7 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
             "lot_registered A X2 ",
             "lot_registered B  ",
             "lot_registered A X1 E",
+            "transformation A  F",
             "shipment A  ",
             "administration A X1 ",
             "administration A X1 ",

@@ -58,7 +58,96 @@ fn a_follow_up_that_a_decision_made_shorter_has_the_reasons_of_the_decision() {
                 (Verdict::NotMet, vec![wanting])
             };
             check(&story, "2012-01-01", "A-15", verdict, &reasons);
+            // Each change of the period is looked at once: under the patient, or under the product.
+            let rows = rows(&story, "2012-01-01");
+            let changes = row(&rows, "A-17");
+            let wanting = 1 + usize::from(communication.is_empty());
+            assert_eq!(
+                (changes.counts[0].1, changes.exceptions.len()),
+                (2, wanting)
+            );
+            let of = if patient.is_empty() {
+                Of::Product
+            } else {
+                Of::Patient(patient.to_owned())
+            };
+            assert!(changes.exceptions.iter().all(|one| one.of == of));
         }
+    }
+}
+
+#[test]
+fn a_patient_treated_again_is_followed_from_the_administration_that_the_plan_names() {
+    for anchor in [
+        pb::Anchor::Unspecified,
+        pb::Anchor::FirstAdministration,
+        pb::Anchor::LastAdministration,
+    ] {
+        let mut story = aav();
+        let parameters = pb::PlanParameters {
+            anchor: anchor.into(),
+            ..months(60)
+        };
+        story.plan("1", "2010-01-01", parameters);
+        story.patient("X1", "2010-06-01");
+        check(&story, "2010-09-01", "A-18", Verdict::NotApplicable, &[]);
+        story.given("X1", "2010-09-01");
+        check(&story, "2010-09-01", "A-18", Verdict::Met, &[]);
+    }
+}
+
+#[test]
+fn past_the_intensive_period_a_contact_is_owed_every_year() {
+    let mut story = aav();
+    let parameters = pb::PlanParameters {
+        intensive_months: Some(12),
+        ..months(60)
+    };
+    story.plan("1", "2010-01-01", parameters);
+    story.patient("X1", "2010-06-01");
+    let overdue = "a contact is overdue by 1 days, due 2012-06-01";
+    use Verdict::{Met, NotApplicable, NotMet};
+    for (as_of, verdict, reasons) in [
+        ("2011-06-01", NotApplicable, &[][..]),
+        ("2011-06-02", Met, &[]),
+        ("2012-06-01", Met, &[]),
+        ("2012-06-02", NotMet, &[overdue]),
+    ] {
+        check(&story, as_of, "A-32", verdict, reasons);
+    }
+}
+
+#[test]
+fn a_decision_to_intensify_asks_for_more_and_no_other_does() {
+    for (kind, looked_at) in [
+        (Decision::Intensify, 1),
+        (Decision::Extend, 0),
+        (Decision::Resume, 0),
+    ] {
+        let mut story = aav();
+        story.plan("1", "2010-01-01", months(60));
+        story.patient("X1", "2010-06-01");
+        story.tell("2011-01-01", "X1", decision(kind, None, "C"));
+        let rows = rows(&story, "2011-02-01");
+        assert_eq!(row(&rows, "A-31").counts[0].1, looked_at, "{kind:?}");
+    }
+}
+
+/// R-C1: late for the confirmation of a clone is late under that rule.
+#[test]
+fn a_late_confirmation_of_a_clone_is_told_under_its_own_rule() {
+    let mut story = Story::of_product(&[ProductClass::Lenti]);
+    story.plan("1", "2010-01-01", months(180));
+    story.patient("X1", "2010-01-10");
+    let purposes = [SamplePurpose::Persistence, SamplePurpose::Clonality];
+    story.sample("X1", "S1", &purposes, "2010-07-10");
+    story.result("X1", "S1", Finding::DominantClone, "2010-08-10");
+    story.sample("X1", "S2", &purposes, "2010-11-12");
+    let rows = rows(&story, "2010-11-12");
+    let late = "sample S2 was taken 2 days after 2010-11-10";
+    for (id, is_told) in [("A-42", true), ("A-39", false), ("A-44", false)] {
+        let told = reasons_of(row(&rows, id), "X1");
+        assert_eq!(told.contains(&late), is_told, "{id} {told:?}");
     }
 }
 
@@ -331,17 +420,18 @@ fn what_serves_safety_is_counted_and_who_told_it() {
         adverse_event("C2", PatientSelf, Contact),
         adverse_event("C3", Hcp, Contact),
         adverse_event("C4", Hcp, Partner),
+        adverse_event("C5", PatientSelf, Patient),
     ] {
         story.tell("2010-12-01", "X1", kind);
     }
     let rows = rows(&story, "2011-01-01");
     for (id, what, expected) in [
-        // Two visits, a contact and four events.
-        ("A-04", "of safety", 7),
+        // Two visits, a contact and five events.
+        ("A-04", "of safety", 8),
         ("A-07", "events in contacts", 2),
         ("A-08", "visits", 2),
-        ("A-24", "adverse events", 4),
-        ("A-51", "events that patients reported", 2),
+        ("A-24", "adverse events", 5),
+        ("A-51", "events that patients reported", 3),
         ("A-51", "contacts made", 1),
         ("A-51", "contacts that reached nobody", 1),
     ] {
@@ -349,6 +439,13 @@ fn what_serves_safety_is_counted_and_who_told_it() {
         let count = counts.find(|(name, _)| *name == what);
         assert_eq!(count, Some(&(what, expected)), "{id}");
     }
+    let none = row(&rows, "A-04").exceptions.iter();
+    let none: Vec<&str> = none.map(|one| one.reason.as_str()).collect();
+    let expected = [
+        "there is no record of persistence",
+        "there is no record of efficacy",
+    ];
+    assert_eq!(none, expected);
 }
 
 #[test]

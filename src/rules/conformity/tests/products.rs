@@ -470,6 +470,39 @@ fn a_product_on_the_market_or_applied_for_has_a_risk_management_plan() {
 }
 
 #[test]
+fn a_signal_is_about_a_product_by_its_name_its_class_or_its_lots() {
+    use crate::rules::follow_up::story::GTIN;
+    for (product_id, class, gtin, is_about) in [
+        ("PRODUCT", ProductClass::Lenti, "", true),
+        ("OTHER", ProductClass::Aav, "", true),
+        ("OTHER", ProductClass::Lenti, GTIN, true),
+        ("OTHER", ProductClass::Lenti, "09521123459999", false),
+    ] {
+        let mut story = aav();
+        let signal = pb::RiskSignal {
+            signal_id: "SIG".to_owned(),
+            changes_risk: Some(true),
+            product_ids: vec![product_id.to_owned()],
+            product_classes: vec![class.into()],
+            lots: vec![pb::LotKey {
+                gtin: gtin.to_owned(),
+                ..pb::LotKey::default()
+            }],
+            ..pb::RiskSignal::default()
+        };
+        story.tell("2011-01-01", "", Kind::RiskSignal(signal));
+        for id in ["A-23", "A-27"] {
+            let looked_at = told(&story, id).counts[0].1;
+            assert_eq!(
+                looked_at,
+                u64::from(is_about),
+                "{id} {product_id} {class:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_serious_case_is_reported_or_nobody_can_tell() {
     use Verdict::{CannotTell, Met, NotApplicable, NotMet};
     for (serious, case_id, due, submitted, verdict) in [

@@ -539,6 +539,34 @@ fn a_suspected_virus_is_tested_for_once_a_case() {
     );
 }
 
+/// R-R1: reckoned from the first report that suspects it, in whatever order the reports came.
+#[test]
+fn the_test_for_virus_is_due_from_the_first_report() {
+    for (first, second, due) in [
+        ("2016-05-03", "2016-05-09", "2016-06-02"),
+        ("2016-05-09", "2016-05-03", "2016-06-02"),
+        ("2016-05-03", "2016-05-03", "2016-06-02"),
+    ] {
+        let mut story = treated(pb::ProductClass::Lenti);
+        let mut reports = Vec::new();
+        for (on, aware_at) in [("2016-05-10", first), ("2016-05-11", second)] {
+            let event = pb::AdverseEvent {
+                case_id: "AE".to_owned(),
+                suspected_rcl: Some(true),
+                aware_at: aware_at.to_owned(),
+                ..Default::default()
+            };
+            reports.push(story.tell(on, "P1", pb::record::Kind::AdverseEvent(event)));
+        }
+        let open = story.open("P1", "2016-05-12");
+        let test = open.iter().find(|row| row.what == What::RclTest).unwrap();
+        assert_eq!(test.due, Some(day(due)), "{first} {second}");
+        let shown: Vec<&String> = test.why.evidence.values().collect();
+        let says = usize::from(second < first);
+        assert_eq!(shown, [&reports[says]], "{first} {second}");
+    }
+}
+
 /// R-P1.
 #[test]
 fn what_a_plan_version_adds_waits_for_its_consent() {
@@ -760,6 +788,11 @@ fn visits_at_an_interval_go_on_to_the_first_that_is_not_past() {
         let have = visits(&story, as_of);
         assert_eq!(have.last().map(String::as_str), Some(last), "{as_of}");
     }
+    assert!(
+        visits(&story, "2017-03-01")
+            .iter()
+            .all(|one| !one.contains("2016-02-28"))
+    );
     let none = with_slots(Vec::new(), every(0));
     assert_eq!(visits(&none, "2020-01-01"), Vec::<String>::new());
 }

@@ -278,6 +278,8 @@ fn who_is_enrolled_again_has_missed_nothing_that_is_in_force() {
     story.enrolled("P1", "2021-06-01");
     let missed = |as_of| story.period("P1", as_of).courses[0].missed().count();
     assert_eq!((missed("2021-05-31"), missed("2021-06-01")), (2, 0));
+    let course = story.period("P1", "2021-06-01").courses.remove(0);
+    assert_eq!(course.amendments, [], "none is waited for");
     check(&story, "P1", &[("2021-06-01", Status::Open, "2036-01-15")]);
 }
 
@@ -623,6 +625,75 @@ fn a_second_administration_ends_a_stop_and_no_waiver() {
         story.decided("P1", decision, None, "2018-01-01");
         story.given("P1", "2018-06-01");
         check(&story, "P1", &[("2018-06-01", status, end)]);
+    }
+}
+
+#[test]
+fn a_decision_for_many_holds_for_those_whom_it_names() {
+    use pb::MonitoringDecisionKind as D;
+    let scope = |patients: &[&str]| {
+        Some(pb::CohortScope {
+            patients: patients.iter().map(|id| (*id).to_owned()).collect(),
+            ..pb::CohortScope::default()
+        })
+    };
+    for (product_id, scope, status) in [
+        ("PRODUCT", None, Status::Stopped),
+        ("PRODUCT", scope(&["P1"]), Status::Stopped),
+        ("PRODUCT", scope(&["P2"]), Status::Open),
+        ("", scope(&["P1"]), Status::Stopped),
+        ("", scope(&["P2"]), Status::Open),
+        ("", None, Status::Open),
+    ] {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        let case = format!("{product_id} {scope:?}");
+        let decision = pb::MonitoringDecision {
+            decision: D::Stop.into(),
+            product_id: product_id.to_owned(),
+            scope,
+            ..pb::MonitoringDecision::default()
+        };
+        story.tell("2018-01-01", "", Kind::MonitoringDecision(decision));
+        let have = story.period("P1", "2018-01-01").status;
+        assert_eq!(have, status, "{case}");
+    }
+}
+
+#[test]
+fn a_version_is_waited_for_from_the_day_on_which_it_is_effective() {
+    let mut story = Story::of_amendment("2020-06-01");
+    story.patient("P1", "2016-01-15");
+    // Recorded, and effective on a later day.
+    let plan = pb::FollowUpPlanVersion {
+        plan_id: "PLAN".to_owned(),
+        version: "3".to_owned(),
+        ordinal: 3,
+        parameters: Some(months(240)),
+        linked_consent: Some(crate::rules::follow_up::story::consent("2")),
+        ..Default::default()
+    };
+    story.tell("2020-01-01", "", Kind::FollowUpPlanVersion(plan));
+    let activated = pb::PlanActivated {
+        plan: Some(pb::PlanVersionKey {
+            plan_id: "PLAN".to_owned(),
+            version: "3".to_owned(),
+        }),
+        site: crate::rules::follow_up::story::SITE.to_owned(),
+        effective_from: "2020-09-01".to_owned(),
+        ..Default::default()
+    };
+    story.tell("2020-01-01", "", Kind::PlanActivated(activated));
+    for (as_of, versions) in [
+        ("2020-05-31", &[][..]),
+        ("2020-06-01", &["2"]),
+        ("2020-08-31", &["2"]),
+        ("2020-09-01", &["2", "3"]),
+    ] {
+        let course = story.period("P1", as_of).courses.remove(0);
+        let amendments = course.amendments.into_iter();
+        let have: Vec<String> = amendments.map(|one| one.plan.version).collect();
+        assert_eq!(have, versions, "{as_of}");
     }
 }
 
