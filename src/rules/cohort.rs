@@ -236,4 +236,56 @@ mod tests {
         let (patient, catalogue) = story.asked("X1", "2022-01-01");
         assert!(concerns(None, &patient, &catalogue, day(before)));
     }
+
+    /// R-K5: through the steps that made it, whatever else these made, and through no others.
+    #[test]
+    fn a_cohort_by_lot_holds_who_received_what_descends_from_it() {
+        let key = |lot: &str| pb::LotKey {
+            gtin: GTIN.to_owned(),
+            lot: lot.to_owned(),
+            ..pb::LotKey::default()
+        };
+        let items = |lots: &[&str]| -> Vec<pb::Item> {
+            let item = |lot: &&str| pb::Item {
+                what: Some(pb::item::What::Lot(key(lot))),
+                ..pb::Item::default()
+            };
+            lots.iter().map(item).collect()
+        };
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        for (inputs, outputs) in [
+            (&["ROOT"][..], &["MIDDLE", "ASIDE"][..]),
+            (&["MIDDLE", "SECOND"], &["ELSE", "LOT-X1"]),
+            (&["STRANGER"], &["ELSE"]),
+            // Labels that go round lead nowhere new.
+            (&["LOT-X1"], &["MIDDLE"]),
+        ] {
+            let step = pb::Transformation {
+                inputs: items(inputs),
+                outputs: items(outputs),
+                ..pb::Transformation::default()
+            };
+            story.tell("2019-01-01", "X1", Kind::Transformation(step));
+        }
+        story.patient("X1", "2020-01-10");
+        let (patient, catalogue) = story.asked("X1", "2022-01-01");
+        for (lot, expected) in [
+            ("LOT-X1", true),
+            ("MIDDLE", true),
+            ("SECOND", true),
+            ("ROOT", true),
+            ("ASIDE", false),
+            ("ELSE", false),
+            ("STRANGER", false),
+        ] {
+            let scope = CohortScope {
+                descendants_of: vec![key(lot)],
+                ..CohortScope::default()
+            };
+            for (on, is_given) in [("2020-01-09", false), ("2020-01-10", true)] {
+                let have = concerns(Some(&scope), &patient, &catalogue, day(on));
+                assert_eq!(have, expected && is_given, "{lot} {on}");
+            }
+        }
+    }
 }

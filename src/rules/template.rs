@@ -529,7 +529,9 @@ mod tests {
             ..
         } = &record;
         assert_eq!([event_time, site, site_tz, actor_person], [BLANK; 4]);
+        assert_eq!(record.schema_version, 1);
         let plan = plan_of(&record);
+        assert_eq!((plan.plan_id.as_str(), plan.version.as_str()), (BLANK, "1"));
         assert!(plan.purpose.contains("A-04"));
         assert!(plan.population.contains("A-09, A-34, A-49"));
         for basis in ["180 months, a floor (A-12, R-D3)", "A-39", "A-45", "R-M2"] {

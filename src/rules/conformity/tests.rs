@@ -1,5 +1,7 @@
 //! The verdicts on the worked history, by hand; each kind of verdict; and the rule that nothing is met by default.
 
+mod patients;
+mod products;
 mod stories;
 
 use std::collections::BTreeSet;
@@ -225,6 +227,7 @@ fn of_a_product_without_patients_and_plans_nothing_is_met_but_its_class() {
         assert_eq!(is_met, row.id == "A-01", "{} {:?}", row.id, row.counts);
     }
     assert_eq!(row(&rows, "A-02").verdict, Verdict::CannotTell);
+    assert_eq!(row(&rows, "A-04").verdict, Verdict::NotApplicable);
     assert_eq!(row(&rows, "A-25").verdict, Verdict::CannotTell);
 }
 

@@ -403,10 +403,13 @@ impl Asking<'_> {
 
     /// What a valid consent lacks where no new version asks.
     fn lacking(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
-        let (version, activation) = self.in_force(versions, self.site, self.on).or_else(|| {
-            let mut newest = versions.iter().rev();
-            newest.find_map(|one| Some((one, one.activations.get(self.site)?)))
-        })?;
+        let newest = versions.iter().rev();
+        let mut at_site = newest.filter_map(|one| Some((one, one.activations.get(self.site)?)));
+        // Where none is in force, the one that was last: one whose days are to come counts for nothing yet (R-K1).
+        let (version, activation) = self
+            .in_force(versions, self.site, self.on)
+            .or_else(|| at_site.clone().find(|(_, one)| one.has_begun(self.on)))
+            .or_else(|| at_site.next())?;
         let why = Why::by("R-K3").on(&activation.said);
         let (kind, why) = match self.signatures.newest(family, self.on) {
             None => self.never_valid(family, why)?,

@@ -455,18 +455,36 @@ fn plans_and_decisions_raise() {
         &[("slots", json!([])), ("parameters", json!({}))],
         &["PLAN_BLOCK_EMPTY follow_up_plan_version.slots"],
     );
-    // Of visits and samples, either that is not planned.
-    for kind in [pb::SlotKind::Visit, pb::SlotKind::Sample] {
+    // Visits and samples are each planned by a slot or by an interval.
+    for (visit_slot, sample_slot, visit_interval, sample_interval, is_raised) in [
+        (true, true, false, false, false),
+        (true, false, false, false, true),
+        (false, true, false, false, true),
+        (false, false, true, true, false),
+        (false, false, true, false, true),
+        (false, false, false, true, true),
+        (true, false, false, true, false),
+        (false, true, true, false, false),
+    ] {
         let mut record = spoilt("follow_up_plan_version", &[]);
         let Some(pb::record::Kind::FollowUpPlanVersion(plan)) = &mut record.kind else {
             panic!("{record:?}");
         };
-        plan.slots.retain(|slot| slot.kind() == kind);
-        plan.parameters = Some(pb::PlanParameters::default());
-        assert!(
-            raised(&record).contains("PLAN_BLOCK_EMPTY follow_up_plan_version.slots"),
-            "{kind:?}"
-        );
+        let slot = |kind: pb::SlotKind| pb::PlannedSlot {
+            kind: kind.into(),
+            ..pb::PlannedSlot::default()
+        };
+        let visit = visit_slot.then(|| slot(pb::SlotKind::Visit));
+        let sample = sample_slot.then(|| slot(pb::SlotKind::Sample));
+        plan.slots = visit.into_iter().chain(sample).collect();
+        plan.parameters = Some(pb::PlanParameters {
+            visit_interval_months: visit_interval.then_some(12),
+            sample_interval_months_first_years: sample_interval.then_some(6),
+            ..pb::PlanParameters::default()
+        });
+        let case = (visit_slot, sample_slot, visit_interval, sample_interval);
+        let raised = raised(&record).contains("PLAN_BLOCK_EMPTY follow_up_plan_version.slots");
+        assert_eq!(raised, is_raised, "{case:?}");
     }
     plan(
         &[("linkedConsent", json!(null))],
@@ -654,6 +672,22 @@ fn safety_raises() {
         &[("submittedOn", json!(null)), ("document", json!(null))],
         &[],
     );
+    for (due, submitted, is_late) in [
+        ("2026-08-19", "2026-08-18", false),
+        ("2026-08-19", "2026-08-19", false),
+        ("2026-08-19", "2026-08-20", true),
+        ("", "2026-08-20", false),
+        ("2026-08-19", "", false),
+    ] {
+        let mut record = spoilt("regulatory_report", &[]);
+        let Some(pb::record::Kind::RegulatoryReport(report)) = &mut record.kind else {
+            panic!("{record:?}");
+        };
+        report.due_on = due.to_owned();
+        report.submitted_on = submitted.to_owned();
+        let late = raised(&record).contains("REPORT_LATE regulatory_report.submitted_on");
+        assert_eq!(late, is_late, "{due} {submitted}");
+    }
     raises(
         "correction",
         &[("correctionKind", json!("CORRECTION_KIND_WRONG_PATIENT"))],

@@ -539,7 +539,7 @@ pub fn deadline(
         Due::On(day) => parse_civil_date(day).ok(),
         Due::NextVisit(_) => {
             let mut visits = patient.of_kind(pick!(FollowUpVisit));
-            let next = visits.find(|(fact, _)| from <= fact.on);
+            let next = visits.find(|(fact, visit)| from <= fact.on && visit.reached != Some(false));
             next.map(|(fact, _)| fact.on)
         }
     }

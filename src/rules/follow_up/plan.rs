@@ -372,7 +372,10 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::follow_up::story::{Story, day};
+    use crate::{
+        pb::record::Kind,
+        rules::follow_up::story::{Story, day},
+    };
 
     #[test]
     fn a_version_takes_over_the_slots_and_tissues_that_it_does_not_replace() {
@@ -414,6 +417,62 @@ mod tests {
             let slots: Vec<&str> = plan.slots.iter().map(|one| one.slot.as_str()).collect();
             let tissues: Vec<&str> = plan.tissues.iter().map(|one| one.code.as_str()).collect();
             assert_eq!((slots, tissues), (vec![slot], vec![tissue]), "{on}");
+        }
+    }
+
+    #[test]
+    fn who_is_enrolled_in_another_plan_follows_it_from_that_day() {
+        let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+        for plan_id in ["FIRST", "SECOND"] {
+            let plan = pb::FollowUpPlanVersion {
+                plan_id: plan_id.to_owned(),
+                version: "1".to_owned(),
+                ordinal: 1,
+                ..pb::FollowUpPlanVersion::default()
+            };
+            story.tell("2010-01-01", "", Kind::FollowUpPlanVersion(plan));
+        }
+        story.given("X1", "2010-06-01");
+        for (on, plan_id) in [("2010-07-01", "SECOND"), ("2011-07-01", "FIRST")] {
+            let enrolled = pb::FollowUpEnrolment {
+                plan_id: plan_id.to_owned(),
+                ..pb::FollowUpEnrolment::default()
+            };
+            story.tell(on, "X1", Kind::FollowUpEnrolment(enrolled));
+        }
+        let (patient, catalogue) = story.asked("X1", "2012-01-01");
+        for (on, plan_id) in [
+            ("2010-06-30", "FIRST"),
+            ("2010-07-01", "SECOND"),
+            ("2011-06-30", "SECOND"),
+            ("2011-07-01", "FIRST"),
+        ] {
+            let versions = followed(&patient, &catalogue, "PRODUCT", day(on)).unwrap();
+            assert_eq!(versions[0].plan.plan_id, plan_id, "{on}");
+        }
+    }
+
+    /// R-E2: the newest version that has begun at the site and concerns the patient.
+    #[test]
+    fn a_version_that_concerns_others_is_not_followed() {
+        for (patients, number) in [(vec!["X1"], "2"), (vec!["X2"], "1"), (vec![], "2")] {
+            let mut story = Story::of_product(&[pb::ProductClass::Aav]);
+            story.plan("1", "2010-01-01", pb::PlanParameters::default());
+            let plan = pb::FollowUpPlanVersion {
+                version: "2".to_owned(),
+                scope: Some(pb::CohortScope {
+                    patients: patients.iter().map(|id| (*id).to_owned()).collect(),
+                    ..pb::CohortScope::default()
+                }),
+                ..pb::FollowUpPlanVersion::default()
+            };
+            story.plan_version("2011-01-01", plan);
+            story.patient("X1", "2010-06-01");
+            for (on, number) in [("2010-12-31", "1"), ("2011-01-01", number)] {
+                let (patient, catalogue) = story.asked("X1", on);
+                let plan = Plan::in_force(&patient, &catalogue, "PRODUCT", day(on)).unwrap();
+                assert_eq!(plan.version.version, number, "{patients:?} {on}");
+            }
         }
     }
 

@@ -270,6 +270,63 @@ mod tests {
     }
 
     #[test]
+    fn what_was_done_about_another_signal_is_not_done_about_this() {
+        let mut story = told(signal());
+        let decision = pb::SignalDecision {
+            signal_id: "OTHER".to_owned(),
+            closed: Some(true),
+            ..Default::default()
+        };
+        story.tell("2020-02-01", "", Kind::SignalDecision(decision));
+        let other = || {
+            Some(pb::Trigger {
+                cause: Some(Cause::SignalId("OTHER".to_owned())),
+            })
+        };
+        for (version, trigger) in [("2", None), ("3", other())] {
+            let document = pb::ConsentDocumentVersion {
+                family: "ICF".to_owned(),
+                version: version.to_owned(),
+                trigger: trigger.clone(),
+                ..Default::default()
+            };
+            story.tell("2020-02-01", "", Kind::ConsentDocumentVersion(document));
+            let plan = pb::FollowUpPlanVersion {
+                version: version.to_owned(),
+                trigger,
+                ..Default::default()
+            };
+            story.plan_version("2020-02-01", plan);
+        }
+        check(&story, "2020-02-01", &[Action::Consent, Action::Plan], 0);
+    }
+
+    #[test]
+    fn a_signal_is_about_the_products_that_it_names_by_themselves_by_class_or_by_lot() {
+        use crate::rules::follow_up::story::GTIN;
+        for (product_id, class, gtin, is_about) in [
+            ("PRODUCT", ProductClass::Lenti, "", true),
+            ("OTHER", ProductClass::Aav, "", true),
+            ("OTHER", ProductClass::Lenti, GTIN, true),
+            ("OTHER", ProductClass::Lenti, "09521123459999", false),
+        ] {
+            let story = told(pb::RiskSignal {
+                product_ids: vec![product_id.to_owned()],
+                product_classes: vec![class.into()],
+                lots: vec![pb::LotKey {
+                    gtin: gtin.to_owned(),
+                    ..Default::default()
+                }],
+                ..signal()
+            });
+            let (_, catalogue) = story.asked("", "2020-02-01");
+            let open = open(&catalogue, day("2020-02-01"));
+            let expected: &[&str] = if is_about { &["PRODUCT"] } else { &[] };
+            assert_eq!(open[0].products, expected, "{product_id} {class:?} {gtin}");
+        }
+    }
+
+    #[test]
     fn a_signal_that_does_not_change_the_risk_asks_for_what_it_names() {
         let unchanged = |required_actions: &[Action]| pb::RiskSignal {
             changes_risk: Some(false),

@@ -162,7 +162,13 @@ pub(super) fn stock(lot: &Lot) -> Stock {
     }
     // A decision that it is destroyed or given back means whatever no record has moved since.
     match lot.decided() {
-        Some((_, Disposition::Destroyed)) => stock.end_all(Stock::destroyed_at),
+        Some((_, Disposition::Destroyed)) => {
+            // What went back is destroyed where it went.
+            for (place, amount) in stock.returned_to.clone() {
+                stock.destroyed_at(&place, amount);
+            }
+            stock.end_all(Stock::destroyed_at);
+        }
         Some((_, Disposition::Returned)) => stock.end_all(Stock::returned_at),
         _ => {}
     }

@@ -407,6 +407,41 @@ fn a_donation_is_traced_like_a_lot() {
 }
 
 #[test]
+fn a_lot_that_names_its_donations_was_made_of_them_though_no_step_tells() {
+    let mut log = Log::default();
+    for (number, dins) in [("A", &["D1", "D2"][..]), ("B", &["D2"]), ("C", &[])] {
+        let registered = pb::LotRegistered {
+            gtin: GTIN.to_owned(),
+            lot: number.to_owned(),
+            dins: dins
+                .iter()
+                .map(|din| pb::Din {
+                    number: (*din).to_owned(),
+                    ..pb::Din::default()
+                })
+                .collect(),
+            ..pb::LotRegistered::default()
+        };
+        log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+    }
+    let question = on("2020-02-01");
+    for (din, expected) in [
+        ("D1", &["APH-D1", "A"][..]),
+        ("D2", &["APH-D2", "A", "B"]),
+        ("D3", &["APH-D3"]),
+    ] {
+        let from = [Material::Donation(din.to_owned())];
+        let Ok(reached) = walk(&log.0, &question, from, Way::Descendants);
+        let lots: Vec<String> = reached.iter().map(|one| name(&one.material)).collect();
+        assert_eq!(lots, expected);
+    }
+    assert_eq!(
+        log.lots(&question, "A", Way::Ancestors),
+        ["A", "APH-D1", "APH-D2"]
+    );
+}
+
+#[test]
 fn the_trace_back_from_a_patient_is_the_one_expected() {
     let log = car_t();
     let Ok(trace) = trace_patient(&log.0, &on("2025-08-14"), "P6");
@@ -668,6 +703,15 @@ fn a_walk_ends_where_the_log_goes_round_all_the_same() {
     assert_eq!(log.lots(&question, "A", Way::Ancestors), ["A", "C", "B"]);
     let Ok(rows) = retention(&log.0, &question, &[lot("A"), lot("B"), lot("C")]);
     assert!(rows.iter().all(|row| row.until == Some(day("2051-01-01"))));
+    // To where it began nothing led; to each of the others one step.
+    let Ok(reached) = walk(
+        &log.0,
+        &question,
+        [Material::Lot(lot("A"))],
+        Way::Descendants,
+    );
+    let led: Vec<usize> = reached.iter().map(|one| one.by.len()).collect();
+    assert_eq!(led, [0, 1, 1]);
 }
 
 #[test]
@@ -1020,6 +1064,89 @@ fn what_all_went_back_is_returned() {
 }
 
 #[test]
+fn what_went_back_and_is_then_said_to_be_destroyed_is_destroyed_where_it_went() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "3", "{vial}", "2021-01-01");
+    log.ship("2020-02-01", SITE, "A", "2");
+    log.receive("2020-02-02", SITE, "A", "2");
+    log.give_back("2020-02-03", SITE, "A", "2");
+    log.decide("2020-03-01", "A", Disposition::Destroyed);
+    assert_eq!(log.state(&on("2020-03-01"), "A"), Disposition::Destroyed);
+    let stock = log.stock(&on("2020-03-01"), "A");
+    assert_eq!(stock.places(), BTreeMap::from([(MAKER, decimal("0"))]));
+    // It was accounted for when it went back, and is not counted twice.
+    let account = stock.account;
+    assert_eq!(
+        (account.returned, account.destroyed, account.unaccounted()),
+        (decimal("2"), decimal("0"), Some(decimal("0")))
+    );
+}
+
+#[test]
+fn a_lot_has_one_end_only_if_nothing_else_became_of_it() {
+    use Disposition::{Destroyed, Released, Returned};
+    for (destroyed, given_back, used, expected) in [
+        ("", "", "", Released),
+        ("2", "", "", Destroyed),
+        ("", "2", "", Returned),
+        ("1", "1", "", Returned),
+        ("1", "", "", Released),
+        ("", "1", "", Released),
+        ("1", "", "1", Released),
+        ("", "1", "1", Released),
+    ] {
+        let mut log = Log::default();
+        log.lot("2020-01-01", "A", "2", "{vial}", "");
+        log.decide("2020-01-02", "A", Released);
+        log.ship("2020-02-01", SITE, "A", "2");
+        log.receive("2020-02-02", SITE, "A", "2");
+        if !destroyed.is_empty() {
+            log.destroy("2020-02-03", SITE, "A", destroyed);
+        }
+        if !given_back.is_empty() {
+            log.give_back("2020-02-03", SITE, "A", given_back);
+        }
+        if !used.is_empty() {
+            log.give("2020-02-03", SITE, "X1", "A", (used, "{vial}"));
+        }
+        let state = log.state(&on("2020-03-01"), "A");
+        let case = (destroyed, given_back, used);
+        assert_eq!(state, expected, "{case:?}");
+    }
+    // Of a lot without an amount nothing is left either, and nothing became of it.
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "", "{vial}", "");
+    log.decide("2020-01-02", "A", Released);
+    assert_eq!(log.state(&on("2020-03-01"), "A"), Released);
+}
+
+#[test]
+fn a_patient_stands_in_a_trace_as_the_newest_word_has_it() {
+    use pb::PatientState::{Active, Completed, LostToFollowUp};
+    for (states, expected) in [
+        (&[][..], Standing::Active),
+        (&[Active], Standing::Active),
+        (&[Completed], Standing::Completed),
+        (&[Completed, Active], Standing::Active),
+        (&[Active, Completed], Standing::Completed),
+        (&[Completed, LostToFollowUp], Standing::LostToFollowUp),
+    ] {
+        let mut log = Log::default();
+        log.give("2020-01-01", SITE, "X1", "A", ("1", "{vial}"));
+        for (at, state) in (2..).zip(states) {
+            let status = pb::PatientStatus {
+                state: (*state).into(),
+                ..pb::PatientStatus::default()
+            };
+            let on = format!("2020-01-0{at}");
+            log.add(&on, SITE, "X1", Kind::PatientStatus(status));
+        }
+        let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
+        assert_eq!(trace.unwrap().standing, expected, "{states:?}");
+    }
+}
+
+#[test]
 fn a_lot_expires_after_its_last_good_day() {
     let mut log = Log::default();
     log.lot("2020-01-01", "A", "2", "{vial}", "2021-01-31");
@@ -1115,6 +1242,27 @@ fn the_newest_count_of_a_site_is_what_counts() {
 }
 
 #[test]
+fn what_a_site_counted_stands_beside_the_records_and_the_other_sites() {
+    let mut log = recalled();
+    log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
+    log.add("2020-03-03", OTHER_SITE, "", answer("2", "{vial}"));
+    log.add("2020-03-04", SITE, "", answer("3.5", "{vial}"));
+    let rows: Vec<_> = reconciliations(&log, "2020-03-04")
+        .into_iter()
+        .map(|row| (row.source, row.site, row.account.held))
+        .collect();
+    let expected = [
+        (Source::Derived, "", "5"),
+        (Source::Derived, SITE, "5"),
+        (Source::Derived, OTHER_SITE, "0"),
+        (Source::Acknowledged, OTHER_SITE, "2"),
+        (Source::Acknowledged, SITE, "3.5"),
+    ]
+    .map(|(source, site, held)| (source, site.to_owned(), decimal(held)));
+    assert_eq!(rows, expected);
+}
+
+#[test]
 fn a_site_is_concerned_though_nobody_told_it() {
     let mut log = recalled();
     log.add("2020-03-03", SITE, "", answer("3", "{vial}"));
@@ -1199,6 +1347,12 @@ fn a_sample_is_traced_through_aliquots_and_labels() {
         ..pb::SampleEvent::default()
     };
     log.add("2020-05-03", SITE, "", Kind::SampleEvent(renamed));
+    // A result on a tube names its patient too; when the sample was taken it does not say.
+    let result = pb::AssayResult {
+        sample_id: "Q9".to_owned(),
+        ..pb::AssayResult::default()
+    };
+    log.add("2020-05-04", SITE, "X1", Kind::AssayResult(result));
     for id in ["S1", "S1-a", "S1-b", "Q9"] {
         let Ok(trace) = trace_sample(&log.0, &on("2020-06-01"), id);
         let trace = trace.unwrap();
@@ -1289,6 +1443,11 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
     };
     log.add("2020-01-02", MAKER, "", registered("A", "X2"));
     log.add("2020-01-03", MAKER, "", registered("B", ""));
+    let Kind::LotRegistered(mut again) = registered("A", "X1") else {
+        panic!("a lot");
+    };
+    again.coi = "E".to_owned();
+    log.add("2020-01-03", MAKER, "", Kind::LotRegistered(again));
     log.ship("2020-01-04", SITE, "A", "1");
     for (on_day, coi) in [("2020-01-05", "C"), ("2020-01-06", ""), ("2020-01-07", "D")] {
         let given = pb::Administration {
@@ -1315,6 +1474,7 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
             "coi_assigned A X1 ",
             "lot_registered A X2 ",
             "lot_registered B  ",
+            "lot_registered A X1 E",
             "shipment A  ",
             "administration A X1 ",
             "administration A X1 ",
@@ -1322,6 +1482,123 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
         ]
     );
     assert_eq!(chain.patients, ["X1", "X2"]);
+}
+
+#[test]
+fn every_way_of_a_lot_is_a_link_of_its_chain_with_where_it_went() {
+    let items = || vec![item("A", ""), item("STRANGER", "")];
+    let to = || "TO".to_owned();
+    let ways = [
+        Kind::Shipment(pb::Shipment {
+            items: items(),
+            to_gln: to(),
+            ..pb::Shipment::default()
+        }),
+        Kind::ShipmentReceived(pb::ShipmentReceived {
+            items: items(),
+            to_gln: to(),
+            ..pb::ShipmentReceived::default()
+        }),
+        Kind::CustodyTransfer(pb::CustodyTransfer {
+            items: items(),
+            to_gln: to(),
+            ..pb::CustodyTransfer::default()
+        }),
+        Kind::ProductReturned(pb::ProductReturned {
+            items: items(),
+            to_gln: to(),
+            ..pb::ProductReturned::default()
+        }),
+        Kind::ProductDestroyed(pb::ProductDestroyed {
+            items: items(),
+            ..pb::ProductDestroyed::default()
+        }),
+        Kind::StorageMoved(pb::StorageMoved {
+            items: items(),
+            ..pb::StorageMoved::default()
+        }),
+        Kind::Excursion(pb::Excursion {
+            items: items(),
+            ..pb::Excursion::default()
+        }),
+        Kind::LotDisposition(pb::LotDisposition {
+            lot: Some(key("A")),
+            ..pb::LotDisposition::default()
+        }),
+        Kind::CoiVerification(pb::CoiVerification {
+            lot: Some(key("A")),
+            ..pb::CoiVerification::default()
+        }),
+    ];
+    let mut log = Log::default();
+    let registered = pb::LotRegistered {
+        gtin: GTIN.to_owned(),
+        lot: "A".to_owned(),
+        coi: "C".to_owned(),
+        ..pb::LotRegistered::default()
+    };
+    log.add("2020-01-01", MAKER, "", Kind::LotRegistered(registered));
+    for way in ways {
+        log.add("2020-01-02", MAKER, "", way);
+    }
+    let Ok(chain) = chain_of_identity(&log.0, &on("2020-02-01"), "C");
+    let chain = chain.unwrap();
+    let links: Vec<_> = chain
+        .links
+        .iter()
+        .map(|link| (link.kind, link.to.as_str()))
+        .collect();
+    let expected = [
+        ("lot_registered", ""),
+        ("shipment", "TO"),
+        ("shipment_received", "TO"),
+        ("custody_transfer", "TO"),
+        ("product_returned", "TO"),
+        ("product_destroyed", ""),
+        ("storage_moved", ""),
+        ("excursion", ""),
+        ("lot_disposition", ""),
+        ("coi_verification", ""),
+    ];
+    assert_eq!(links, expected);
+    // What went with it and is of no chain is not told.
+    assert!(chain.links.iter().all(|link| link.lots == [lot("A")]));
+}
+
+#[test]
+fn a_lot_stands_where_it_was_put_last_in_the_store_of_each_place() {
+    let mut log = Log::default();
+    log.lot("2020-01-01", "A", "2", "{vial}", "");
+    log.ship("2020-01-02", SITE, "A", "1");
+    log.receive("2020-01-03", SITE, "A", "1");
+    for (on_day, site, number, unit) in [
+        ("2020-01-04", SITE, "A", "FIRST"),
+        ("2020-01-05", SITE, "A", "SECOND"),
+        ("2020-01-06", SITE, "B", "OF-ANOTHER"),
+        ("2020-01-04", MAKER, "A", "THIRD"),
+    ] {
+        let moved = pb::StorageMoved {
+            items: vec![item(number, "")],
+            to_position: Some(pb::StoragePosition {
+                unit: unit.to_owned(),
+                ..pb::StoragePosition::default()
+            }),
+            ..pb::StorageMoved::default()
+        };
+        log.add(on_day, site, "", Kind::StorageMoved(moved));
+    }
+    let part = log.trace(&on("2020-02-01"), "A");
+    let stands: BTreeMap<&str, &str> = part
+        .unadministered
+        .iter()
+        .map(|row| {
+            (
+                row.place.as_str(),
+                row.position.as_ref().unwrap().unit.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(stands, BTreeMap::from([(SITE, "SECOND"), (MAKER, "THIRD")]));
 }
 
 #[test]
@@ -1569,7 +1846,7 @@ fn a_place_has_only_what_went_back_to_it_or_more() {
 }
 
 #[test]
-fn a_recall_has_the_answers_to_it_and_the_words_that_opened_it() {
+fn a_recall_has_its_own_notices_and_answers_and_the_words_that_opened_it() {
     let mut log = recalled();
     let first = answer("3", "{vial}");
     log.add("2020-03-03", SITE, "", first.clone());
@@ -1578,10 +1855,18 @@ fn a_recall_has_the_answers_to_it_and_the_words_that_opened_it() {
     };
     another.recall_id = "R2".to_owned();
     log.add("2020-03-04", SITE, "", Kind::RecallAcknowledged(another));
+    let notice = pb::RecallNotice {
+        recall_id: "R2".to_owned(),
+        site: SITE.to_owned(),
+        ..pb::RecallNotice::default()
+    };
+    log.add("2020-03-04", MAKER, "", Kind::RecallNotice(notice));
     let Ok(found) = recall(&log.0, &on("2020-04-01"), "R1");
     let found = found.unwrap();
     let answered: Vec<NaiveDate> = found.answers.iter().map(|fact| fact.on).collect();
     assert_eq!(answered, [day("2020-03-03")]);
+    let told: Vec<NaiveDate> = found.notices.iter().map(|fact| fact.on).collect();
+    assert_eq!(told, [day("2020-03-02")]);
     let opening = found.opening();
     assert_eq!(
         (opening.recall_id.as_str(), opening.roots),
@@ -1615,6 +1900,12 @@ fn a_patients_chains_are_those_of_every_record_that_names_one() {
         ..pb::MaterialCollected::default()
     };
     log.add("2020-01-01", SITE, "X1", Kind::MaterialCollected(collected));
+    let donated = pb::MaterialCollected {
+        coi: "DONATED".to_owned(),
+        donor: "X1".to_owned(),
+        ..pb::MaterialCollected::default()
+    };
+    log.add("2020-01-01", SITE, "", Kind::MaterialCollected(donated));
     let assigned = pb::CoiAssigned {
         coi: "ASSIGNED".to_owned(),
         ..pb::CoiAssigned::default()
@@ -1640,7 +1931,14 @@ fn a_patients_chains_are_those_of_every_record_that_names_one() {
         log.add("2020-01-03", SITE, "X1", Kind::Administration(given));
     }
     let Ok(trace) = trace_patient(&log.0, &on("2020-02-01"), "X1");
-    let expected = ["ASSIGNED", "COLLECTED", "GIVEN-1", "GIVEN-2", "LOT-X1"];
+    let expected = [
+        "ASSIGNED",
+        "COLLECTED",
+        "DONATED",
+        "GIVEN-1",
+        "GIVEN-2",
+        "LOT-X1",
+    ];
     assert_eq!(trace.unwrap().cois, expected);
 }
 

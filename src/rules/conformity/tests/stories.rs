@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The report on the story's product and its patient X1.
-fn rows(story: &Story, as_of: &str) -> Vec<Row> {
+pub(super) fn rows(story: &Story, as_of: &str) -> Vec<Row> {
     let (patient, catalogue) = story.asked("X1", as_of);
     let mut report = Conformity::of(&catalogue, "PRODUCT", day(as_of)).unwrap();
     report.add(&patient, &Signatures::of(&patient, &catalogue));
@@ -18,7 +18,7 @@ fn rows(story: &Story, as_of: &str) -> Vec<Row> {
 }
 
 #[track_caller]
-fn check(story: &Story, as_of: &str, id: &str, verdict: Verdict, reasons: &[&str]) {
+pub(super) fn check(story: &Story, as_of: &str, id: &str, verdict: Verdict, reasons: &[&str]) {
     let rows = rows(story, as_of);
     let row = row(&rows, id);
     let told: Vec<&str> = row
@@ -33,12 +33,12 @@ fn check(story: &Story, as_of: &str, id: &str, verdict: Verdict, reasons: &[&str
     );
 }
 
-fn aav() -> Story {
+pub(super) fn aav() -> Story {
     Story::of_product(&[ProductClass::Aav])
 }
 
 /// A product of this class, changed so.
-fn product(class: ProductClass, change: impl Fn(&mut pb::ProductRegistered)) -> Kind {
+pub(super) fn product(class: ProductClass, change: impl Fn(&mut pb::ProductRegistered)) -> Kind {
     let mut product = pb::ProductRegistered {
         product_id: "PRODUCT".to_owned(),
         version: 1,

@@ -36,6 +36,26 @@ fn from_majority_on_ones_own_signature_is_asked() {
     story.check("2030-05-01", &[]);
 }
 
+/// R-M1: of each family by itself.
+#[test]
+fn who_comes_of_age_signs_what_the_representative_had_signed_of_that_family() {
+    let mut story = child();
+    story.sign("2020-03-01", "X", "1", Signatory::Assent);
+    story.document(of_family("ELSE", "1", 1), ("2010-01-01", ""));
+    let of_else = |signatory: Signatory| pb::ConsentSigned {
+        version: Some(pb::ConsentVersionKey {
+            family: "ELSE".to_owned(),
+            version: "1".to_owned(),
+        }),
+        signatory: signatory.into(),
+        ..Default::default()
+    };
+    story.signed("2030-03-01", of_else(Signatory::Self_));
+    story.check("2030-03-01", &["Needs AgeOfMajority 1 2030-04-29 due"]);
+    story.sign("2030-03-02", "X", "1", Signatory::Self_);
+    story.check("2030-03-02", &[]);
+}
+
 #[test]
 fn a_minors_set_of_a_new_version_needs_representative_and_assent() {
     let mut story = child();

@@ -291,6 +291,38 @@ fn a_version_that_ended_without_another_in_its_place_is_asked_for_again() {
     story.activate(SITE, "1", "2010-01-01", "2020-01-01");
     story.check("2020-01-01", &[]);
     story.check("2020-01-02", &["Needs ConsentExpired 1 - no deadline"]);
+    // Another in its place that asks nobody again: what was signed still counts.
+    let class = pb::ChangeClass::SubstantiveNoReconsent;
+    story.version("2", 2, class, "2020-02-01", None);
+    story.check("2020-01-31", &["Needs ConsentExpired 1 - no deadline"]);
+    story.check("2020-02-01", &[]);
+}
+
+#[test]
+fn a_state_that_is_no_transfer_moves_nobody() {
+    // Followed at a site that has none of the versions signed, and never transferred there.
+    let mut story = Story::new();
+    story.document(of_family("ELSE", "1", 1), ("2010-01-01", ""));
+    story.activate(OTHER, "1", "2010-01-01", "");
+    let registered = pb::Record {
+        record_id: "R-REGISTERED".to_owned(),
+        event_time: "2011-01-01".to_owned(),
+        site: "9521123009998".to_owned(),
+        patient: "X".to_owned(),
+        kind: Some(pb::record::Kind::PatientRegistered(
+            pb::PatientRegistered::default(),
+        )),
+        ..Default::default()
+    };
+    let index = u64::try_from(story.book.facts().len()).unwrap();
+    story.book.insert(Fact::of_record(index, registered));
+    story.sign("2019-01-10", "X", "1", Signatory::Self_);
+    story.treat("2019-01-20", "X");
+    let class = pb::ChangeClass::SubstantiveNoReconsent;
+    story.version("2", 2, class, "2020-03-01", None);
+    story.activate("9521123009998", "2", "2020-03-01", "");
+    story.state("2020-04-01", "X", pb::PatientState::Found, "");
+    story.check("2020-04-01", &[]);
 }
 
 #[test]

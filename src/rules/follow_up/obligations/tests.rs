@@ -353,6 +353,101 @@ fn an_expansion_intensifies_the_schedule_until_no_vector_is_found() {
     assert_eq!(story.schedule("P1", "2018-01-01").intensified.len(), 2);
 }
 
+/// R-C2: while a schedule is intensified, a further finding keeps it so; a result on a sample of the very day that the
+/// finding was issued does not end it.
+#[test]
+fn a_further_finding_keeps_a_schedule_intensified() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, taken, finding, issued) in [
+        ("S1", "2016-08-01", F::ClonalExpansion, "2016-08-15"),
+        ("S2", "2016-08-15", F::VectorNotDetected, "2016-08-20"),
+        ("S3", "2016-10-01", F::IntegrationNearOncogene, "2016-10-10"),
+        ("S4", "2016-12-01", F::VectorNotDetected, "2016-12-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    for (as_of, expected) in [
+        ("2016-08-14", &[][..]),
+        ("2016-08-20", &[("2016-08-15", None)]),
+        ("2016-10-10", &[("2016-08-15", None)]),
+        ("2016-12-09", &[("2016-08-15", None)]),
+        ("2016-12-10", &[("2016-08-15", Some("2016-12-10"))]),
+    ] {
+        let intensified = story.schedule("P1", as_of).intensified;
+        let have: Vec<_> = intensified.iter().map(|one| (one.from, one.to)).collect();
+        let expected = expected.iter().map(|(from, to)| (day(from), to.map(day)));
+        assert_eq!(have, expected.collect::<Vec<_>>(), "{as_of}");
+    }
+}
+
+/// R-C1: integration sites are analysed by a result that names some, finds one near an oncogene, or is on a sample for
+/// it; not by one before the clone was found.
+#[test]
+fn integration_sites_are_analysed_by_a_result_that_tells_of_them() {
+    use pb::Finding as F;
+    let site = || vec![pb::IntegrationSite::default()];
+    for (purpose, finding, sites, issued, is_done) in [
+        (
+            SamplePurpose::Persistence,
+            F::WithinExpected,
+            vec![],
+            "2017-01-10",
+            false,
+        ),
+        (
+            SamplePurpose::Persistence,
+            F::WithinExpected,
+            site(),
+            "2017-01-10",
+            true,
+        ),
+        (
+            SamplePurpose::Persistence,
+            F::IntegrationNearOncogene,
+            vec![],
+            "2017-01-10",
+            true,
+        ),
+        (
+            SamplePurpose::Isa,
+            F::WithinExpected,
+            vec![],
+            "2017-01-10",
+            true,
+        ),
+        (
+            SamplePurpose::Isa,
+            F::WithinExpected,
+            site(),
+            "2016-11-30",
+            true,
+        ),
+        (
+            SamplePurpose::Isa,
+            F::WithinExpected,
+            site(),
+            "2016-11-29",
+            false,
+        ),
+    ] {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.sample("P1", "S1", &FOR_PERSISTENCE, "2016-11-01");
+        story.sample("P1", "S2", &[purpose], "2016-11-20");
+        story.result("P1", "S1", F::DominantClone, "2016-11-30");
+        let result = pb::AssayResult {
+            sample_id: "S2".to_owned(),
+            findings: vec![finding.into()],
+            sites,
+            ..Default::default()
+        };
+        story.tell(issued, "P1", pb::record::Kind::AssayResult(result));
+        let open = row(&story, &What::IntegrationSites, "2017-02-01");
+        assert_eq!(open.is_empty(), is_done, "{purpose:?} {finding:?} {issued}");
+    }
+}
+
 /// On a tie R-C1 before R-C2 before R-S1.
 #[test]
 fn on_a_tie_the_clone_comes_before_the_expansion_and_both_before_the_interval() {
@@ -479,9 +574,13 @@ fn what_a_plan_version_adds_waits_for_its_consent() {
     story.sample("P1", "S1", &[SamplePurpose::Rcl], "2018-03-03");
     check(&story, &added, &[("2018-03-03", "")]);
     let met = story.schedule("P1", "2018-03-03").tasks;
-    assert!(
-        met.iter()
-            .any(|task| task.what == added && task.state == State::Met)
+    let met: Vec<_> = met.iter().filter(|task| task.what == added).collect();
+    let [once] = met.as_slice() else {
+        panic!("{met:?}");
+    };
+    assert_eq!(
+        (once.state, once.due),
+        (State::Met, Some(day("2018-02-28")))
     );
     // At intervals, it is due again.
     story.plan_version("2018-04-01", plan("3", asked(false, 12)));
@@ -599,6 +698,70 @@ fn visits(story: &Story, as_of: &str) -> Vec<String> {
         format!("{due} {actual} {state:?} {late}")
     });
     visits.collect()
+}
+
+/// R-V1: from the first day of the window to its last; before it, what is nearer to the slot than to the one before.
+#[test]
+fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
+    for (on, slots) in [
+        (
+            "2017-01-28",
+            ["2017-02-28 2017-01-28 Early 0", "2018-02-28  Open 0"],
+        ),
+        (
+            "2017-01-29",
+            ["2017-02-28 2017-01-29 InWindow 0", "2018-02-28  Open 0"],
+        ),
+        (
+            "2017-03-30",
+            ["2017-02-28 2017-03-30 InWindow 0", "2018-02-28  Open 0"],
+        ),
+        (
+            "2017-03-31",
+            ["2017-02-28 2017-03-31 Late 1", "2018-02-28  Open 0"],
+        ),
+    ] {
+        let mut story = with_slots(Vec::new(), yearly());
+        visited(&mut story, on, "", 6);
+        let have = visits(&story, "2018-01-01");
+        assert_eq!(have[..2], slots, "{on}");
+    }
+    // 365 days lie between two slots: 182 before the second it is nearer to it, 183 before it is not.
+    for (on, is_early) in [("2017-08-29", false), ("2017-08-30", true)] {
+        let mut story = with_slots(Vec::new(), yearly());
+        visited(&mut story, "2017-02-28", "", 6);
+        visited(&mut story, on, "", 6);
+        let early = format!("2018-02-28 {on} Early 0");
+        let have = visits(&story, "2018-01-01");
+        assert_eq!(have.contains(&early), is_early, "{on} {have:?}");
+    }
+    // In a leap year the day in the middle is as near to one as to the other, and is of neither.
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2019-02-28", "", 6);
+    visited(&mut story, "2019-08-30", "", 6);
+    let early = "2020-02-29 2019-08-30 Early 0".to_owned();
+    assert!(!visits(&story, "2019-12-01").contains(&early));
+}
+
+#[test]
+fn visits_at_an_interval_go_on_to_the_first_that_is_not_past() {
+    let every = |months| pb::PlanParameters {
+        visit_interval_months: Some(months),
+        intensive_months: Some(12),
+        ..Default::default()
+    };
+    let mut story = with_slots(Vec::new(), every(6));
+    // Held before the treatment, a visit is none of the follow-up.
+    visited(&mut story, "2016-02-28", "", 6);
+    for (as_of, last) in [
+        ("2016-03-01", "2017-02-28  Open 0"),
+        ("2017-02-28", "2017-02-28  Open 0"),
+    ] {
+        let have = visits(&story, as_of);
+        assert_eq!(have.last().map(String::as_str), Some(last), "{as_of}");
+    }
+    let none = with_slots(Vec::new(), every(0));
+    assert_eq!(visits(&none, "2020-01-01"), Vec::<String>::new());
 }
 
 #[test]

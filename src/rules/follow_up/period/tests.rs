@@ -174,6 +174,15 @@ fn a_follow_up_stays_open_past_its_old_end_until_the_deadline_has_passed() {
     );
     let missed = |as_of| story.period("P1", as_of).courses[0].missed().count();
     assert_eq!((missed("2021-03-16"), missed("2021-03-17")), (0, 1));
+    for (as_of, waits) in [
+        ("2021-01-15", false),
+        ("2021-01-16", true),
+        ("2021-03-16", true),
+        ("2021-03-17", false),
+    ] {
+        let why = &story.period("P1", as_of).courses[0].why;
+        assert_eq!(why.basis.contains("R-A3"), waits, "{as_of}");
+    }
     // Signed on the last day it is in time; a day later it changes nothing.
     story.patient("P2", "2016-01-15");
     story.signed("P2", "2", "2021-03-16");
@@ -192,6 +201,84 @@ fn a_follow_up_stays_open_past_its_old_end_until_the_deadline_has_passed() {
         "P3",
         &[("2021-03-17", Status::Completed, "2021-01-15")],
     );
+}
+
+/// R-A3: more months, or as many until no risk; not as many that end by themselves.
+#[test]
+fn a_version_is_longer_if_it_asks_for_more_months_or_for_no_risk() {
+    for (before, after, expected) in [
+        ((60, false), (72, false), Some(true)),
+        ((60, false), (60, true), Some(true)),
+        ((60, false), (48, true), Some(false)),
+        ((60, true), (60, false), Some(false)),
+        ((60, true), (48, false), Some(false)),
+        ((60, false), (60, false), None),
+        ((60, true), (60, true), None),
+    ] {
+        let asks = |(months, until_no_risk): (u32, bool)| pb::PlanParameters {
+            follow_up_months: Some(months),
+            until_no_risk: Some(until_no_risk),
+            ..pb::PlanParameters::default()
+        };
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        story.consent_version("1", "2010-01-01", None);
+        story.plan("1", "2010-01-01", asks(before));
+        story.consent_version("2", "2020-01-15", Some(60));
+        story.plan("2", "2020-01-15", asks(after));
+        story.patient("P1", "2016-01-15");
+        let course = &story.period("P1", "2020-01-15").courses[0];
+        let longer = course.amendments.first().map(|one| one.is_longer);
+        assert_eq!(longer, expected, "{before:?} {after:?}");
+    }
+}
+
+/// R-A1: of two versions that wait, the one that is signed holds; the newer one goes on waiting, the older one does
+/// not.
+#[test]
+fn a_signature_leaves_only_newer_versions_to_be_waited_for() {
+    let mut story = Story::of_amendment("2020-06-01");
+    // The plan of the third is in force before its consent: until then the second may be signed.
+    story.plan("3", "2020-07-01", months(240));
+    story.consent_version("3", "2020-07-21", Some(60));
+    for (patient, signed) in [
+        ("P0", None),
+        ("P2", Some(("2", "2020-07-20"))),
+        ("P3", Some(("3", "2020-07-21"))),
+    ] {
+        story.patient(patient, "2016-01-15");
+        if let Some((version, on)) = signed {
+            story.signed(patient, version, on);
+        }
+    }
+    let waiting = |patient: &str| -> Vec<(String, AmendmentState)> {
+        let course = story.period(patient, "2020-07-21").courses.remove(0);
+        let amendments = course.amendments.into_iter();
+        amendments
+            .map(|one| (one.plan.version, one.state))
+            .collect()
+    };
+    let awaited = AmendmentState::Awaited;
+    let given = |on| AmendmentState::Given(day(on));
+    let of = |version: &str, state: &AmendmentState| (version.to_owned(), state.clone());
+    assert_eq!(waiting("P0"), [of("2", &awaited), of("3", &awaited)]);
+    assert_eq!(
+        waiting("P2"),
+        [of("2", &given("2020-07-20")), of("3", &awaited)]
+    );
+    assert_eq!(waiting("P3"), [of("3", &given("2020-07-21"))]);
+}
+
+/// R-A3: who is enrolled again is enrolled under what is in force; nothing before it is missed any more.
+#[test]
+fn who_is_enrolled_again_has_missed_nothing_that_is_in_force() {
+    let mut story = Story::of_amendment("2021-01-10");
+    story.consent_version("3", "2021-01-12", Some(60));
+    story.plan("3", "2021-01-12", months(240));
+    story.patient("P1", "2016-01-15");
+    story.enrolled("P1", "2021-06-01");
+    let missed = |as_of| story.period("P1", as_of).courses[0].missed().count();
+    assert_eq!((missed("2021-05-31"), missed("2021-06-01")), (2, 0));
+    check(&story, "P1", &[("2021-06-01", Status::Open, "2036-01-15")]);
 }
 
 /// R-A3, of as many months or until no risk: that may be longer, and is waited for like more months.
@@ -416,6 +503,129 @@ fn only_a_decision_ends_waives_or_changes_a_follow_up() {
     }
 }
 
+/// R-K4: what is due at the next visit is due on the day of the first that was held, not of one that reached nobody.
+#[test]
+fn what_is_due_at_the_next_visit_is_due_when_it_is_held() {
+    let document = pb::ConsentDocumentVersion {
+        reconsent_due: Some(pb::ReconsentDue {
+            due: Some(pb::reconsent_due::Due::NextVisit(pb::NextVisit {})),
+            before_next_procedure: false,
+        }),
+        ..Default::default()
+    };
+    let mut story = Story::of_product(&[ProductClass::Aav]);
+    for (on, reached) in [
+        ("2020-05-31", Some(true)),
+        ("2020-06-02", Some(false)),
+        ("2020-06-10", Some(true)),
+        ("2020-07-10", None),
+    ] {
+        let visit = pb::FollowUpVisit {
+            reached,
+            ..Default::default()
+        };
+        story.tell(on, "P1", Kind::FollowUpVisit(visit));
+    }
+    let (patient, _) = story.asked("P1", "2021-01-01");
+    for (from, due) in [
+        ("2020-05-31", Some("2020-05-31")),
+        ("2020-06-01", Some("2020-06-10")),
+        ("2020-06-10", Some("2020-06-10")),
+        ("2020-06-11", Some("2020-07-10")),
+        ("2020-07-11", None),
+    ] {
+        let have = deadline(&document, day(from), &patient);
+        assert_eq!(have, due.map(day), "from {from}");
+    }
+}
+
+/// R-D3: what may persist as an infection or become latent is followed like a latent vector.
+#[test]
+fn a_risk_of_persistence_has_the_period_of_a_latent_vector() {
+    use pb::{RiskFactor as R, RiskState as S};
+    for (factor, state, end) in [
+        (R::LatencyReactivation, S::Present, "2031-02-28"),
+        (R::PersistentInfection, S::Present, "2031-02-28"),
+        (R::PersistentInfection, S::Absent, ""),
+        (R::PersistentInfection, S::Unknown, ""),
+        (R::Shedding, S::Present, ""),
+    ] {
+        let mut story = Story::default();
+        let kind = Kind::ProductRegistered(pb::ProductRegistered {
+            product_id: "PRODUCT".to_owned(),
+            gtins: vec![crate::rules::follow_up::story::GTIN.to_owned()],
+            product_classes: vec![ProductClass::Plasmid.into()],
+            risk_profile: vec![pb::RiskFactorState {
+                factor: factor.into(),
+                state: state.into(),
+                evidence: None,
+            }],
+            ..Default::default()
+        });
+        story.tell("2010-01-01", "", kind);
+        story.patient("P1", "2016-02-29");
+        check(&story, "P1", &[("2016-03-01", Status::Open, end)]);
+    }
+}
+
+#[test]
+fn a_follow_up_that_is_over_is_not_ended_or_taken_up_by_a_decision() {
+    use pb::MonitoringDecisionKind as D;
+    for (decision, months) in [
+        (D::Stop, None),
+        (D::Waive, None),
+        (D::Shorten, Some(48)),
+        (D::Extend, Some(180)),
+        (D::Extend, None),
+    ] {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        story.decided("P1", decision, months, "2021-02-01");
+        check(
+            &story,
+            "P1",
+            &[("2021-02-01", Status::Completed, "2021-01-15")],
+        );
+    }
+}
+
+#[test]
+fn a_decision_about_another_product_ends_nothing() {
+    use pb::MonitoringDecisionKind as D;
+    for (product_id, status) in [
+        ("", Status::Stopped),
+        ("PRODUCT", Status::Stopped),
+        ("OTHER", Status::Open),
+    ] {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        let decision = pb::MonitoringDecision {
+            decision: D::Stop.into(),
+            product_id: product_id.to_owned(),
+            ..pb::MonitoringDecision::default()
+        };
+        story.tell("2018-01-01", "P1", Kind::MonitoringDecision(decision));
+        let have = story.period("P1", "2018-01-01").status;
+        assert_eq!(have, status, "{product_id}");
+    }
+}
+
+/// Who is treated again is followed again; a waiver holds for what is given later too.
+#[test]
+fn a_second_administration_ends_a_stop_and_no_waiver() {
+    use pb::MonitoringDecisionKind as D;
+    for (decision, status, end) in [
+        (D::Stop, Status::Open, "2023-06-01"),
+        (D::Waive, Status::Waived, "2018-01-01"),
+    ] {
+        let mut story = Story::of_amendment("2040-01-01");
+        story.patient("P1", "2016-01-15");
+        story.decided("P1", decision, None, "2018-01-01");
+        story.given("P1", "2018-06-01");
+        check(&story, "P1", &[("2018-06-01", status, end)]);
+    }
+}
+
 #[test]
 fn what_was_stopped_goes_on_when_it_is_resumed() {
     use pb::MonitoringDecisionKind as D;
@@ -475,12 +685,14 @@ fn the_car_t_history_ends_when_it_says() {
 /// R-D3: the product may ask for more than its class, and not for less.
 #[test]
 fn a_product_says_how_long_as_long_as_it_is_not_less_than_its_class() {
-    for (months, end) in [
-        (Some(180), "2031-02-28"),
-        (Some(61), "2021-03-29"),
-        (Some(60), "2021-02-28"),
-        (Some(59), "2021-02-28"),
-        (None, "2021-02-28"),
+    let own = || Source::Product("PRODUCT".to_owned());
+    let class = || Source::Guideline("R-D3");
+    for (months, end, source) in [
+        (Some(180), "2031-02-28", own()),
+        (Some(61), "2021-03-29", own()),
+        (Some(60), "2021-02-28", own()),
+        (Some(59), "2021-02-28", class()),
+        (None, "2021-02-28", class()),
     ] {
         let mut story = Story::default();
         let kind = Kind::ProductRegistered(pb::ProductRegistered {
@@ -493,6 +705,45 @@ fn a_product_says_how_long_as_long_as_it_is_not_less_than_its_class() {
         story.tell("2010-01-01", "", kind);
         story.patient("P1", "2016-02-29");
         check(&story, "P1", &[("2016-03-01", Status::Open, end)]);
+        let course = story.period("P1", "2016-03-01").courses.remove(0);
+        assert_eq!(course.months.unwrap().source, source, "{months:?}");
+    }
+}
+
+/// R-D3, A-12, A-17: less than the floor of an integrating product counts with reasons that the regulator knows of.
+#[test]
+fn a_plan_below_the_floor_holds_with_both_of_its_reasons() {
+    let plan_says = || {
+        let key = pb::PlanVersionKey {
+            plan_id: "PLAN".to_owned(),
+            version: "1".to_owned(),
+        };
+        Source::Plan(Arc::new(key))
+    };
+    let floor = || Source::Guideline("R-D3");
+    for (months, justification, communication, holds, source) in [
+        (120, "", "", 180, floor()),
+        (120, "J", "", 180, floor()),
+        (120, "", "C", 180, floor()),
+        (120, "J", "C", 120, plan_says()),
+        (179, "", "", 180, floor()),
+        (180, "", "", 180, plan_says()),
+        (181, "", "", 181, plan_says()),
+    ] {
+        let mut story = Story::of_product(&[ProductClass::Lenti]);
+        let plan = pb::FollowUpPlanVersion {
+            version: "1".to_owned(),
+            parameters: Some(super::super::story::months(months)),
+            justification: justification.to_owned(),
+            communication: communication.to_owned(),
+            ..Default::default()
+        };
+        story.plan_version("2010-01-01", plan);
+        story.patient("P1", "2016-02-29");
+        let course = story.period("P1", "2016-03-01").courses.remove(0);
+        let have = course.months.unwrap();
+        let case = (months, justification, communication);
+        assert_eq!((have.value, have.source), (holds, source), "{case:?}");
     }
 }
 
