@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -16,32 +16,57 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-/// Facts that are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
-const KEPT_FACTS: usize = 2_048;
+/// Facts that were read and are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
+const KEPT_READ: usize = 8_192;
 
-/// Facts that were read lately. An entry never changes, so neither does what is kept.
-#[derive(Debug, Default)]
-pub(super) struct KeptFacts(Mutex<Generations>);
+/// Facts that were recorded and are kept, as who records one is often followed by who refers to it. Few, as each takes
+/// memory that is in no cache any more; and apart, so that what is recorded does not push out what is read.
+const KEPT_RECORDED: usize = 1_024;
 
-#[derive(Debug, Default)]
+/// Facts that were read or recorded lately. An entry never changes, so neither does what is kept.
+#[derive(Debug)]
+pub(super) struct KeptFacts {
+    read: Mutex<Generations>,
+    recorded: Mutex<Generations>,
+}
+
+#[derive(Debug)]
 struct Generations {
+    size: usize,
     young: BTreeMap<Index, Arc<Fact>>,
     old: BTreeMap<Index, Arc<Fact>>,
 }
 
-impl KeptFacts {
-    fn find(&self, indexes: &[Index]) -> Vec<Option<Arc<Fact>>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        indexes.iter().map(|&index| kept.find(index)).collect()
-    }
-
-    fn keep(&self, facts: impl Iterator<Item = Arc<Fact>>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        facts.for_each(|fact| kept.keep(fact));
+impl Default for KeptFacts {
+    fn default() -> Self {
+        Self {
+            read: Mutex::new(Generations::of(KEPT_READ)),
+            recorded: Mutex::new(Generations::of(KEPT_RECORDED)),
+        }
     }
 }
 
+impl KeptFacts {
+    fn find(&self, indexes: &[Index]) -> Vec<Option<Arc<Fact>>> {
+        let (mut read, mut recorded) = (lock(&self.read), lock(&self.recorded));
+        let find = |&index| read.find(index).or_else(|| recorded.find(index));
+        indexes.iter().map(find).collect()
+    }
+}
+
+fn lock(kept: &Mutex<Generations>) -> MutexGuard<'_, Generations> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Generations {
+    const fn of(size: usize) -> Self {
+        Self {
+            size,
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
+        }
+    }
+
     fn find(&mut self, index: Index) -> Option<Arc<Fact>> {
         if let Some(fact) = self.young.get(&index) {
             return Some(Arc::clone(fact));
@@ -53,7 +78,7 @@ impl Generations {
 
     /// What is asked for again moves on; what is not is forgotten with its generation.
     fn keep(&mut self, fact: Arc<Fact>) {
-        if KEPT_FACTS <= self.young.len() {
+        if self.size <= self.young.len() {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(fact.index, fact);
@@ -182,9 +207,9 @@ impl LedgerFacts {
         self.or_suspect(facts.and_then(|facts| self.with_what_is_corrected(facts)))
     }
 
-    /// Keeps a fact that somebody has at hand.
+    /// Keeps a fact that was just recorded.
     pub(super) fn keep(&self, fact: &Arc<Fact>) {
-        self.shared.kept.keep([Arc::clone(fact)].into_iter());
+        lock(&self.shared.kept.recorded).keep(Arc::clone(fact));
     }
 
     /// The facts at these indexes, which ascend.
@@ -201,7 +226,11 @@ impl LedgerFacts {
             read.push(Arc::new(Fact::read(entry).map_err(damaged)?));
             Ok(())
         })?;
-        self.shared.kept.keep(read.iter().map(Arc::clone));
+        let mut kept = lock(&self.shared.kept.read);
+        for fact in &read {
+            kept.keep(Arc::clone(fact));
+        }
+        drop(kept);
         let mut read = read.into_iter();
         for fact in &mut found {
             if fact.is_none() {

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use genetrail::{
-    ledger::{Chain, Ledger, Opened},
+    ledger::{Accepted, AppendError, Chain, Ledger, Opened},
     note::open_checkpoint,
     record::entry::{EntryView, RecordedAt},
     tlog::{Frontier, Hash, Index, TreeSize, check_inclusion, leaf_hash},
@@ -214,6 +215,16 @@ fn check_stored_tree(ledger: &Ledger, acks: &Acks, log: &Log) -> Result<()> {
     Ok(())
 }
 
+/// Submits a batch until there is room for it: many large ones at once are more than the queue takes.
+async fn again(ledger: &Ledger, batch: Batch) -> Result<Vec<Accepted>, AppendError> {
+    loop {
+        match ledger.append(batch.submissions()).await {
+            Err(AppendError::Busy) => tokio::time::sleep(Duration::from_millis(2)).await,
+            answer => return answer,
+        }
+    }
+}
+
 /// Submits again what was acknowledged of a run, and each submitter's next batch, which may have been
 /// under way: what is in the log gets its old index, and the rest is appended. Returns how many were
 /// appended.
@@ -237,7 +248,7 @@ async fn repeat(run: u32, ledger: &Arc<Ledger>, acks: &Acks, log: &Log) -> Resul
             .iter()
             .map(|&batch| {
                 let ledger = Arc::clone(ledger);
-                tokio::spawn(async move { (batch, ledger.append(batch.submissions()).await) })
+                tokio::spawn(async move { (batch, again(&ledger, batch).await) })
             })
             .collect();
         for task in tasks {
