@@ -117,4 +117,36 @@ mod tests {
             assert_eq!(found.map(|fact| fact.index.value()), index, "{id}");
         }
     }
+
+    /// Facts of which it is known that there are seven about everything.
+    struct Counted(Book);
+
+    impl Facts for Counted {
+        type Error = std::convert::Infallible;
+
+        fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error> {
+            self.0.about(subject)
+        }
+
+        fn count(&self, _: &Subject, _: TreeSize) -> Result<Option<usize>, Self::Error> {
+            Ok(Some(7))
+        }
+    }
+
+    impl Records for Counted {
+        fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Self::Error> {
+            self.0.record(record_id)
+        }
+    }
+
+    #[test]
+    fn what_is_only_tried_is_not_counted_on() {
+        let mut ahead = Ahead::new(Counted(Book::default()));
+        let Ok(()) = ahead.add(fact(0, "P", visit()));
+        for (patient, count) in [("P", None), ("Q", Some(7))] {
+            let subject = Subject::Patient(patient.to_owned());
+            let Ok(have) = ahead.count(&subject, TreeSize::new(1));
+            assert_eq!(have, count, "{patient}");
+        }
+    }
 }

@@ -475,6 +475,9 @@ mod tests {
             ("2017-07-10", contact(false)),
             ("2017-07-11", contact(false)),
             ("2017-07-12", contact(false)),
+            // Not of the period.
+            ("2016-12-31", visit(true)),
+            ("2018-01-01", contact(true)),
         ] {
             story.tell(on, "P1", kind);
         }
@@ -649,7 +652,8 @@ mod tests {
     fn a_visit_is_missed_in_the_period_in_which_it_was_due() {
         let mut story = Story::of_product(&[pb::ProductClass::Aav]);
         story.consent_version("1", "2010-01-01", None);
-        let slots = [12, 20, 24, 36].map(|months| pb::PlannedSlot {
+        // Of the period are the second to the fourth; the last of them is open still.
+        let slots = [12, 20, 22, 24, 36].map(|months| pb::PlannedSlot {
             slot: format!("M{months}"),
             kind: pb::SlotKind::Visit.into(),
             months,
@@ -665,8 +669,8 @@ mod tests {
         story.plan_version("2010-01-01", plan);
         story.patient("P1", "2015-06-15");
         story.sample("P1", "S1", &[SamplePurpose::Persistence], "2016-06-15");
-        let summary = check(&story, &[(Figure::VisitsMissed, 1)]);
+        let summary = check(&story, &[(Figure::VisitsMissed, 2)]);
         let site = SITE.to_owned();
-        assert_eq!(summary.sites.get(&(site, Figure::VisitsMissed)), Some(&1));
+        assert_eq!(summary.sites.get(&(site, Figure::VisitsMissed)), Some(&2));
     }
 }

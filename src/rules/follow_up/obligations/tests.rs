@@ -1092,6 +1092,25 @@ fn a_slot_of_a_later_version_is_blocked_until_its_consent_is_given() {
 }
 
 /// The days late of the samples that the CAR-T history calls late.
+/// R-S1: from the administration on; what was taken on its day is where it begins, and due by nothing.
+#[test]
+fn a_sample_is_due_from_the_day_after_the_administration() {
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, on) in [
+        ("S0", "2016-02-28"),
+        ("S1", "2016-02-29"),
+        ("S2", "2016-08-30"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, on);
+    }
+    let taken = story.schedule("P1", "2017-01-01").taken;
+    let taken: Vec<_> = taken
+        .iter()
+        .map(|one| (one.sample_id.as_str(), one.due, one.days_late))
+        .collect();
+    assert_eq!(taken, [("S2", day("2016-08-29"), 1)]);
+}
+
 #[test]
 fn the_car_t_history_has_the_late_samples_that_it_expects() {
     let story = Story::over(car_t());

@@ -628,6 +628,38 @@ fn a_second_administration_ends_a_stop_and_no_waiver() {
     }
 }
 
+/// A plan version is explained by the consent version that it names, or else by the one that names it.
+#[test]
+fn a_consent_version_may_name_the_plan_that_it_explains() {
+    let plan = |version: &str| pb::PlanVersionKey {
+        plan_id: "PLAN".to_owned(),
+        version: version.to_owned(),
+    };
+    for (named, expected) in [(None, Some("2")), (Some("1"), Some("1"))] {
+        let mut story = Story::of_product(&[ProductClass::Aav]);
+        for (version, explains) in [("1", None), ("2", Some(plan("1"))), ("3", Some(plan("2")))] {
+            let document = pb::ConsentDocumentVersion {
+                family: "ICF".to_owned(),
+                version: version.to_owned(),
+                ordinal: version.parse().unwrap(),
+                plan: explains,
+                ..Default::default()
+            };
+            story.tell("2010-01-01", "", Kind::ConsentDocumentVersion(document));
+        }
+        let version = pb::FollowUpPlanVersion {
+            version: "1".to_owned(),
+            linked_consent: named.map(crate::rules::follow_up::story::consent),
+            ..Default::default()
+        };
+        story.plan_version("2010-01-01", version);
+        let (_, catalogue) = story.asked("P1", "2011-01-01");
+        let version = catalogue.plan_version(&plan("1")).unwrap();
+        let linked = linked_consent(&catalogue, version).map(|key| key.version);
+        assert_eq!(linked.as_deref(), expected, "{named:?}");
+    }
+}
+
 #[test]
 fn a_decision_for_many_holds_for_those_whom_it_names() {
     use pb::MonitoringDecisionKind as D;
