@@ -98,6 +98,7 @@ fn a_patient_treated_again_is_followed_from_the_administration_that_the_plan_nam
 
 #[test]
 fn past_the_intensive_period_a_contact_is_owed_every_year() {
+    use Verdict::{Met, NotApplicable, NotMet};
     let mut story = aav();
     let parameters = pb::PlanParameters {
         intensive_months: Some(12),
@@ -106,7 +107,6 @@ fn past_the_intensive_period_a_contact_is_owed_every_year() {
     story.plan("1", "2010-01-01", parameters);
     story.patient("X1", "2010-06-01");
     let overdue = "a contact is overdue by 1 days, due 2012-06-01";
-    use Verdict::{Met, NotApplicable, NotMet};
     for (as_of, verdict, reasons) in [
         ("2011-06-01", NotApplicable, &[][..]),
         ("2011-06-02", Met, &[]),
@@ -153,6 +153,8 @@ fn a_late_confirmation_of_a_clone_is_told_under_its_own_rule() {
 
 #[test]
 fn after_approval_patients_are_followed_until_a_communication_says_otherwise() {
+    use Verdict::{CannotTell, Met, NotApplicable, NotMet};
+    use pb::ProductPhase::{Phase3, PostMarketing};
     let ended = "follow-up was ended by a decision without a communication";
     let marketed = |phase: pb::ProductPhase| {
         let mut story = Story::default();
@@ -162,8 +164,6 @@ fn after_approval_patients_are_followed_until_a_communication_says_otherwise() {
         story.patient("X1", "2010-06-01");
         story
     };
-    use Verdict::{CannotTell, Met, NotApplicable, NotMet};
-    use pb::ProductPhase::{Phase3, PostMarketing};
     for (phase, stopped, communication, as_of, verdict, reasons) in [
         (PostMarketing, false, "", "2012-01-01", Met, &[][..]),
         // Nobody is followed any more.
@@ -450,6 +450,7 @@ fn what_serves_safety_is_counted_and_who_told_it() {
 
 #[test]
 fn what_stands_in_for_a_sample_is_named_and_justified() {
+    use Verdict::{Met, NotApplicable, NotMet};
     use pb::WaiverSubstitute::{ClinicalFollowUp, None as Nothing, SurrogateCells};
     let waiver = |substitute: pb::WaiverSubstitute| {
         Kind::SamplingWaiver(pb::SamplingWaiver {
@@ -467,7 +468,6 @@ fn what_stands_in_for_a_sample_is_named_and_justified() {
     };
     let nothing = "a waiver puts nothing in the place of the samples";
     let unjustified = "surrogate sample S1 has no justification";
-    use Verdict::{Met, NotApplicable, NotMet};
     for (kind, verdict, reasons) in [
         (waiver(SurrogateCells), Met, &[][..]),
         (waiver(ClinicalFollowUp), Met, &[]),
@@ -487,6 +487,7 @@ fn what_stands_in_for_a_sample_is_named_and_justified() {
 
 #[test]
 fn each_integration_site_names_its_gene_and_its_databases_with_their_versions() {
+    use Verdict::{Met, NotApplicable, NotMet};
     let site = |gene: &str, databases: &[&str]| pb::IntegrationSite {
         nearest_gene: gene.to_owned(),
         databases: databases
@@ -499,7 +500,6 @@ fn each_integration_site_names_its_gene_and_its_databases_with_their_versions() 
         ..pb::IntegrationSite::default()
     };
     let lacks = "a site on S1 lacks its nearest gene, or a database with its version";
-    use Verdict::{Met, NotApplicable, NotMet};
     for (sites, verdict, reasons) in [
         (vec![], NotApplicable, &[][..]),
         (vec![site("LMO2", &["98"])], Met, &[]),

@@ -32,6 +32,7 @@ fn of(class: ProductClass, change: impl Fn(&mut pb::ProductRegistered)) -> Story
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of products")]
 fn an_obligation_applies_to_the_products_that_it_is_about() {
     use ProductClass::{
         Aav, GeneEditedExVivo, GeneEditedInVivo, Herpes, Lenti, Plasmid, Transposon,
@@ -229,6 +230,7 @@ fn the_period_that_holds_is_compared_with_the_latest_onset() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of what a plan says")]
 fn a_plan_says_each_of_what_it_is_asked_for() {
     use pb::SlotKind::{Contact, Sample, Visit};
     type Change = fn(&mut pb::FollowUpPlanVersion);
@@ -256,13 +258,13 @@ fn a_plan_says_each_of_what_it_is_asked_for() {
             plan.recording_guide = Some(pb::DocHash::default());
         }),
         ("A-52", "its purpose", |plan| {
-            plan.purpose = "safety".to_owned()
+            plan.purpose = "safety".to_owned();
         }),
         ("A-52", "its population", |plan| {
-            plan.population = "all".to_owned()
+            plan.population = "all".to_owned();
         }),
         ("A-52", "its content", |plan| {
-            plan.content = "visits".to_owned()
+            plan.content = "visits".to_owned();
         }),
         ("A-52", "its duration", |plan| {
             plan.parameters.get_or_insert_default().follow_up_months = Some(60);
