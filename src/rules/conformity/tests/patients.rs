@@ -64,6 +64,8 @@ fn a_follow_up_that_a_decision_made_shorter_has_the_reasons_of_the_decision() {
 
 #[test]
 fn after_approval_patients_are_followed_until_a_communication_says_otherwise() {
+    use Verdict::{CannotTell, Met, NotApplicable, NotMet};
+    use pb::ProductPhase::{Phase3, PostMarketing};
     let ended = "follow-up was ended by a decision without a communication";
     let marketed = |phase: pb::ProductPhase| {
         let mut story = Story::default();
@@ -73,8 +75,6 @@ fn after_approval_patients_are_followed_until_a_communication_says_otherwise() {
         story.patient("X1", "2010-06-01");
         story
     };
-    use Verdict::{CannotTell, Met, NotApplicable, NotMet};
-    use pb::ProductPhase::{Phase3, PostMarketing};
     for (phase, stopped, communication, as_of, verdict, reasons) in [
         (PostMarketing, false, "", "2012-01-01", Met, &[][..]),
         // Nobody is followed any more.
@@ -353,6 +353,7 @@ fn what_serves_safety_is_counted_and_who_told_it() {
 
 #[test]
 fn what_stands_in_for_a_sample_is_named_and_justified() {
+    use Verdict::{Met, NotApplicable, NotMet};
     use pb::WaiverSubstitute::{ClinicalFollowUp, None as Nothing, SurrogateCells};
     let waiver = |substitute: pb::WaiverSubstitute| {
         Kind::SamplingWaiver(pb::SamplingWaiver {
@@ -370,7 +371,6 @@ fn what_stands_in_for_a_sample_is_named_and_justified() {
     };
     let nothing = "a waiver puts nothing in the place of the samples";
     let unjustified = "surrogate sample S1 has no justification";
-    use Verdict::{Met, NotApplicable, NotMet};
     for (kind, verdict, reasons) in [
         (waiver(SurrogateCells), Met, &[][..]),
         (waiver(ClinicalFollowUp), Met, &[]),
@@ -390,6 +390,7 @@ fn what_stands_in_for_a_sample_is_named_and_justified() {
 
 #[test]
 fn each_integration_site_names_its_gene_and_its_databases_with_their_versions() {
+    use Verdict::{Met, NotApplicable, NotMet};
     let site = |gene: &str, databases: &[&str]| pb::IntegrationSite {
         nearest_gene: gene.to_owned(),
         databases: databases
@@ -402,7 +403,6 @@ fn each_integration_site_names_its_gene_and_its_databases_with_their_versions() 
         ..pb::IntegrationSite::default()
     };
     let lacks = "a site on S1 lacks its nearest gene, or a database with its version";
-    use Verdict::{Met, NotApplicable, NotMet};
     for (sites, verdict, reasons) in [
         (vec![], NotApplicable, &[][..]),
         (vec![site("LMO2", &["98"])], Met, &[]),

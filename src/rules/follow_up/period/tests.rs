@@ -259,7 +259,7 @@ fn a_signature_leaves_only_newer_versions_to_be_waited_for() {
     };
     let awaited = AmendmentState::Awaited;
     let given = |on| AmendmentState::Given(day(on));
-    let of = |version: &str, state: &AmendmentState| (version.to_owned(), state.clone());
+    let of = |version: &str, state: &AmendmentState| (version.to_owned(), *state);
     assert_eq!(waiting("P0"), [of("2", &awaited), of("3", &awaited)]);
     assert_eq!(
         waiting("P2"),
