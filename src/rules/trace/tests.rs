@@ -1565,7 +1565,7 @@ fn a_link_of_a_chain_tells_its_lots_its_patient_and_another_chain() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one table of records")]
+#[expect(clippy::too_many_lines, reason = "one row for each way of a lot")]
 fn every_way_of_a_lot_is_a_link_of_its_chain_with_where_it_went() {
     let items = || vec![item("A", ""), item("STRANGER", "")];
     let to = || "TO".to_owned();
