@@ -27,7 +27,7 @@ use crate::{
 
 /// Items of one stream that wait for their answer, or for the caller to fetch it: enough that a commit is
 /// always full of them.
-const IN_FLIGHT_MAX: usize = 1_024;
+const IN_FLIGHT_MAX: usize = 256;
 
 /// Items of all streams together that do, in KiB: 256 MiB. With as much, streams wait for each other.
 const IN_FLIGHT_KIB_MAX: usize = 256 << 10;
