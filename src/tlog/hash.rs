@@ -1,7 +1,7 @@
 //! SHA-256 as RFC 6962 uses it: one prefix for leaves, another for inner nodes, so that a leaf can never
 //! be passed off as a node.
 
-use std::fmt;
+use std::{fmt, slice};
 
 use sha2::{Digest as _, Sha256, block_api::compress256};
 
@@ -92,36 +92,95 @@ const INITIAL: [u32; 8] = [
 ];
 
 /// SHA-256(0x00 || entry).
-///
-/// All but the first block and the last two are hashed where they stand, and nothing is kept in between:
-/// that spares a tenth of the time.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let Some((begin, rest)) = entry.split_first_chunk::<63>() else {
+    let Some(leaf) = Leaf::of(entry) else {
         let hasher = Sha256::new().chain_update([LEAF_PREFIX]);
         return Hash(hasher.chain_update(entry).finalize().into());
     };
-    let mut first = [LEAF_PREFIX; 64];
-    first[1..].copy_from_slice(begin);
-    let (blocks, end) = rest.as_chunks::<64>();
-
-    // A one bit, zeroes, and the number of bits in eight bytes: in the last block, or one more.
-    let mut padded = [[0; 64]; 2];
-    if let (text, [one, ..]) = padded.as_flattened_mut().split_at_mut(end.len()) {
-        text.copy_from_slice(end);
-        *one = 0x80;
-    }
-    let (last, _) = padded.split_at_mut(if end.len() < 56 { 1 } else { 2 });
-    if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
-        // No slice has 2^60 bytes.
-        let bytes = u64::try_from(entry.len()).unwrap_or(u64::MAX);
-        *length = bytes.saturating_add(1).saturating_mul(8).to_be_bytes();
-    }
-
     let mut state = INITIAL;
-    compress256(&mut state, &[first]);
-    compress256(&mut state, blocks);
-    compress256(&mut state, last);
+    for part in leaf.parts() {
+        compress256(&mut state, part);
+    }
     digest(state)
+}
+
+/// What [`leaf_hash`] gives for each of these entries, hashed two at a time (see [`both`]).
+pub fn leaf_hashes(entries: &[&[u8]], hashes: &mut Vec<Hash>) {
+    for pair in entries.chunks(2) {
+        let leaves = (
+            pair.first().and_then(|entry| Leaf::of(entry)),
+            pair.get(1).and_then(|entry| Leaf::of(entry)),
+        );
+        match leaves {
+            (Some(one), Some(other)) => hashes.extend(both(one.parts(), other.parts())),
+            _ => hashes.extend(pair.iter().map(|entry| leaf_hash(entry))),
+        }
+    }
+}
+
+/// The blocks of a leaf: all but the first and the last two are hashed where they stand, and nothing is kept in
+/// between. That spares a tenth of the time.
+struct Leaf<'a> {
+    first: [u8; 64],
+    middle: &'a [[u8; 64]],
+    padded: [[u8; 64]; 2],
+    padded_len: usize,
+}
+
+impl<'a> Leaf<'a> {
+    /// The leaf of an entry that fills the first block.
+    fn of(entry: &'a [u8]) -> Option<Self> {
+        let (begin, rest) = entry.split_first_chunk::<63>()?;
+        let mut first = [LEAF_PREFIX; 64];
+        first[1..].copy_from_slice(begin);
+        let (middle, end) = rest.as_chunks::<64>();
+
+        // A one bit, zeroes, and the number of bits in eight bytes: in the last block, or one more.
+        let mut padded = [[0; 64]; 2];
+        if let (text, [one, ..]) = padded.as_flattened_mut().split_at_mut(end.len()) {
+            text.copy_from_slice(end);
+            *one = 0x80;
+        }
+        let padded_len = if end.len() < 56 { 1 } else { 2 };
+        let (last, _) = padded.split_at_mut(padded_len);
+        if let Some(length) = last.as_flattened_mut().last_chunk_mut() {
+            // No slice has 2^60 bytes.
+            let bytes = u64::try_from(entry.len()).unwrap_or(u64::MAX);
+            *length = bytes.saturating_add(1).saturating_mul(8).to_be_bytes();
+        }
+        Some(Self {
+            first,
+            middle,
+            padded,
+            padded_len,
+        })
+    }
+
+    /// The blocks, as they follow each other.
+    fn parts(&self) -> [&[[u8; 64]]; 3] {
+        let (padded, _) = self.padded.split_at(self.padded_len);
+        [slice::from_ref(&self.first), self.middle, padded]
+    }
+}
+
+/// The hashes of two messages, given in parts, block by block in turn.
+///
+/// The rounds of SHA-256 wait for each other and leave most of the processor idle. It fills that by itself with a
+/// block that does not depend on the one at hand, where that one comes next: nearly twice as many bytes a second.
+fn both<const PARTS: usize>(one: [&[[u8; 64]]; PARTS], other: [&[[u8; 64]]; PARTS]) -> [Hash; 2] {
+    let (mut first, mut second) = (INITIAL, INITIAL);
+    for (one, other) in one.into_iter().zip(other) {
+        let shared = one.len().min(other.len());
+        let (one, longer_one) = one.split_at(shared);
+        let (other, longer_other) = other.split_at(shared);
+        for (one, other) in one.iter().zip(other) {
+            compress256(&mut first, slice::from_ref(one));
+            compress256(&mut second, slice::from_ref(other));
+        }
+        compress256(&mut first, longer_one);
+        compress256(&mut second, longer_other);
+    }
+    [digest(first), digest(second)]
 }
 
 /// SHA-256(0x01 || left || right).
@@ -137,7 +196,8 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 /// The nodes over these pairs: what [`node_hash`] gives for each. Many are laid out before the first is
-/// hashed, because the processor waits when it reads at once what it has written piece by piece.
+/// hashed, because the processor waits when it reads at once what it has written piece by piece; and they are hashed
+/// two at a time (see [`both`]).
 pub(super) fn node_hashes(pairs: &[[Hash; 2]], nodes: &mut [Hash]) {
     const TOGETHER: usize = 16;
     let mut laid_out = [[[0; 64]; 2]; TOGETHER];
@@ -145,10 +205,12 @@ pub(super) fn node_hashes(pairs: &[[Hash; 2]], nodes: &mut [Hash]) {
         for (blocks, [left, right]) in laid_out.iter_mut().zip(pairs) {
             lay_out_node(blocks, left, right);
         }
-        for (blocks, node) in laid_out.iter().zip(nodes).take(pairs.len()) {
-            let mut state = INITIAL;
-            compress256(&mut state, blocks);
-            *node = digest(state);
+        let (two, _) = laid_out.as_chunks();
+        let (nodes, _) = nodes.split_at_mut(pairs.len().min(nodes.len()));
+        for ([one, other], nodes) in two.iter().zip(nodes.chunks_mut(2)) {
+            for (node, hash) in nodes.iter_mut().zip(both([one], [other])) {
+                *node = hash;
+            }
         }
     }
 }
@@ -211,6 +273,26 @@ mod tests {
                 Hash(Sha256::digest(prefixed).into()),
                 "{length}"
             );
+        }
+    }
+
+    #[test]
+    fn leaves_together_are_hashed_as_each_by_itself() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let entry = |length: usize| &bytes[..length];
+        // Shorter than a block, as long, longer; alike and not; an odd one at the end.
+        let lengths = [0, 62, 63, 64, 118, 119, 127, 128, 519, 520, 1_000];
+        for one in lengths {
+            for other in lengths {
+                let entries = [entry(one), entry(other), entry(one)];
+                for count in 0..=entries.len() {
+                    let mut hashes = vec![Hash::ZERO];
+                    leaf_hashes(&entries[..count], &mut hashes);
+                    let each = entries[..count].iter().map(|entry| leaf_hash(entry));
+                    let expected: Vec<Hash> = [Hash::ZERO].into_iter().chain(each).collect();
+                    assert_eq!(hashes, expected, "{one} {other} {count}");
+                }
+            }
         }
     }
 

@@ -28,7 +28,7 @@ mod tile;
 
 pub use edge::Edge;
 pub use frontier::Frontier;
-pub use hash::{EMPTY_ROOT, HASH_BYTES, Hash, NotAHash, leaf_hash, node_hash};
+pub use hash::{EMPTY_ROOT, HASH_BYTES, Hash, NotAHash, leaf_hash, leaf_hashes, node_hash};
 pub use nodes::{NodeId, ReadError, ReadNodes, prove_consistency, prove_inclusion, root_at};
 pub use proof::{ProofRejected, check_consistency, check_inclusion};
 pub use tile::{TILE_HEIGHT, TILE_WIDTH, TileId, TileNodes, tile_of, tiles_at};

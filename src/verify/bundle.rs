@@ -8,7 +8,7 @@ use crate::{
     pb,
     record::entry::{EntryView, RecordedAt, record_kind},
     rules::keys::{self, AuthorKeyId, KeyRegistry, is_about_keys, is_record_signed},
-    tlog::{HASH_BYTES, Hash, Index, TILE_WIDTH, TileId, TileNodes, leaf_hash},
+    tlog::{HASH_BYTES, Hash, Index, TILE_WIDTH, TileId, TileNodes, leaf_hashes},
 };
 
 /// The length of an entry goes before it.
@@ -113,20 +113,27 @@ impl Scan {
         read.map_err(|error| VerifyError::reading(file, error))?;
 
         let mut rest = entries.as_slice();
+        let mut whole = Vec::with_capacity(usize::from(bundle.width));
+        while whole.len() < usize::from(bundle.width)
+            && let Some((entry, after)) = split_entry(rest)
+        {
+            whole.push(entry);
+            rest = after;
+        }
+        leaf_hashes(&whole, leaves);
+
         let first = bundle.index.saturating_mul(u64::from(TILE_WIDTH));
         let indexes = (first..).map(Index::new);
+        let mut found = whole.iter().zip(leaves.iter());
         for (claimed, index) in tile.chunks_exact(HASH_BYTES).zip(indexes) {
-            let entry;
-            (entry, rest) = split_entry(rest).ok_or(Finding::BundleEnds { file, index })?;
-            let leaf = leaf_hash(entry);
+            let (entry, leaf) = found.next().ok_or(Finding::BundleEnds { file, index })?;
             if leaf.as_bytes() != claimed {
                 return Err(Finding::Leaf { index, file }.into());
             }
             let entry =
                 EntryView::parse(entry).map_err(|source| Finding::Entry { index, source })?;
-            self.place(index, leaf, &entry)?;
+            self.place(index, *leaf, &entry)?;
             self.judge(&entry, origin, keys)?;
-            leaves.push(leaf);
         }
         if !rest.is_empty() {
             let have = rest.len();

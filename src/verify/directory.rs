@@ -32,8 +32,13 @@ pub fn verify_directory(
 ) -> Result<Report, VerifyError> {
     let directory = Directory::new(dir);
     directory.check_key(&options.key)?;
-    let mut report = verify_log(&directory, options, progress)?;
-    report.files = Some(directory.check_files(report.checkpoint.size)?);
+    // Which files there are is asked for beside the reading of those that there should be.
+    let (report, files) = rayon::join(
+        || verify_log(&directory, options, progress),
+        || directory.files(),
+    );
+    let mut report = report?;
+    report.files = Some(check_files(&files?, report.checkpoint.size)?);
     Ok(report)
 }
 
@@ -76,11 +81,9 @@ impl Directory {
         Ok(())
     }
 
-    /// How many files there are under `tile/`; each must be one of a log of this size. That none of those is
-    /// missing is known from reading them.
-    fn check_files(&self, size: TreeSize) -> Result<u64, VerifyError> {
-        let mut files: u64 = 0;
-        let mut surplus: Option<PathBuf> = None;
+    /// The files under `tile/`, and whatever else is there that is no directory.
+    fn files(&self) -> Result<Vec<Listed>, VerifyError> {
+        let mut files = Vec::new();
         let mut directories = vec![PathBuf::from(TILES)];
         while let Some(directory) = directories.pop() {
             let unlisted = |source| VerifyError::Unlisted {
@@ -93,17 +96,30 @@ impl Directory {
                 let file_type = entry.file_type().map_err(unlisted)?;
                 if file_type.is_dir() {
                     directories.push(path);
-                } else if file_type.is_file() && is_of_log(&path, size) {
-                    files = files.saturating_add(1);
-                } else if surplus.as_ref().is_none_or(|first| path < *first) {
-                    surplus = Some(path);
+                } else {
+                    let is_file = file_type.is_file();
+                    files.push(Listed { path, is_file });
                 }
             }
         }
-        match surplus {
-            Some(path) => Err(Finding::SurplusFile { path }.into()),
-            None => Ok(files),
-        }
+        Ok(files)
+    }
+}
+
+/// What is found below a directory.
+struct Listed {
+    path: PathBuf,
+    is_file: bool,
+}
+
+/// How many files there are; each must be one of a log of this size. That none of those is missing is known from
+/// reading them.
+fn check_files(listed: &[Listed], size: TreeSize) -> Result<u64, VerifyError> {
+    let is_surplus = |one: &&Listed| !one.is_file || !is_of_log(&one.path, size);
+    let surplus = listed.iter().filter(is_surplus).map(|one| &one.path);
+    match surplus.min() {
+        Some(path) => Err(Finding::SurplusFile { path: path.clone() }.into()),
+        None => Ok(u64::try_from(listed.len()).unwrap_or(u64::MAX)),
     }
 }
 
