@@ -93,3 +93,40 @@ impl Records for Book {
         Ok(of_record.and_then(|facts| facts.first()).cloned())
     }
 }
+
+/// A book, and how often it was asked for the facts of a subject.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Counted<'a> {
+    book: &'a Book,
+    asked: std::cell::Cell<usize>,
+}
+
+#[cfg(test)]
+impl<'a> Counted<'a> {
+    pub(super) fn new(book: &'a Book) -> Self {
+        let asked = std::cell::Cell::new(0);
+        Self { book, asked }
+    }
+
+    pub(super) fn asked(&self) -> usize {
+        self.asked.get()
+    }
+}
+
+#[cfg(test)]
+impl Facts for Counted<'_> {
+    type Error = Infallible;
+
+    fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
+        self.asked.set(self.asked.get() + 1);
+        self.book.about(subject)
+    }
+}
+
+#[cfg(test)]
+impl Records for Counted<'_> {
+    fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Infallible> {
+        self.book.record(record_id)
+    }
+}

@@ -12,6 +12,7 @@ use super::{
     change,
     fact::{Fact, LotId, Material, Records, Subject, material, subjects},
     question::{Question, Seen, seen},
+    trace::descends_from_any,
 };
 use crate::{
     pb::{self, record::Kind},
@@ -404,13 +405,13 @@ impl<F: Records> Refused<'_, F> {
             let path = format!("transformation.outputs[{item}]");
             let remedy = "another step made this lot: correct that record if it is wrong";
             self.refuse(made, &path, "OUTPUT_PRODUCED", remedy);
-            outputs.insert(lot);
+            outputs.insert(Material::Lot(lot));
         }
         for (item, input) in step.inputs.iter().enumerate() {
-            let Some(Material::Lot(lot)) = material(input) else {
+            let Some(input) = material(input) else {
                 continue;
             };
-            let cycle = self.descends_from_any(lot, &outputs)?;
+            let cycle = descends_from_any(self.facts, &Question::EVERYTHING, &input, &outputs)?;
             let path = format!("transformation.inputs[{item}]");
             let remedy = "this lot was made, step by step, from one of the outputs";
             self.refuse(cycle, &path, "TRANSFORMATION_CYCLE", remedy);
@@ -430,27 +431,6 @@ impl<F: Records> Refused<'_, F> {
             outputs.any(|output| output == made)
         };
         Ok(steps.filter(makes).cloned().collect())
-    }
-
-    fn descends_from_any(&self, lot: LotId, from: &BTreeSet<LotId>) -> Result<bool, F::Error> {
-        let mut been = BTreeSet::new();
-        let mut open = vec![lot];
-        while let Some(lot) = open.pop() {
-            if from.contains(&lot) {
-                return Ok(true);
-            }
-            if !been.insert(lot.clone()) {
-                continue;
-            }
-            for step in self.steps_that_made(&lot)? {
-                for input in step.inputs.iter().filter_map(material) {
-                    if let Material::Lot(input) = input {
-                        open.push(input);
-                    }
-                }
-            }
-        }
-        Ok(false)
     }
 
     fn sample_event(&mut self, event: &pb::SampleEvent) -> Result<(), F::Error> {

@@ -19,10 +19,12 @@ use crate::{
         flags::{FlagRule, codes},
         patient::Patient,
         question::{Question, Seen, seen},
+        trace::descends_from_any,
     },
 };
 
-/// Every fact about a lot, where it went, and what it was made of, up to every starting material.
+/// Every fact about a lot, where it went, and what went into it; where something was recalled that it descends from, also
+/// what that was made of, up to every starting material.
 #[derive(Debug, Clone)]
 pub struct LotHistory {
     /// The lot.
@@ -32,16 +34,28 @@ pub struct LotHistory {
 
 impl LotHistory {
     /// Gathers the facts.
-    pub fn of<F: Facts>(facts: &F, lot: &LotId) -> Result<Self, F::Error> {
+    pub fn of<F: Facts>(
+        facts: &F,
+        lot: &LotId,
+        catalogue: &Catalogue,
+        question: &Question,
+    ) -> Result<Self, F::Error> {
+        let roots = recalls(catalogue).flat_map(|(_, recall)| &recall.roots);
+        let roots = roots.map(|root| Material::Lot(root.into())).collect();
+        let far = descends_from_any(facts, question, &Material::Lot(lot.clone()), &roots)?;
         let mut asked = BTreeSet::new();
         let mut gathered: BTreeMap<_, Arc<Fact>> = BTreeMap::new();
-        let mut open = vec![Subject::Lot(lot.clone()), Subject::Stock(lot.clone())];
+        let of_lot = [Subject::Lot(lot.clone()), Subject::Stock(lot.clone())];
+        let mut open: Vec<Subject> = of_lot.to_vec();
         while let Some(subject) = open.pop() {
             if asked.contains(&subject) {
                 continue;
             }
+            let leads_on = far || of_lot.contains(&subject);
             for fact in facts.about(&subject)? {
-                open.extend(leads_to(&subject, &fact));
+                if leads_on {
+                    open.extend(leads_to(&subject, &fact));
+                }
                 gathered.insert(fact.index, fact);
             }
             asked.insert(subject);
@@ -56,6 +70,15 @@ impl LotHistory {
     pub fn seen(&self, question: &Question) -> Vec<Seen> {
         seen(&self.facts, question)
     }
+}
+
+/// The recalls that were opened.
+fn recalls(catalogue: &Catalogue) -> impl DoubleEndedIterator<Item = (&Seen, &pb::RecallOpened)> {
+    let others = catalogue.others.iter();
+    others.filter_map(|fact| match fact.kind() {
+        Some(Kind::RecallOpened(recall)) => Some((fact, recall)),
+        _ => None,
+    })
 }
 
 /// What a lot was made of, and the consignments that it travelled in.
@@ -225,14 +248,11 @@ impl<'a> Lots<'a> {
         released: Option<&Seen>,
         catalogue: &'a Catalogue,
     ) -> Option<&'a Seen> {
-        let mut opened = catalogue.others.iter().filter(|fact| match fact.kind() {
-            Some(Kind::RecallOpened(recall)) => {
-                let mut roots = recall.roots.iter().map(LotId::from);
-                had_happened(fact, then) && roots.any(|root| self.descends(lot, &root))
-            }
-            _ => false,
+        let mut opened = recalls(catalogue).filter(|(fact, recall)| {
+            let mut roots = recall.roots.iter().map(LotId::from);
+            had_happened(fact, then) && roots.any(|root| self.descends(lot, &root))
         });
-        let recall = opened.next_back()?;
+        let (recall, _) = opened.next_back()?;
         let cleared = released.is_some_and(|released| recall.on < released.on);
         (!cleared).then_some(recall)
     }

@@ -306,7 +306,7 @@ impl<F: Records> Look<'_, F> {
                 of_patient(&dossier, catalogue, question)
             }
             Group::Lot(lot) => {
-                let history = LotHistory::of(self.facts, lot)?;
+                let history = LotHistory::of(self.facts, lot, catalogue, question)?;
                 of_lot(&history, catalogue, question)
             }
             Group::Sample(sample) => {

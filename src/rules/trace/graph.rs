@@ -1,11 +1,11 @@
 //! Lots and donations, and the steps that made the ones from the others. A walk goes level by level and meets
 //! each material once: it ends in any graph, also in one that goes round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::about;
 use crate::{
-    pb::{self, record::Kind},
+    pb::record::Kind,
     rules::{
         fact::{Facts, LotId, Material, Subject, material},
         question::{Question, Seen},
@@ -77,15 +77,62 @@ pub fn walk<F: Facts>(
     Ok(reached)
 }
 
-/// Whether a step, were it recorded, would make something from itself: whether one of its outputs is among its
-/// inputs or the ancestors of these, as all is known now. Asked before the step is recorded.
-pub fn closes_cycle<F: Facts>(facts: &F, step: &pb::Transformation) -> Result<bool, F::Error> {
-    let inputs = step.inputs.iter().filter_map(material);
-    let ancestors = walk(facts, &Question::EVERYTHING, inputs, Way::Ancestors)?;
-    let outputs: Vec<Material> = step.outputs.iter().filter_map(material).collect();
-    Ok(ancestors
-        .iter()
-        .any(|reached| outputs.contains(&reached.material)))
+/// Whether a material is one of others, or was made from one of them through however many steps.
+///
+/// It is looked for from both ends in turn, until either is at its end: before what was just made nothing was made from
+/// it, and after a step that is told late nothing was told of what went in. So each step of a long chain costs the same.
+pub fn descends_from_any<F: Facts>(
+    facts: &F,
+    question: &Question,
+    material: &Material,
+    others: &BTreeSet<Material>,
+) -> Result<bool, F::Error> {
+    let mut back = Search::new(Way::Ancestors, [material.clone()]);
+    let mut forth = Search::new(Way::Descendants, others.iter().cloned());
+    loop {
+        match back.next(facts, question)? {
+            Some(met) if others.contains(&met) => return Ok(true),
+            Some(_) => {}
+            None => return Ok(false),
+        }
+        match forth.next(facts, question)? {
+            Some(met) if met == *material => return Ok(true),
+            Some(_) => {}
+            None => return Ok(false),
+        }
+    }
+}
+
+/// Materials that lead to each other, one after the other, each once.
+struct Search {
+    way: Way,
+    open: Vec<Material>,
+    been: BTreeSet<Material>,
+}
+
+impl Search {
+    fn new(way: Way, from: impl IntoIterator<Item = Material>) -> Self {
+        Self {
+            way,
+            open: from.into_iter().collect(),
+            been: BTreeSet::new(),
+        }
+    }
+
+    fn next<F: Facts>(
+        &mut self,
+        facts: &F,
+        question: &Question,
+    ) -> Result<Option<Material>, F::Error> {
+        while let Some(material) = self.open.pop() {
+            if self.been.insert(material.clone()) {
+                let edges = edges(facts, question, &material, self.way)?;
+                self.open.extend(edges.into_iter().map(|(_, to)| to));
+                return Ok(Some(material));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The steps from a material in one direction, with where each leads.

@@ -29,7 +29,7 @@ pub mod stock;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use graph::closes_cycle;
+pub use graph::descends_from_any;
 
 use super::{
     fact::{Fact, Facts, Subject, subjects},

@@ -2,8 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, GTIN, Story, check, disposed, given, key, lot, planned, treated};
-use crate::pb::record::Kind;
+use super::{DAY, GTIN, Story, check, disposed, given, key, lot, of_record, planned, treated};
+use crate::{
+    pb::record::Kind,
+    rules::{
+        book::Counted,
+        catalogue::Catalogue,
+        fact::{Facts as _, Subject},
+        question::Question,
+    },
+};
 
 const MARKETED: &str = "09521123450042";
 
@@ -291,6 +299,39 @@ fn a_lot_that_descends_from_a_recalled_one_is_recalled() {
         ("2026-01-09", given("X", "L")),
         ("2026-01-10", given("X", "L")),
     );
+}
+
+/// Each lot of a long chain is looked at with what went into it, and not with the whole chain, as long as nothing of it
+/// was recalled.
+#[test]
+fn a_lot_at_the_end_of_a_long_chain_costs_no_more_than_at_its_beginning() {
+    let mut story = treated();
+    for step in 0..200 {
+        let (from, to) = (format!("C{step}"), format!("C{}", step + 1));
+        story.tell(
+            "2026-01-02",
+            "",
+            json!({"transformation": {
+            "inputs": [{"lot": key(&from)}], "outputs": [{"lot": key(&to)}]}}),
+        );
+    }
+    let asked = |story: &Story| {
+        let Ok(about) = story.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, &Question::EVERYTHING);
+        let counted = Counted::new(&story.book);
+        let last = story.book.facts().last().unwrap();
+        of_record(&counted, last, &catalogue, &Question::EVERYTHING).unwrap();
+        counted.asked()
+    };
+    story.tell("2026-01-03", "", lot("C200", &json!({})));
+    assert!(asked(&story) < 24, "{}", asked(&story));
+    story.tell(
+        "2026-01-09",
+        "",
+        json!({"recallOpened": {"recallId": "R", "roots": [key("C0")]}}),
+    );
+    story.tell("2026-01-10", "", disposed("C200", "RELEASED"));
+    assert!(200 < asked(&story));
 }
 
 #[test]
