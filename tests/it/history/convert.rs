@@ -322,7 +322,7 @@ impl<'h> Converter<'h> {
             "Shipment" => self.shipment(fields).map(one),
             "Receipt" => self.receipt(fields).map(one),
             "Administration" => self.administration(fields).map(one),
-            "PatientRegistered" => self.patient_registered(at, fields).map(one),
+            "PatientRegistered" => self.patient_registered(fields).map(one),
             "Death" => self.death(fields).map(one),
             "LostToFollowUp" => self.lost(fields).map(one),
             "Found" => self.found(fields).map(one),

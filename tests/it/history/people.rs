@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use chrono::NaiveDate;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
-    record::format::add_months,
+    record::format::{add_months, parse_civil_date},
 };
 
 use super::{
@@ -16,30 +16,23 @@ use super::{
 };
 
 impl<'h> Converter<'h> {
-    pub(crate) fn patient_registered(
-        &mut self,
-        at: &Happening<'h>,
-        fields: &mut Fields<'h>,
-    ) -> Result<Draft> {
+    pub(crate) fn patient_registered(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
         self.sites.insert(patient, site);
-        let birth = fields.maybe_date("birth_date")?;
-        let after_birth = |months| birth.and_then(|birth| add_months(birth, months));
-        // Of somebody of age, the day of majority would say nothing but the birth date.
-        let is_minor = after_birth(216).is_some_and(|majority| at.date < majority);
-        let of_minor = |day: Option<NaiveDate>| {
-            day.filter(|_| is_minor)
-                .map(|day| day.to_string())
-                .unwrap_or_default()
+        let birth = fields.maybe_text("birth_date")?.unwrap_or_default();
+        let after_birth = |months| match parse_civil_date(birth) {
+            Ok(birth) => add_months(birth, months).map(|day| day.to_string()),
+            // Nobody was born then, and nobody comes of age: the ledger has to refuse the day.
+            Err(_) => Some(birth.to_owned()),
         };
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
             programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
-            majority_on: of_minor(after_birth(216)),
-            assent_on: of_minor(after_birth(96)),
+            majority_on: after_birth(216).unwrap_or_default(),
+            assent_on: after_birth(96).unwrap_or_default(),
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
