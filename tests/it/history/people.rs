@@ -1,7 +1,6 @@
 //! Patients, what becomes of them, and their consent.
 
-use anyhow::{Context as _, Result};
-use chrono::NaiveDate;
+use anyhow::Result;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
     record::format::{add_months, parse_civil_date},
@@ -106,7 +105,7 @@ impl<'h> Converter<'h> {
         let version = fields.text("version")?;
         let language = fields.maybe_text("language")?.unwrap_or("zh-CN");
         let sha256 = match fields.maybe_text("sha256")? {
-            Some(hex) => sha256_of_hex(hex)?,
+            Some(hex) => sha256_of_hex(hex),
             // Supplied: the document is not told.
             None => self.digest(&["consent document", family, version]),
         };
@@ -164,8 +163,8 @@ impl<'h> Converter<'h> {
                 version: Some(consent_key(family, version)),
                 site: site.gln.to_owned(),
                 iec_number: iec_number(site, family, version),
-                iec_approved_on: at.date.min(effective).to_string(),
-                effective_from: effective.to_string(),
+                iec_approved_on: at.date.to_string().min(effective.to_owned()),
+                effective_from: effective.to_owned(),
                 ..Default::default()
             };
             let kind = Kind::ConsentVersionActivated(activated);
@@ -328,11 +327,14 @@ impl<'h> Converter<'h> {
 }
 
 /// The days on which a version becomes effective, by site.
-pub(crate) fn site_effective(fields: &mut Fields<'_>) -> Result<Vec<(&'static Party, NaiveDate)>> {
+pub(crate) fn site_effective<'h>(
+    fields: &mut Fields<'h>,
+) -> Result<Vec<(&'static Party, &'h str)>> {
     let mut sites = Vec::new();
     if let Some(mut effective) = fields.maybe_fields("site_effective")? {
         for code in effective.names() {
-            let date = effective.maybe_date(code)?.context("site_effective")?;
+            // A day that does not exist is for the ledger to refuse.
+            let date = effective.maybe_text(code)?.unwrap_or_default();
             sites.push((Party::by_code(code)?, date));
         }
     }
