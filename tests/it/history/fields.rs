@@ -63,6 +63,13 @@ const NAMES_OF_THE_DICTIONARY: [(&str, &[&str]); 25] = [
     ("vector_class", &["product_class", "product_classes"]),
 ];
 
+/// What the history calls a field that has another name in the dictionary.
+pub(crate) fn names_in_the_history(name: &str) -> impl Iterator<Item = &'static str> {
+    let names = NAMES_OF_THE_DICTIONARY.iter();
+    let names = names.filter(move |(_, others)| others.contains(&name));
+    names.map(|(in_the_history, _)| *in_the_history)
+}
+
 /// The fields of an object that have not been taken yet.
 pub(crate) struct Fields<'h> {
     object: &'h Map<String, Value>,

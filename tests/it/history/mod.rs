@@ -209,9 +209,9 @@ fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
     for (number, item) in malformed::items(&history) {
         // That a record does not exist, only the ledger knows.
         if item["expect"] == "REFUSE" && item["target_seq"] != 999_999 {
-            let record = malformed::record(&history, number, item, now).unwrap();
-            let violations = record::check(&record, now);
-            refused.extend(violations.iter().map(|violation| violation.field.clone()));
+            let said = malformed::said(&history, &[], number, item, now).unwrap();
+            let violations = said.records.iter().flat_map(|one| record::check(one, now));
+            refused.extend(violations.map(|violation| violation.field));
         }
     }
     assert_eq!(
