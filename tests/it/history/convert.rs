@@ -17,10 +17,14 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    dictionary::kind_by_name,
     fields::{Fields, Unsayable},
     follow_up,
     parties::{PARTIES, Party, SPONSOR},
 };
+
+/// The check characters that a donation can have.
+pub(crate) const CHECK_CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*";
 
 /// All records of a history, in the order of `seq`, after the registrations.
 pub(crate) fn convert(history: &Value) -> Result<Vec<pb::Record>> {
@@ -206,7 +210,7 @@ impl<'h> Converter<'h> {
     }
 
     /// Lots, donations, products and consent versions are named before the event that registers them.
-    fn look_ahead(&mut self, event: &'h Value) -> Result<()> {
+    pub(crate) fn look_ahead(&mut self, event: &'h Value) -> Result<()> {
         let mut fields = Fields::of(event)?;
         match fields.text("kind")? {
             "Lot" => {
@@ -299,15 +303,18 @@ impl<'h> Converter<'h> {
         let happening = Happening::of(&mut fields)?;
         let told = || format!("event {}, {}", happening.seq, happening.kind);
         let drafts = self.drafts(&happening, &mut fields).with_context(told)?;
-        fields.finish().with_context(told)?;
         let records = drafts.into_iter().enumerate();
-        Ok(records
+        let mut records: Vec<pb::Record> = records
             .map(|(part, draft)| self.envelope(&happening, part, draft))
-            .collect())
+            .collect();
+        for (name, value) in fields.left() {
+            self.put(&mut records, name, value).with_context(told)?;
+        }
+        Ok(records)
     }
 
     fn drafts(&mut self, at: &Happening<'h>, fields: &mut Fields<'h>) -> Result<Vec<Draft>> {
-        match at.kind {
+        match in_the_history(at.kind) {
             "Product" => self.product(fields).map(one),
             "Lot" => self.lot(at, fields),
             "LotQuarantined" => self
@@ -322,7 +329,7 @@ impl<'h> Converter<'h> {
             "Shipment" => self.shipment(fields).map(one),
             "Receipt" => self.receipt(fields).map(one),
             "Administration" => self.administration(fields).map(one),
-            "PatientRegistered" => self.patient_registered(at, fields).map(one),
+            "PatientRegistered" => self.patient_registered(fields).map(one),
             "Death" => self.death(fields).map(one),
             "LostToFollowUp" => self.lost(fields).map(one),
             "Found" => self.found(fields).map(one),
@@ -346,8 +353,36 @@ impl<'h> Converter<'h> {
             "RegulatorCommunication" => self.regulator_communication(at, fields).map(one),
             "Recall" => self.recall(fields).map(one),
             "Correction" => self.correction(fields).map(one),
-            other => Err(Unsayable::word("kind of event", other).into()),
+            other => self.of_the_dictionary(other, at, fields).map(one),
         }
+    }
+
+    /// A record of a kind that only the dictionary names. What it says is put in by name.
+    fn of_the_dictionary(
+        &self,
+        kind: &str,
+        at: &Happening<'h>,
+        fields: &mut Fields<'h>,
+    ) -> Result<Draft> {
+        let known = kind_by_name(kind);
+        let known = known.ok_or_else(|| Unsayable::word("kind of event", kind))?;
+        let patient = fields.maybe_text("patient")?.unwrap_or_default();
+        let own = self.sites.get(patient).copied().unwrap_or(SPONSOR);
+        // What is said of a site is not said at it.
+        let is_of_site = known
+            .kind()
+            .as_message()
+            .is_some_and(|kind| kind.get_field_by_name("site").is_some());
+        let party = if is_of_site {
+            own
+        } else {
+            match fields.maybe_text("site")? {
+                Some(code) => Party::by_code(code)?,
+                None => own,
+            }
+        };
+        let draft = Draft::new(party, party.actor_roles[0], self.blank(at, &known)?);
+        Ok(draft.of_patient(patient).decided())
     }
 
     fn envelope(&self, at: &Happening<'h>, part: usize, draft: Draft) -> pb::Record {
@@ -420,6 +455,13 @@ impl<'h> Converter<'h> {
         }
     }
 
+    /// The family of a consent version: a history may name the version alone.
+    pub(crate) fn family_of(&self, version: &str) -> &'h str {
+        // Supplied: a version that nobody recorded is of the history's first family.
+        let known = self.families.get(version).or(self.families.values().next());
+        known.copied().unwrap_or_default()
+    }
+
     /// A lot by the number that a history names it with.
     pub(crate) fn lot_key(&self, lot: &str, gtin: Option<&str>) -> pb::LotKey {
         let known = self.lots.get(lot).map(|known| known.gtin);
@@ -430,6 +472,26 @@ impl<'h> Converter<'h> {
             lot: lot.to_owned(),
             ..Default::default()
         }
+    }
+}
+
+/// A history's kind of event for the dictionary's kind of record.
+pub(crate) fn in_the_history(kind: &str) -> &str {
+    match kind {
+        "ProductRegistered" => "Product",
+        "LotRegistered" => "Lot",
+        "MaterialCollected" => "Apheresis",
+        "ShipmentReceived" => "Receipt",
+        "FollowUpEnrolment" => "LtfuEnrolment",
+        "FollowUpPlanVersion" => "PlanVersion",
+        "FollowUpVisit" => "Visit",
+        "FollowUpContact" => "Contact",
+        "ConsentDocumentVersion" => "ConsentVersion",
+        "AssentGiven" => "ConsentSigned",
+        "ReconsentDeclined" => "ConsentDeclined",
+        "ConsentWithdrawn" => "Withdrawal",
+        "RecallOpened" => "Recall",
+        other => other,
     }
 }
 
@@ -479,7 +541,8 @@ pub(crate) fn document(sha256: Vec<u8>) -> pb::DocHash {
 }
 
 /// The bytes of a hash; how many there must be is for the ledger to say.
-pub(crate) fn sha256_of_hex(hex: &str) -> Result<Vec<u8>> {
+/// What is not hexadecimal stands for itself, and is no hash.
+pub(crate) fn sha256_of_hex(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2);
     let byte = |pair| {
         let digits = str::from_utf8(pair)
@@ -488,10 +551,7 @@ pub(crate) fn sha256_of_hex(hex: &str) -> Result<Vec<u8>> {
         u8::from_str_radix(digits, 16).ok()
     };
     let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
-    Ok(bytes.ok_or_else(|| Unsayable::Value {
-        name: "a hash".to_owned(),
-        value: hex.to_owned(),
-    })?)
+    bytes.unwrap_or_else(|| hex.as_bytes().to_vec())
 }
 
 /// A code that a history names must be one of the table; a history need not have the table.

@@ -31,6 +31,45 @@ impl Unsayable {
 /// Stands for a word that no enum has, and becomes a number that no enum has.
 pub(crate) const NO_SUCH_WORD: &str = "no such word";
 
+/// The names that the dictionary has for what a history names otherwise.
+const NAMES_OF_THE_DICTIONARY: [(&str, &[&str]); 25] = [
+    ("assay", &["method", "method_id"]),
+    ("at_gln", &["to_gln", "to"]),
+    ("birth_date", &["birth", "born_on"]),
+    ("class_", &["class", "recall_class"]),
+    ("expected_max_pct", &["expected_max_percent"]),
+    ("finding", &["findings"]),
+    ("from_gln", &["from"]),
+    ("issued", &["issued_at"]),
+    ("lots", &["roots"]),
+    ("ltfu_months", &["follow_up_months"]),
+    ("manufacturer_gln", &["manufacturer"]),
+    ("params", &["parameters"]),
+    ("plan", &["plan_id"]),
+    (
+        "positive_fraction_pct",
+        &["positive_fraction", "positive_fraction_percent"],
+    ),
+    ("purpose", &["purposes"]),
+    ("recall", &["recall_id"]),
+    ("replacement_seq", &["replacement"]),
+    ("reported_date", &["aware_at", "reported_at"]),
+    ("sample", &["sample_id"]),
+    ("scope", &["withdraw_scope", "scopes"]),
+    ("signal", &["signal_id"]),
+    ("target_seq", &["target"]),
+    ("term", &["verbatim"]),
+    ("to_gln", &["to"]),
+    ("vector_class", &["product_class", "product_classes"]),
+];
+
+/// What the history calls a field that has another name in the dictionary.
+pub(crate) fn names_in_the_history(name: &str) -> impl Iterator<Item = &'static str> {
+    let names = NAMES_OF_THE_DICTIONARY.iter();
+    let names = names.filter(move |(_, others)| others.contains(&name));
+    names.map(|(in_the_history, _)| *in_the_history)
+}
+
 /// The fields of an object that have not been taken yet.
 pub(crate) struct Fields<'h> {
     object: &'h Map<String, Value>,
@@ -46,6 +85,11 @@ impl<'h> Fields<'h> {
         })
     }
 
+    /// What nobody took.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (&'h str, &'h Value)> {
+        self.left.iter().map(|name| (*name, &self.object[*name]))
+    }
+
     /// Refuses what nobody took.
     pub(crate) fn finish(&self) -> Result<()> {
         ensure!(self.left.is_empty(), "unknown fields {:?}", self.left);
@@ -53,6 +97,12 @@ impl<'h> Fields<'h> {
     }
 
     pub(crate) fn value(&mut self, name: &str) -> Option<&'h Value> {
+        let others = NAMES_OF_THE_DICTIONARY.iter();
+        let others = others.filter(|(known, _)| *known == name && !self.object.contains_key(name));
+        let others = others.flat_map(|(_, others)| others.iter().copied());
+        // An object is more than a history says of it: the dictionary's own.
+        let is_told = |other: &&str| self.left.contains(other) && !self.object[*other].is_object();
+        let name = { others }.find(is_told).unwrap_or(name);
         self.left.remove(name);
         self.object.get(name).filter(|value| !value.is_null())
     }
@@ -65,11 +115,24 @@ impl<'h> Fields<'h> {
         let Some(value) = self.value(name) else {
             return Ok(None);
         };
-        let unsayable = || Unsayable::Value {
-            name: name.to_owned(),
-            value: value.to_string(),
-        };
-        Ok(Some(read(value).ok_or_else(unsayable)?))
+        match read(value) {
+            // It says more than a history does: it is put in by its name in the dictionary.
+            None if value.is_object() => {
+                self.left.extend(
+                    self.object
+                        .keys()
+                        .find(|key| *key == name)
+                        .map(String::as_str),
+                );
+                Ok(None)
+            }
+            None => Err(Unsayable::Value {
+                name: name.to_owned(),
+                value: value.to_string(),
+            }
+            .into()),
+            read => Ok(read),
+        }
     }
 
     pub(crate) fn maybe_text(&mut self, name: &str) -> Result<Option<&'h str>> {
@@ -110,7 +173,9 @@ impl<'h> Fields<'h> {
         self.maybe(name, |value| {
             let whole = value.as_i64().map(|number| number.to_string());
             // `f64` is displayed in the fewest digits that read back the same, never with an exponent.
-            whole.or_else(|| value.as_f64().map(|number| number.to_string()))
+            let number = whole.or_else(|| value.as_f64().map(|number| number.to_string()));
+            // What is no number is for the ledger to refuse.
+            number.or_else(|| value.as_str().map(str::to_owned))
         })
     }
 
@@ -126,6 +191,11 @@ impl<'h> Fields<'h> {
 
     /// The fields of an object inside this one.
     pub(crate) fn maybe_fields(&mut self, name: &str) -> Result<Option<Fields<'h>>> {
+        let is_object = self.object.get(name).is_some_and(Value::is_object);
+        // What is told without its parts is put in by its name in the dictionary.
+        if !is_object && self.object.get(name).is_some_and(|value| !value.is_null()) {
+            return Ok(None);
+        }
         self.value(name).map(Fields::of).transpose()
     }
 
@@ -141,16 +211,30 @@ pub(crate) fn named<E: Into<i32>>(
     prefix: &str,
     word: &str,
 ) -> Result<i32> {
-    // The history's words that are not the dictionary's; a visit to the site is the guideline's word.
-    let known = match (prefix, word) {
+    match word {
+        NO_SUCH_WORD => return Ok(i32::MAX),
+        // No word at all is what is unspecified.
+        "" => return Ok(0),
+        _ => {}
+    }
+    let value = from_str_name(&format!("{prefix}_{}", known_word(prefix, word)));
+    Ok(value.ok_or_else(|| Unsayable::word(prefix, word))?.into())
+}
+
+/// The dictionary's word for the history's, which are few; a visit to the site is the guideline's word.
+pub(crate) fn known_word<'w>(prefix: &str, word: &'w str) -> &'w str {
+    match (prefix, word) {
         (_, "LENTIVIRAL") => "LENTI",
         (_, "VECTOR_PERSISTENCE") => "PERSISTENCE",
         (_, "PROCEDURES") => "ALL_PROCEDURES",
         (_, "ENTERED_ON_WRONG_PATIENT") => "WRONG_PATIENT",
         ("VISIT_MODE", "VISIT") => "ON_SITE",
-        (_, NO_SUCH_WORD) => return Ok(i32::MAX),
+        ("PRODUCT_PHASE", "PHASE_1") => "PHASE1",
+        ("PRODUCT_PHASE", "PHASE_2") => "PHASE2",
+        ("PRODUCT_PHASE", "PHASE_3") => "PHASE3",
+        ("ASSEMBLY", "hg19" | "HG19" | "GRCh37") => "GRCH37",
+        ("ASSEMBLY", "hg38" | "HG38" | "GRCh38") => "GRCH38",
+        ("ASSEMBLY", "T2T" | "CHM13" | "T2T-CHM13") => "T2T_CHM13",
         (_, other) => other,
-    };
-    let value = from_str_name(&format!("{prefix}_{known}"));
-    Ok(value.ok_or_else(|| Unsayable::word(prefix, word))?.into())
+    }
 }

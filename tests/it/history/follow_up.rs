@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     convert::{Converter, Draft, Happening, own_code, quantity, token},
-    fields::{Fields, named},
+    fields::{Fields, NO_SUCH_WORD, Unsayable, named},
     parties::{LABORATORY, SPONSOR},
     people::{consent_key, iec_number, site_effective},
 };
@@ -23,14 +23,8 @@ impl<'h> Converter<'h> {
         let ordinal = *ordinal;
         self.plans
             .insert((plan, version), self.record_id(at.seq, 0));
-        let linked = match fields.maybe_text("linked_consent")? {
-            Some(linked) => {
-                let family = self.families.get(linked);
-                let family = family.with_context(|| format!("no consent version is {linked}"))?;
-                Some(consent_key(family, linked))
-            }
-            None => None,
-        };
+        let linked = fields.maybe_text("linked_consent")?;
+        let linked = linked.map(|linked| consent_key(self.family_of(linked), linked));
         let obligations = fields.maybe("added_obligations", Value::as_array)?;
         let obligations: Result<_> = obligations
             .into_iter()
@@ -64,9 +58,9 @@ impl<'h> Converter<'h> {
             let kind = Kind::PlanActivated(pb::PlanActivated {
                 plan: Some(plan_key(plan, version)),
                 site: site.gln.to_owned(),
-                effective_from: effective.to_string(),
+                effective_from: effective.to_owned(),
                 iec_number: iec_number(site, plan, version),
-                iec_approved_on: at.date.min(effective).to_string(),
+                iec_approved_on: at.date.to_string().min(effective.to_owned()),
                 ..Default::default()
             });
             drafts.push(Draft::new(SPONSOR, ActorRole::SponsorMed, kind).decided());
@@ -221,7 +215,7 @@ pub(crate) fn assay_result(at: &Happening<'_>, fields: &mut Fields<'_>) -> Resul
     let kind = Kind::AssayResult(pb::AssayResult {
         sample_id: fields.string("sample")?,
         method: Some(pb::AssayMethodKey {
-            method_id: token(fields.text("assay")?),
+            method_id: token(fields.maybe_text("assay")?.unwrap_or_default()),
             version: String::new(),
         }),
         controls: Some(pb::AssayControls {
@@ -324,14 +318,18 @@ fn added_obligation(value: &Value) -> Result<pb::AddedObligation> {
 /// letters, with their status or in a list of those done.
 fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
     let block = |letter: &str, status: &str| -> Result<pb::VisitBlock> {
-        let place = ["a", "b", "c", "d", "e", "f"]
+        let block = match ["a", "b", "c", "d", "e", "f"]
             .iter()
-            .position(|known| *known == letter);
-        let place = place.with_context(|| format!("no block of a visit is {letter}"))?;
+            .position(|known| *known == letter)
+        {
+            Some(place) => i32::try_from(place)? + 1,
+            None if letter == NO_SUCH_WORD => i32::MAX,
+            None => return Err(Unsayable::word("block of a visit", letter).into()),
+        };
         // Supplied: the history does not say why a block was not done.
         let reason = if status == "NOT_DONE" { "not said" } else { "" };
         Ok(pb::VisitBlock {
-            block: i32::try_from(place)? + 1,
+            block,
             status: named(pb::BlockStatus::from_str_name, "BLOCK_STATUS", status)?,
             reason: reason.to_owned(),
         })
@@ -364,17 +362,16 @@ fn integration_site(
 ) -> Result<Option<pb::IntegrationSite>> {
     let gene = fields.maybe_text("nearest_gene")?;
     let distance = fields.maybe_count("distance_bp")?;
-    let assembly = fields
-        .maybe_text("assembly")?
-        .unwrap_or("GRCh38")
-        .to_uppercase();
-    let Some(gene) = gene else {
+    let assembly = fields.maybe_text("assembly")?;
+    if gene.is_none() && distance.is_none() && assembly.is_none() {
         return Ok(None);
-    };
+    }
+    // Supplied: the assembly that is in use.
+    let assembly = assembly.unwrap_or("GRCh38");
     let near_oncogene = pb::Finding::IntegrationNearOncogene.into();
     Ok(Some(pb::IntegrationSite {
-        assembly: named(pb::Assembly::from_str_name, "ASSEMBLY", &assembly)?,
-        nearest_gene: gene.to_owned(),
+        assembly: named(pb::Assembly::from_str_name, "ASSEMBLY", assembly)?,
+        nearest_gene: gene.unwrap_or_default().to_owned(),
         distance_bp: distance.map(u64::from),
         oncogene: findings.contains(&near_oncogene).then_some(true),
         ..Default::default()

@@ -4,6 +4,7 @@
 mod answers;
 mod compare;
 pub(crate) mod convert;
+mod dictionary;
 mod fields;
 mod follow_up;
 mod malformed;
@@ -20,10 +21,10 @@ use genetrail::{
     record,
 };
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 
-use self::convert::convert;
+use self::{convert::convert, dictionary::record_descriptor};
 use crate::support::as_actor;
 
 /// A history of `tests/histories`.
@@ -32,13 +33,6 @@ fn history(name: &str) -> Value {
         .join("tests/histories")
         .join(name);
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-/// What the protos say of a record.
-fn descriptor() -> MessageDescriptor {
-    let descriptors = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-    let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
-    pool.get_message_by_name("genetrail.v1.Record").unwrap()
 }
 
 /// A record as a line of proto3 JSON.
@@ -55,7 +49,7 @@ fn to_json(descriptor: MessageDescriptor, record: &pb::Record) -> String {
 #[test]
 fn the_car_t_example_is_the_history_converted() {
     let records = convert(&history("car-t.json")).unwrap();
-    let descriptor = descriptor();
+    let descriptor = record_descriptor();
     let converted: String = records
         .iter()
         .map(|record| to_json(descriptor.clone(), record) + "\n")
@@ -215,9 +209,9 @@ fn what_cannot_be_a_faithful_record_is_refused_at_its_field() {
     for (number, item) in malformed::items(&history) {
         // That a record does not exist, only the ledger knows.
         if item["expect"] == "REFUSE" && item["target_seq"] != 999_999 {
-            let record = malformed::record(&history, number, item, now).unwrap();
-            let violations = record::check(&record, now);
-            refused.extend(violations.iter().map(|violation| violation.field.clone()));
+            let said = malformed::said(&history, &[], number, item, now).unwrap();
+            let violations = said.records.iter().flat_map(|one| record::check(one, now));
+            refused.extend(violations.map(|violation| violation.field));
         }
     }
     assert_eq!(

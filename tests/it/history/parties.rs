@@ -17,8 +17,10 @@ pub(crate) struct Party {
 }
 
 impl Party {
+    /// A party by the code of a history, or by its GLN as in a record.
     pub(crate) fn by_code(code: &str) -> Result<&'static Self> {
-        let party = PARTIES.iter().find(|party| party.code == code);
+        let is_named = |party: &&Self| party.code == code || party.gln == code;
+        let party = PARTIES.iter().find(is_named);
         Ok(party.ok_or_else(|| Unsayable::word("party", code))?)
     }
 

@@ -1,10 +1,9 @@
 //! Patients, what becomes of them, and their consent.
 
-use anyhow::{Context as _, Result};
-use chrono::NaiveDate;
+use anyhow::Result;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
-    record::format::add_months,
+    record::format::{add_months, parse_civil_date},
 };
 
 use super::{
@@ -16,30 +15,23 @@ use super::{
 };
 
 impl<'h> Converter<'h> {
-    pub(crate) fn patient_registered(
-        &mut self,
-        at: &Happening<'h>,
-        fields: &mut Fields<'h>,
-    ) -> Result<Draft> {
+    pub(crate) fn patient_registered(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
         self.sites.insert(patient, site);
-        let birth = fields.maybe_date("birth_date")?;
-        let after_birth = |months| birth.and_then(|birth| add_months(birth, months));
-        // Of somebody of age, the day of majority would say nothing but the birth date.
-        let is_minor = after_birth(216).is_some_and(|majority| at.date < majority);
-        let of_minor = |day: Option<NaiveDate>| {
-            day.filter(|_| is_minor)
-                .map(|day| day.to_string())
-                .unwrap_or_default()
+        let birth = fields.maybe_text("birth_date")?.unwrap_or_default();
+        let after_birth = |months| match parse_civil_date(birth) {
+            Ok(birth) => add_months(birth, months).map(|day| day.to_string()),
+            // Nobody was born then, and nobody comes of age: the ledger has to refuse the day.
+            Err(_) => Some(birth.to_owned()),
         };
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
             programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
-            majority_on: of_minor(after_birth(216)),
-            assent_on: of_minor(after_birth(96)),
+            majority_on: after_birth(216).unwrap_or_default(),
+            assent_on: after_birth(96).unwrap_or_default(),
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
@@ -113,7 +105,7 @@ impl<'h> Converter<'h> {
         let version = fields.text("version")?;
         let language = fields.maybe_text("language")?.unwrap_or("zh-CN");
         let sha256 = match fields.maybe_text("sha256")? {
-            Some(hex) => sha256_of_hex(hex)?,
+            Some(hex) => sha256_of_hex(hex),
             // Supplied: the document is not told.
             None => self.digest(&["consent document", family, version]),
         };
@@ -171,8 +163,8 @@ impl<'h> Converter<'h> {
                 version: Some(consent_key(family, version)),
                 site: site.gln.to_owned(),
                 iec_number: iec_number(site, family, version),
-                iec_approved_on: at.date.min(effective).to_string(),
-                effective_from: effective.to_string(),
+                iec_approved_on: at.date.to_string().min(effective.to_owned()),
+                effective_from: effective.to_owned(),
                 ..Default::default()
             };
             let kind = Kind::ConsentVersionActivated(activated);
@@ -335,11 +327,14 @@ impl<'h> Converter<'h> {
 }
 
 /// The days on which a version becomes effective, by site.
-pub(crate) fn site_effective(fields: &mut Fields<'_>) -> Result<Vec<(&'static Party, NaiveDate)>> {
+pub(crate) fn site_effective<'h>(
+    fields: &mut Fields<'h>,
+) -> Result<Vec<(&'static Party, &'h str)>> {
     let mut sites = Vec::new();
     if let Some(mut effective) = fields.maybe_fields("site_effective")? {
         for code in effective.names() {
-            let date = effective.maybe_date(code)?.context("site_effective")?;
+            // A day that does not exist is for the ledger to refuse.
+            let date = effective.maybe_text(code)?.unwrap_or_default();
             sites.push((Party::by_code(code)?, date));
         }
     }

@@ -106,7 +106,7 @@ impl Played<'_> {
     }
 
     /// The last microsecond of a civil day in the history's time zone.
-    fn end_of(&self, day: NaiveDate) -> Result<DateTime<Utc>> {
+    pub(crate) fn end_of(&self, day: NaiveDate) -> Result<DateTime<Utc>> {
         let next = day
             .succ_opt()
             .context("no day follows")?

@@ -21,21 +21,32 @@ impl<'h> Converter<'h> {
         let site = self.site(fields, patient)?;
         // Supplied: what makes it serious, where the history says no more than that it is.
         let other = pb::SeriousCriterion::OtherImportant.into();
-        let serious = fields
-            .maybe_flag("serious")?
-            .unwrap_or(false)
-            .then_some(other);
+        let serious: Result<Vec<i32>> = match fields.value("serious") {
+            Some(Value::Bool(true)) => Ok(vec![other]),
+            Some(Value::Array(_) | Value::String(_)) => fields
+                .texts("serious")?
+                .into_iter()
+                .map(|criterion| {
+                    named(
+                        pb::SeriousCriterion::from_str_name,
+                        "SERIOUS_CRITERION",
+                        criterion,
+                    )
+                })
+                .collect(),
+            Some(_) | None => Ok(Vec::new()),
+        };
         let aware = fields.maybe_date("reported_date")?.unwrap_or(at.date);
         let kind = Kind::AdverseEvent(pb::AdverseEvent {
             // Supplied: the case is numbered by its event.
             case_id: format!("AE-{}", at.seq),
             subject_kind: pb::SubjectKind::Patient.into(),
             term: Some(pb::EventTerm {
-                verbatim: fields.string("term")?,
+                verbatim: fields.maybe_string("term")?,
                 meddra_version: fields.maybe_string("meddra_version")?,
                 ..Default::default()
             }),
-            serious: serious.into_iter().collect(),
+            serious: serious?,
             new_malignancy: Some(fields.maybe_flag("new_malignancy")?.unwrap_or(false)),
             suspected_rcl: Some(fields.maybe_flag("suspected_rcl")?.unwrap_or(false)),
             // Supplied: a health professional reported it.

@@ -1,26 +1,26 @@
 //! Products, lots, what they are made from, and the way to the patient.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use genetrail::{
     pb::{self, ActorRole, record::Kind},
     record::format::check_din,
 };
 
 use super::{
-    convert::{Converter, Draft, Happening, document, own_code, quantity, sha256_of_hex},
+    convert::{
+        CHECK_CHARACTERS, Converter, Draft, Happening, document, own_code, quantity, sha256_of_hex,
+    },
     fields::{Fields, named},
     parties::{Party, SPONSOR},
 };
-
-/// The check characters that a donation can have.
-const CHECK_CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*";
 
 impl<'h> Converter<'h> {
     pub(crate) fn product(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let product_id = fields.text("product_id")?;
         let gtin = fields.text("gtin")?;
-        // The holder is named by a code of its own; here it is the sponsor.
-        fields.maybe_text("mah")?;
+        // A holder that is named by a code of its own is the sponsor here.
+        let holder = fields.maybe_text("mah")?;
+        let holder = holder.filter(|holder| holder.bytes().all(|byte| byte.is_ascii_digit()));
         let mut classes = Vec::new();
         for class in fields.texts("vector_class")? {
             classes.push(named(
@@ -39,7 +39,9 @@ impl<'h> Converter<'h> {
         let integrates = integrates.map(i32::from);
         let integrates = classes.iter().any(|class| integrates.contains(class));
         let is_short = classes == [i32::from(pb::ProductClass::Aav)];
-        let cells = autologous.then_some(pb::ProductClass::CellExVivo.into());
+        // Supplied: what is made of the patient's own cells is of that class as well as of its vector's.
+        let is_classed = !classes.is_empty();
+        let cells = (autologous && is_classed).then_some(pb::ProductClass::CellExVivo.into());
         let delivery = if autologous {
             pb::Delivery::ExVivo
         } else {
@@ -63,7 +65,7 @@ impl<'h> Converter<'h> {
             version: 1,
             gtins: gtins.iter().map(ToString::to_string).collect(),
             name: fields.string("name")?,
-            authorisation_holder: SPONSOR.gln.to_owned(),
+            authorisation_holder: holder.unwrap_or(SPONSOR.gln).to_owned(),
             // Supplied: a trial of phase 2, one dose, a vector that cannot replicate, and, unless the product
             // is autologous, into the circulation.
             phase: pb::ProductPhase::Phase2.into(),
@@ -106,8 +108,9 @@ impl<'h> Converter<'h> {
             ("-80", "-60")
         };
         let own = pb::DonorRelation::Autologous;
-        let is_product = role == i32::from(pb::LotRole::DrugProduct);
-        let is_own = is_product && self.autologous.contains(gtin);
+        // Supplied: what bears the number of an autologous product is made of the patient's own cells.
+        let of_product = [pb::LotRole::DrugProduct, pb::LotRole::DrugSubstance];
+        let is_own = of_product.map(i32::from).contains(&role) && self.autologous.contains(gtin);
         let product = self
             .products
             .iter()
@@ -133,14 +136,17 @@ impl<'h> Converter<'h> {
                 .unwrap_or_default(),
             ..Default::default()
         });
-        let released = Kind::LotDisposition(pb::LotDisposition {
-            lot: Some(self.lot_key(lot, Some(gtin))),
-            disposition: pb::Disposition::Released.into(),
-            ..Default::default()
-        });
+        let released = fields.maybe_flag("released")? == Some(true);
+        let disposition = fields.maybe_text("disposition")?;
+        let disposition = disposition.or(released.then_some("RELEASED"));
         let mut drafts = vec![Draft::new(maker, ActorRole::Qp, registered)];
-        if fields.maybe_flag("released")? == Some(true) {
-            drafts.push(Draft::new(maker, ActorRole::Qp, released).decided());
+        if let Some(disposition) = disposition {
+            let kind = Kind::LotDisposition(pb::LotDisposition {
+                lot: Some(self.lot_key(lot, Some(gtin))),
+                disposition: named(pb::Disposition::from_str_name, "DISPOSITION", disposition)?,
+                ..Default::default()
+            });
+            drafts.push(Draft::new(maker, ActorRole::Qp, kind).decided());
         }
         Ok(drafts)
     }
@@ -186,18 +192,15 @@ impl<'h> Converter<'h> {
     ) -> Result<Draft> {
         let gln = fields.text("gln")?;
         let party = Party::speaking_for(gln);
-        let inputs: Result<_> = fields
-            .texts("inputs")?
-            .into_iter()
-            .map(|input| self.input(input))
-            .collect();
+        let inputs = fields.texts("inputs")?.into_iter();
+        let inputs = inputs.map(|input| self.input(input)).collect();
         let output = |lot: &str| pb::Item {
             what: Some(pb::item::What::Lot(self.lot_key(lot, None))),
             ..Default::default()
         };
         let outputs = [fields.texts("output")?, fields.texts("outputs")?].concat();
         let kind = Kind::Transformation(pb::Transformation {
-            inputs: inputs?,
+            inputs,
             outputs: outputs.into_iter().map(output).collect(),
             // Supplied: a vector was brought into cells, on that day.
             step: pb::ProcessStep::Transduction.into(),
@@ -209,14 +212,15 @@ impl<'h> Converter<'h> {
     }
 
     /// A lot, or as `APH-` and its number a donation.
-    fn input(&self, name: &str) -> Result<pb::Item> {
+    fn input(&self, name: &str) -> pb::Item {
         let what = match name.strip_prefix("APH-") {
             Some(din) => {
                 // Supplied: the check character of a donation that nobody recorded.
                 let fits = |one: &&str| check_din(din, one).is_ok();
                 let computed = || CHECK_CHARACTERS.split("").find(fits);
                 let check = self.dins.get(din).copied().or_else(computed);
-                let check = check.with_context(|| format!("no donation is {din}"))?;
+                // What is no donation's number has no check character: the ledger has to refuse it.
+                let check = check.unwrap_or_default();
                 pb::item::What::Din(pb::Din {
                     number: din.to_owned(),
                     check: check.to_owned(),
@@ -224,10 +228,10 @@ impl<'h> Converter<'h> {
             }
             None => pb::item::What::Lot(self.lot_key(name, None)),
         };
-        Ok(pb::Item {
+        pb::Item {
             what: Some(what),
             ..Default::default()
-        })
+        }
     }
 
     pub(crate) fn coi_verification(
@@ -240,7 +244,8 @@ impl<'h> Converter<'h> {
         let coi = fields
             .maybe_text("coi")?
             .or(known.and_then(|known| known.coi));
-        let coi = coi.with_context(|| format!("lot {lot} has no chain of identity"))?;
+        // Without a chain of identity there is nothing to verify: the ledger has to refuse it.
+        let coi = coi.unwrap_or_default();
         let intended = known.and_then(|known| known.patient);
         let patient = fields
             .maybe_text("patient")?
@@ -283,10 +288,7 @@ impl<'h> Converter<'h> {
     pub(crate) fn shipment(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let from_gln = fields.text("from_gln")?;
         let from = Party::speaking_for(from_gln);
-        let log = fields
-            .maybe_text("temp_log_sha256")?
-            .map(sha256_of_hex)
-            .transpose()?;
+        let log = fields.maybe_text("temp_log_sha256")?.map(sha256_of_hex);
         let max = fields.maybe_decimal("max_temp_cel")?;
         let logger = (log.is_some() || max.is_some()).then(|| pb::Logger {
             log: log.map(document),
@@ -329,8 +331,9 @@ impl<'h> Converter<'h> {
         let dose = match fields.maybe_fields("dose")? {
             Some(mut dose) => {
                 dose.maybe_text("system")?;
-                let value = dose.maybe_decimal("value")?.context("a dose has a value")?;
-                let given = quantity(value, dose.text("unit")?);
+                // A dose without its value or its unit is for the ledger to refuse.
+                let value = dose.maybe_decimal("value")?.unwrap_or_default();
+                let given = quantity(value, dose.maybe_text("unit")?.unwrap_or_default());
                 dose.finish()?;
                 given
             }
