@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     pb::{self, SampleEventKind, record::Kind},
-    tlog::Index,
+    tlog::{Index, TreeSize},
 };
 
 /// The facts that bear on a patient.
@@ -298,9 +298,12 @@ impl Trails {
         let trail = [first].into_iter().chain(corrections);
         let mut trail: Vec<Arc<Fact>> = trail.cloned().collect();
         trail.sort_by_key(|fact| fact.index);
-        seen(&trail, &Question::EVERYTHING)
-            .pop()
-            .map(|seen| seen.record.clone())
+        // What takes the record's place may come later still, and until then the record leads on.
+        let then = Question {
+            known_at: TreeSize::new(by.index.value().saturating_add(1)),
+            ..Question::EVERYTHING
+        };
+        seen(&trail, &then).pop().map(|seen| seen.record.clone())
     }
 
     /// The record that a correction corrects in the end.
