@@ -99,6 +99,19 @@ impl Dossier {
         Ok(Self::of_person(facts, named)?.whose(fact, question))
     }
 
+    /// The pseudonym that a pseudonym has become, as the question knows: one for each person.
+    pub fn person<F: Facts>(
+        facts: &F,
+        pseudonym: &str,
+        question: &Question,
+    ) -> Result<String, F::Error> {
+        let about = facts.about(&Subject::Patient(pseudonym.to_owned()))?;
+        if !about.iter().any(|fact| tells_who(fact)) {
+            return Ok(pseudonym.to_owned());
+        }
+        Ok(Self::of_person(facts, pseudonym)?.known_as(question))
+    }
+
     /// Every fact, in the order of the log.
     pub fn facts(&self) -> impl Iterator<Item = &Arc<Fact>> {
         self.facts.values()

@@ -232,6 +232,7 @@ impl<F: Records> Look<'_, F> {
         let mut raised = envelope::raised(&own, self.catalogue);
         raised.extend(self.unknown_patient(&own)?);
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
+        raised.extend(identity::verified(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
             raised.extend(of_group(&group)?);
         }
