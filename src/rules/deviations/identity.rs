@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Details, Deviation,
-    lots::{Lots, is_one_patients, lot_id},
+    lots::{Lots, is_one_patients, lot_id, product_then},
 };
 use crate::{
     pb::{
         self, AdministrationStatus, CoiResult, CoiStep, IdentifierQuality, IdentifierSystem,
-        record::Kind,
+        LotRole, record::Kind,
     },
     rules::{
+        catalogue::Catalogue,
         dossier::Dossier,
         fact::{Facts, LotId, Records, Subject, subjects},
         flags::{codes, contradicts_itself},
@@ -21,7 +22,12 @@ use crate::{
 };
 
 /// What the administrations to a patient raise, given everything around them.
-pub(super) fn given(dossier: &Dossier, patient: &Patient, around: &[Seen]) -> Vec<Deviation> {
+pub(super) fn given(
+    dossier: &Dossier,
+    patient: &Patient,
+    around: &[Seen],
+    catalogue: &Catalogue,
+) -> Vec<Deviation> {
     let lots = Lots::of(around);
     let own = pseudonyms(dossier, patient);
     let mut of_others: BTreeMap<&str, &Seen> = BTreeMap::new();
@@ -37,7 +43,7 @@ pub(super) fn given(dossier: &Dossier, patient: &Patient, around: &[Seen]) -> Ve
         if let Some(mismatch) = mismatch(fact, administration, &own, &lots, &of_others) {
             raised.push(mismatch);
         }
-        raised.extend(unverified(fact, administration, &lots));
+        raised.extend(unverified(fact, administration, &lots, catalogue));
     }
     raised
 }
@@ -110,22 +116,30 @@ fn named(fact: &Seen) -> (&str, &str) {
     }
 }
 
-/// An administration of one patient's product whose verification is not named.
+/// An administration of one patient's product whose verification is not named. Of which product a lot is, and whether
+/// that is one patient's, may be known though the lot is not.
 fn unverified(
     fact: &Seen,
     administration: &pb::Administration,
     lots: &Lots<'_>,
+    catalogue: &Catalogue,
 ) -> Option<Deviation> {
-    let lot = lot_id(administration.lot.as_ref())?;
-    let (_, registered) = lots.registered(&lot)?;
     // Where the administration names its chain, it is flagged for this by itself.
-    let named = !administration.coi.is_empty() || !administration.coi_verification.is_empty();
-    if named || !is_one_patients(registered) {
+    if !administration.coi.is_empty() || !administration.coi_verification.is_empty() {
+        return None;
+    }
+    let lot = lot_id(administration.lot.as_ref())?;
+    let registered = lots.registered(&lot).map(|(_, registered)| registered);
+    let product = product_then(fact, administration, catalogue);
+    let is_product = registered.is_none_or(|lot| lot.role() == LotRole::DrugProduct);
+    let autologous = product.is_some_and(|one| one.product.autologous == Some(true));
+    let of_one = registered.is_some_and(is_one_patients) || is_product && autologous;
+    if !of_one {
         return None;
     }
     let field = "administration.coi_verification";
-    let missing = Deviation::new(codes::COI_VERIFICATION_MISSING, fact, field);
-    Some(missing.of_lot(&lot).of_coi(&registered.coi))
+    let missing = Deviation::new(codes::COI_VERIFICATION_MISSING, fact, field).of_lot(&lot);
+    Some(missing.of_coi(registered.map_or("", |registered| &registered.coi)))
 }
 
 /// What a verification raises that what else is known contradicts; and what an administration raises whose verification

@@ -364,7 +364,7 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
     let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
     let around = seen(&facts, question);
     let mut raised = lots::given(&patient, &around, catalogue);
-    raised.extend(identity::given(dossier, &patient, &around));
+    raised.extend(identity::given(dossier, &patient, &around, catalogue));
     raised.extend(people::of(&patient, catalogue));
     raised.extend(samples::of(&patient, catalogue));
     raised.extend(safety::of(&patient, catalogue));

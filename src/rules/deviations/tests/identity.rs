@@ -41,11 +41,13 @@ fn a_product_of_another_patient_is_flagged() {
         (DAY, with_coi("CHZ000126000002")),
         (DAY, with_coi("CHZ000126000001")),
     );
+    let mut verified = given("X", "OWN");
+    verified["administration"]["coiVerification"] = json!(VERIFIED);
     check(
         &story,
         "COI_VERIFICATION_MISSING",
         (DAY, given("X", "OWN")),
-        (DAY, given("X", "L")),
+        (DAY, verified),
     );
     let verified = |result: &str, step: &str| {
         json!({"coiVerification": {"coi": "CHZ000126000001", "step": format!("COI_STEP_{step}"),
@@ -210,6 +212,64 @@ fn a_verification_that_was_taken_back_shows_nothing() {
     let never = json!({"correction": {"target": VERIFIED, "correctionKind": "CORRECTION_KIND_DID_NOT_OCCUR"}});
     story.tell(DAY, "", never);
     assert!(story.codes(index).contains("COI_VERIFICATION_UNFIT"));
+}
+
+#[test]
+fn a_lot_of_an_autologous_product_says_whose_it_is() {
+    let code = "AUTOLOGOUS_LOT_UNBOUND";
+    let bound = || json!({"intendedPatient": "X", "coi": "CHZ000126000001"});
+    for field in ["intendedPatient", "coi"] {
+        let mut lacking = bound();
+        lacking[field] = json!("");
+        let bad = lot("UNBOUND", &lacking);
+        check(
+            &treated,
+            code,
+            (DAY, bad.clone()),
+            (DAY, lot("BOUND", &bound())),
+        );
+        // What it was made of is not given to anybody.
+        let mut vector = bad.clone();
+        vector["lotRegistered"]["role"] = json!("LOT_ROLE_VECTOR");
+        check(&treated, code, (DAY, bad), (DAY, vector));
+    }
+    // The lot L names neither, and goes to somebody; as little do X's records say whose an unknown lot is.
+    let mut named = given("X", "L");
+    named["administration"]["coi"] = json!("CHZ000126000001");
+    named["administration"]["coiVerification"] = json!(VERIFIED);
+    check(&treated, code, (DAY, given("X", "L")), (DAY, named.clone()));
+    let missing = "COI_VERIFICATION_MISSING";
+    check(
+        &treated,
+        missing,
+        (DAY, given("X", "L")),
+        (DAY, named.clone()),
+    );
+    check(
+        &treated,
+        missing,
+        (DAY, given("X", "UNKNOWN")),
+        (DAY, named),
+    );
+}
+
+#[test]
+fn a_product_that_is_registered_later_or_as_for_many_tells_of_its_lots() {
+    let gtin = "09521123459991";
+    let code = "AUTOLOGOUS_LOT_UNBOUND";
+    let mut story = treated();
+    let mut lot = lot("LATER", &json!({}));
+    lot["lotRegistered"]["gtin"] = json!(gtin);
+    let index = story.tell("2026-01-05", "", lot);
+    assert!(!story.codes(index).contains(code));
+    let product = |version: u32, autologous: bool| {
+        json!({"productRegistered": {"productId": "LATER", "version": version, "gtins": [gtin],
+            "autologous": autologous}})
+    };
+    story.tell("2026-01-06", "", product(1, true));
+    assert!(story.codes(index).contains(code));
+    story.tell("2026-01-04", "", product(2, false));
+    assert!(!story.codes(index).contains(code), "as it was then");
 }
 
 #[test]
