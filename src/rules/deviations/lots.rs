@@ -351,6 +351,14 @@ fn lot_given(
     if !lots.is_released(&lot, fact) {
         raised.push(raise(codes::LOT_NOT_RELEASED));
     }
+    // A registration that lists its units lists all of them.
+    for (item, unit) in units.iter().enumerate() {
+        if !registered.serials.is_empty() && !registered.serials.contains(unit) {
+            let field = format!("administration.serials[{item}]");
+            let unknown = Deviation::new(codes::UNKNOWN_UNIT, fact, &field);
+            raised.push(unknown.of_lot(&lot).shown_by(by));
+        }
+    }
     if let Some((by, Disposition::ReleasedOos)) = lots.state(&lot, units, fact)
         && administration.out_of_specification.is_none()
     {

@@ -137,6 +137,7 @@ rules! {
     }
     Deviation {
         UNKNOWN_LOT: "the lot is not registered: register it, or correct its GTIN and number",
+        UNKNOWN_UNIT: "the lot's registration lists its units, and not this one: read the label again, or correct the registration",
         UNKNOWN_PRODUCT: "the product is not registered: register it, or correct its GTIN or id",
         UNKNOWN_INPUT ["R-L1"]: "what went in is not registered: register the lot or record the collection, or the trace ends here",
         CONSENT_VERSION_UNKNOWN ["R-K1"]: "the consent version is not recorded: record it, or correct its key",
