@@ -15,7 +15,7 @@ use crate::{
     pb,
     record::format::parse_uuid,
     rules::{
-        fact::{Fact, Facts, Records, Subject, corrected, event_day, subjects},
+        fact::{Fact, Facts, Records, Subject, corrected, event_day, subjects, with_replacements},
         refusals,
     },
     tlog::Index,
@@ -93,6 +93,7 @@ impl<R: DraftedRecords> Ahead<'_, R> {
             actor: String::new(),
             on: event_day(&record)?,
             record,
+            replacement: None,
         })
     }
 }
@@ -104,7 +105,7 @@ impl<R: DraftedRecords> Facts for Ahead<'_, R> {
         let mut facts = self.published.about(subject)?;
         let drafted = self.drafted.by_subject.get(subject);
         facts.extend(drafted.into_iter().flatten().map(Arc::clone));
-        Ok(facts)
+        with_replacements(self, facts)
     }
 }
 

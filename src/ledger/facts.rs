@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use super::{ReadError, Shared, reader};
 use crate::{
     record::{entry::EntryView, format::parse_uuid},
-    rules::fact::{Fact, Facts, Records, Subject, corrected},
+    rules::fact::{Fact, Facts, Records, Subject, corrected, with_replacements},
     tlog::{Index, TreeSize},
 };
 
@@ -204,7 +204,8 @@ impl LedgerFacts {
     /// The facts of entries about one subject, which ascend, with what is corrected.
     pub(super) fn read(&self, entries: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
         let facts = self.facts_at(entries);
-        self.or_suspect(facts.and_then(|facts| self.with_what_is_corrected(facts)))
+        let facts = self.or_suspect(facts.and_then(|facts| self.with_what_is_corrected(facts)))?;
+        with_replacements(self, facts)
     }
 
     /// Keeps a fact that was just recorded.

@@ -512,6 +512,7 @@ impl Writer {
             actor: actor.to_owned(),
             on,
             record,
+            replacement: None,
         };
         Ok(Some((fact, about)))
     }

@@ -259,6 +259,7 @@ mod tests {
                 actor: told.record.actor_person.clone(),
                 on: crate::rules::fact::event_day(&told.record).unwrap(),
                 record: told.record,
+                replacement: None,
             });
         }
         assert!(30 < book.facts().len());

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::fact::{Fact, Facts, Records, Subject, corrected, subjects};
+use super::fact::{Fact, Facts, Records, Subject, corrected, subjects, with_replacements};
 use crate::tlog::TreeSize;
 
 /// Facts, and a few more after them.
@@ -48,7 +48,7 @@ impl<F: Records> Facts for Ahead<F> {
             .iter()
             .filter(|(_, about)| about.contains(subject));
         facts.extend(added.map(|(fact, _)| Arc::clone(fact)));
-        Ok(facts)
+        with_replacements(self, facts)
     }
 
     fn count(&self, subject: &Subject, size: TreeSize) -> Result<Option<usize>, F::Error> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    fact::{Fact, Facts, Records, Subject, corrected, subjects},
+    fact::{Fact, Facts, Records, Subject, corrected, subjects, with_replacements},
     question::subjects_as_corrected,
 };
 
@@ -83,7 +83,10 @@ impl Facts for Book {
     type Error = Infallible;
 
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Infallible> {
-        Ok(self.by_subject.get(subject).cloned().unwrap_or_default())
+        with_replacements(
+            self,
+            self.by_subject.get(subject).cloned().unwrap_or_default(),
+        )
     }
 }
 

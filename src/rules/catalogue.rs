@@ -207,6 +207,7 @@ impl Catalogue {
         versions.sort_by_key(|one| one.plan.ordinal);
     }
 
+    /// An activation of a version that is not known is kept with what else is said.
     fn activate(&mut self, said: Seen) {
         let day = |text: &str| parse_civil_date(text).ok();
         match said.kind() {
@@ -224,6 +225,8 @@ impl Catalogue {
                     version
                         .activations
                         .insert(site, Activation { said, from, to });
+                } else {
+                    self.others.push(said);
                 }
             }
             Some(Kind::PlanActivated(activated)) => {
@@ -239,6 +242,8 @@ impl Catalogue {
                     let (site, to) = (activated.site.clone(), day(&activated.effective_to));
                     let activations = Arc::make_mut(&mut version.activations);
                     activations.insert(site, Activation { said, from, to });
+                } else {
+                    self.others.push(said);
                 }
             }
             _ => {}

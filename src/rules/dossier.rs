@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     pb::{self, SampleEventKind, record::Kind},
-    tlog::Index,
+    tlog::{Index, TreeSize},
 };
 
 /// The facts that bear on a patient.
@@ -97,6 +97,19 @@ impl Dossier {
             return Ok(named.clone());
         }
         Ok(Self::of_person(facts, named)?.whose(fact, question))
+    }
+
+    /// The pseudonym that a pseudonym has become, as the question knows: one for each person.
+    pub fn person<F: Facts>(
+        facts: &F,
+        pseudonym: &str,
+        question: &Question,
+    ) -> Result<String, F::Error> {
+        let about = facts.about(&Subject::Patient(pseudonym.to_owned()))?;
+        if !about.iter().any(|fact| tells_who(fact)) {
+            return Ok(pseudonym.to_owned());
+        }
+        Ok(Self::of_person(facts, pseudonym)?.known_as(question))
     }
 
     /// Every fact, in the order of the log.
@@ -298,9 +311,12 @@ impl Trails {
         let trail = [first].into_iter().chain(corrections);
         let mut trail: Vec<Arc<Fact>> = trail.cloned().collect();
         trail.sort_by_key(|fact| fact.index);
-        seen(&trail, &Question::EVERYTHING)
-            .pop()
-            .map(|seen| seen.record.clone())
+        // What takes the record's place may come later still, and until then the record leads on.
+        let then = Question {
+            known_at: TreeSize::new(by.index.value().saturating_add(1)),
+            ..Question::EVERYTHING
+        };
+        seen(&trail, &then).pop().map(|seen| seen.record.clone())
     }
 
     /// The record that a correction corrects in the end.

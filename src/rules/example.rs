@@ -24,6 +24,7 @@ pub(crate) fn car_t() -> Book {
             actor: record.actor_person.clone(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         });
     }
     book

@@ -1,7 +1,7 @@
 //! An entry as the rules see it: a fact, with the day on which it happened, and the subjects it is about.
 //! Who asks about a subject gets exactly the facts that name it; how they are found is not known here.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem::discriminant, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -30,6 +30,10 @@ pub struct Fact {
     pub on: NaiveDate,
     /// What was submitted.
     pub record: pb::Record,
+    /// Of a correction: the entry of the record that takes the place of its target, where that is on record. Nothing
+    /// that was submitted, and nothing that the entry says: whoever keeps facts looks it up, see
+    /// [`with_replacements`].
+    pub replacement: Option<Index>,
 }
 
 /// Why an entry is not a fact. An accepted entry always is one.
@@ -57,6 +61,7 @@ impl Fact {
             actor: view.actor.to_owned(),
             on: event_day(&record).ok_or(FactRejected::EventTime)?,
             record,
+            replacement: None,
         })
     }
 
@@ -448,7 +453,8 @@ pub trait Facts {
     /// Why facts could not be had.
     type Error;
 
-    /// All facts about a subject, in the order of the log; corrections of such facts among them.
+    /// All facts about a subject, in the order of the log; corrections of such facts among them, each with its
+    /// replacement.
     fn about(&self, subject: &Subject) -> Result<Vec<Arc<Fact>>, Self::Error>;
 
     /// How many facts there are about a subject in the tree of this size, where that is known without reading them
@@ -475,6 +481,42 @@ pub trait Records: Facts {
     fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, Self::Error>;
 }
 
+/// The record that a correction puts in the place of its target, where it is on record: one of the same kind. What
+/// was named before it came may turn out to be of another, and takes no place then.
+pub fn replacement<R: Records>(records: &R, by: &Fact) -> Result<Option<Arc<Fact>>, R::Error> {
+    let Some(Kind::Correction(correction)) = by.kind() else {
+        return Ok(None);
+    };
+    if correction.replacement.is_empty() {
+        return Ok(None);
+    }
+    let Some(replacement) = records.record(&correction.replacement)? else {
+        return Ok(None);
+    };
+    let target = records.record(&correction.target)?;
+    let same = target.is_some_and(|target| {
+        target.kind().map(discriminant) == replacement.kind().map(discriminant)
+    });
+    Ok(same.then_some(replacement))
+}
+
+/// Facts about a subject, each correction among them with its replacement: that may be about something else, and may
+/// have come later.
+pub fn with_replacements<R: Records>(
+    records: &R,
+    mut facts: Vec<Arc<Fact>>,
+) -> Result<Vec<Arc<Fact>>, R::Error> {
+    for fact in &mut facts {
+        if let Some(replacement) = replacement(records, fact)? {
+            *fact = Arc::new(Fact {
+                replacement: Some(replacement.index),
+                ..Fact::clone(fact)
+            });
+        }
+    }
+    Ok(facts)
+}
+
 #[cfg(test)]
 impl Fact {
     /// A fact for a test: told of a patient at a time, as `R-` and its index.
@@ -497,6 +539,7 @@ impl Fact {
             actor: "A".to_owned(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod codes;
 mod kinds;
 
 #[cfg(feature = "server")]
-pub(super) use self::kinds::guideline_months;
+pub(super) use self::kinds::{contradicts_itself, guideline_months};
 
 #[cfg(test)]
 #[cfg(feature = "server")]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     pb::{self, CorrectionKind, record::Kind},
-    tlog::TreeSize,
+    tlog::{Index, TreeSize},
 };
 
 /// The day, the knowledge and the view that an answer is for.
@@ -65,7 +65,10 @@ pub fn seen(facts: &[Arc<Fact>], question: &Question) -> Vec<Seen> {
     let known = facts.iter().filter(|fact| question.knows(fact));
     let apply = question.view == View::AsCorrected && known.clone().any(|fact| is_correction(fact));
     let mut seen: Vec<Seen> = if apply {
-        corrected(&known.map(Arc::clone).collect::<Vec<_>>())
+        corrected(
+            &known.map(Arc::clone).collect::<Vec<_>>(),
+            question.known_at,
+        )
     } else {
         known
             .filter(|fact| !is_correction(fact))
@@ -109,9 +112,10 @@ impl Question {
 /// The subjects of a record as its corrections leave it; of a record that a correction takes back, none.
 ///
 /// A corrected lot number makes a record one about that lot. Whoever keeps facts by subject keeps the record and its
-/// corrections under these subjects also, and under the old ones still: there they are for [`View::AsRecorded`].
+/// corrections under these subjects also, and under the old ones still: there they are for [`View::AsRecorded`]. A
+/// replacement that is not told with a correction may not be there yet, and takes nothing back.
 pub fn subjects_as_corrected(record_and_corrections: &[Arc<Fact>]) -> BTreeSet<Subject> {
-    let corrected = corrected(record_and_corrections);
+    let corrected = corrected(record_and_corrections, Question::EVERYTHING.known_at);
     corrected
         .iter()
         .flat_map(|seen| subjects(&seen.record))
@@ -119,19 +123,32 @@ pub fn subjects_as_corrected(record_and_corrections: &[Arc<Fact>]) -> BTreeSet<S
 }
 
 /// Known facts as their known corrections leave them.
-fn corrected(known: &[Arc<Fact>]) -> Vec<Seen> {
-    let standing = standing_corrections(known);
+fn corrected(known: &[Arc<Fact>], known_at: TreeSize) -> Vec<Seen> {
+    let standing = standing_corrections(known, known_at);
     let mut seen = Vec::new();
     for fact in known.iter().filter(|fact| !is_correction(fact)) {
         let corrections = standing.get(fact.record.record_id.as_str());
-        seen.extend(applied(fact, corrections.map_or(&[], Vec::as_slice)));
+        seen.extend(applied(
+            fact,
+            corrections.map_or(&[], Vec::as_slice),
+            known_at,
+        ));
     }
     seen
 }
 
+/// Whether a question sees that a correction, which it knows, stands: as recorded, each does.
+pub(super) fn stands(about: &[Arc<Fact>], correction: &Fact, question: &Question) -> bool {
+    let known = about.iter().filter(|fact| question.knows(fact));
+    let known: Vec<Arc<Fact>> = known.map(Arc::clone).collect();
+    let standing = standing_corrections(&known, question.known_at);
+    let mut standing = standing.into_values().flatten();
+    question.view == View::AsRecorded || standing.any(|one| one.index == correction.index)
+}
+
 /// The corrections that stand, by the record that they are about: those that no standing correction takes
 /// back. A correction is recorded after its target, so the newest stands, and the older follow from it.
-fn standing_corrections(known: &[Arc<Fact>]) -> BTreeMap<&str, Vec<Arc<Fact>>> {
+fn standing_corrections(known: &[Arc<Fact>], known_at: TreeSize) -> BTreeMap<&str, Vec<Arc<Fact>>> {
     let mut standing: BTreeMap<&str, Vec<Arc<Fact>>> = BTreeMap::new();
     let mut taken_back: BTreeSet<&str> = BTreeSet::new();
     for fact in known.iter().rev() {
@@ -141,7 +158,7 @@ fn standing_corrections(known: &[Arc<Fact>]) -> BTreeMap<&str, Vec<Arc<Fact>>> {
         if taken_back.contains(fact.record.record_id.as_str()) {
             continue;
         }
-        if takes_back(correction) {
+        if takes_back(fact, correction, known_at) {
             taken_back.insert(&correction.target);
         }
         let of_target = standing.entry(&correction.target).or_default();
@@ -152,26 +169,34 @@ fn standing_corrections(known: &[Arc<Fact>]) -> BTreeMap<&str, Vec<Arc<Fact>>> {
 
 /// Whether the correction leaves nothing of its target: it did not occur, was recorded twice, or stands in
 /// another record.
-fn takes_back(correction: &pb::Correction) -> bool {
+///
+/// A record that is to take the target's place may come later, or never. Until it is known the target goes on
+/// counting, or else the only record of a treatment would be lost. But whoever was never treated is not until then.
+fn takes_back(fact: &Fact, correction: &pb::Correction, known_at: TreeSize) -> bool {
+    let replacement = fact.replacement.map(Index::value);
+    let is_replaced = replacement.is_some_and(|entry| entry < known_at.value());
     match correction.correction_kind() {
-        CorrectionKind::DidNotOccur | CorrectionKind::Duplicate => true,
-        CorrectionKind::WrongPatient => correction
-            .changes
-            .iter()
-            .all(|change| change.path != "patient"),
-        CorrectionKind::IncorrectData => !correction.replacement.is_empty(),
+        CorrectionKind::DidNotOccur => true,
+        CorrectionKind::IncorrectData | CorrectionKind::Duplicate => is_replaced,
+        CorrectionKind::WrongPatient => is_replaced || !moves(correction),
         CorrectionKind::Addition | CorrectionKind::Unspecified => false,
     }
 }
 
+/// Whether a correction says of whom else its target tells.
+pub(super) fn moves(correction: &pb::Correction) -> bool {
+    let mut changes = correction.changes.iter();
+    changes.any(|change| change.path == "patient")
+}
+
 /// A fact after its corrections, in their order; none if one takes it back.
-fn applied(fact: &Arc<Fact>, corrections: &[Arc<Fact>]) -> Option<Seen> {
+fn applied(fact: &Arc<Fact>, corrections: &[Arc<Fact>], known_at: TreeSize) -> Option<Seen> {
     let mut record = None;
     for by in corrections {
         let Some(Kind::Correction(correction)) = by.kind() else {
             continue;
         };
-        if takes_back(correction) {
+        if takes_back(by, correction, known_at) {
             return None;
         }
         let record: &mut pb::Record = record.get_or_insert_with(|| fact.record.clone());
@@ -204,6 +229,7 @@ pub(super) fn is_correction(fact: &Fact) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{book::Book, fact::Facts as _};
 
     /// A fact of P in Shanghai.
     fn fact(index: u64, event_time: &str, kind: Kind) -> Arc<Fact> {
@@ -258,17 +284,80 @@ mod tests {
         let site = [("site", "S")];
         for (kind, replacement, changes, is_left) in [
             (K::DidNotOccur, "", &[][..], false),
-            (K::Duplicate, "", &[], false),
+            (K::Duplicate, "", &[], true),
+            (K::Duplicate, "R-9", &[], true),
             (K::WrongPatient, "", &[], false),
             (K::WrongPatient, "", &site, false),
             (K::WrongPatient, "", &patient, true),
             (K::IncorrectData, "", &site, true),
-            (K::IncorrectData, "R-9", &[], false),
+            (K::WrongPatient, "R-9", &[], false),
+            (K::WrongPatient, "R-9", &patient, true),
+            (K::IncorrectData, "R-9", &[], true),
+            (K::IncorrectData, "R-9", &site, true),
             (K::Addition, "", &site, true),
         ] {
             let left = corrected_by(kind, replacement, changes);
             assert_eq!(left.len(), usize::from(is_left), "{kind:?} {changes:?}");
         }
+    }
+
+    #[test]
+    fn a_record_counts_until_the_one_that_takes_its_place_is_known() {
+        use CorrectionKind as K;
+        let moved = pb::FieldChange {
+            path: "patient".to_owned(),
+            new: "Q".to_owned(),
+            ..Default::default()
+        };
+        let visit = || Kind::FollowUpVisit(pb::FollowUpVisit::default());
+        for (kind, changes, until_then) in [
+            (K::IncorrectData, Vec::new(), true),
+            (K::Duplicate, Vec::new(), true),
+            (K::WrongPatient, vec![moved], true),
+            (K::WrongPatient, Vec::new(), false),
+        ] {
+            let by = pb::Correction {
+                target: "R-0".to_owned(),
+                correction_kind: kind.into(),
+                replacement: "R-2".to_owned(),
+                changes,
+                ..Default::default()
+            };
+            let mut book = Book::default();
+            for (index, kind) in (0..).zip([visit(), Kind::Correction(by), visit()]) {
+                book.insert(Fact::told(index, "2020-01-10", "P", kind));
+            }
+            let Ok(about) = book.about(&Subject::Patient("P".to_owned()));
+            for (known_at, is_left) in [(1, true), (2, until_then), (3, false)] {
+                let question = Question {
+                    known_at: TreeSize::new(known_at),
+                    ..Question::EVERYTHING
+                };
+                let seen = seen(&about, &question);
+                let have = seen.iter().any(|one| one.index == Index::new(0));
+                assert_eq!(have, is_left, "{kind:?} known at {known_at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_kind_takes_no_place() {
+        let by = pb::Correction {
+            target: "R-0".to_owned(),
+            correction_kind: CorrectionKind::IncorrectData.into(),
+            replacement: "R-2".to_owned(),
+            ..Default::default()
+        };
+        let mut book = Book::default();
+        for (index, kind) in (0..).zip([
+            Kind::FollowUpVisit(pb::FollowUpVisit::default()),
+            Kind::Correction(by),
+            Kind::PatientStatus(pb::PatientStatus::default()),
+        ]) {
+            book.insert(Fact::told(index, "2020-01-10", "P", kind));
+        }
+        let Ok(about) = book.about(&Subject::Patient("P".to_owned()));
+        assert_eq!(seen(&about, &Question::EVERYTHING).len(), 2);
     }
 
     #[test]

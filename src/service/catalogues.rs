@@ -7,10 +7,13 @@ use std::{
 
 use chrono::NaiveDate;
 
-use crate::rules::{
-    catalogue::Catalogue,
-    fact::{Facts, Subject},
-    question::{Question, View},
+use crate::{
+    pb::record::Kind,
+    rules::{
+        catalogue::Catalogue,
+        fact::{Fact, Facts, Subject},
+        question::{Question, View},
+    },
 };
 
 /// Catalogues that are kept: today's, yesterday's where it still is, and those of a few questions.
@@ -44,7 +47,12 @@ impl Catalogues {
         }
         let about = facts.about(&Subject::Catalogue)?;
         let catalogue = Arc::new(Catalogue::of(&about, question));
-        if let Some(facts) = count {
+        // A replacement that is still to come may be about a patient, and not be counted here.
+        let awaits = |fact: &Arc<Fact>| match fact.kind() {
+            Some(Kind::Correction(by)) => !by.replacement.is_empty() && fact.replacement.is_none(),
+            _ => false,
+        };
+        if let Some(facts) = count.filter(|_| !about.iter().any(awaits)) {
             let mut kept = self.lock();
             kept.truncate(KEPT_MAX - 1);
             kept.push_front(Kept {

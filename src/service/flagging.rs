@@ -167,6 +167,7 @@ fn fact(index: Index, recorded_at: DateTime<Utc>, actor: &str, record: pb::Recor
         actor: actor.to_owned(),
         on: event_day(&record)?,
         record,
+        replacement: None,
     })
 }
 

@@ -483,7 +483,7 @@ fn deviations(
             };
             let is_asked = patient.as_ref().is_none_or(|patient| *patient == whose)
                 && lot.is_none_or(|lot| one.about.lot.as_ref() == Some(lot))
-                && (filters.site.is_empty() || filters.site == own.record.site)
+                && (filters.site.is_empty() || filters.site == one.site(&own))
                 && (filters.codes.is_empty()
                     || filters.codes.iter().any(|code| code == one.rule.code))
                 && filters.severity <= i32::from(one.rule.severity);

@@ -581,6 +581,7 @@ mod tests {
             actor: String::new(),
             on: NaiveDate::MIN,
             record,
+            replacement: None,
         }
     }
 

@@ -55,7 +55,7 @@ const INDEX_BYTES: usize = 8;
 
 /// What is posted under which groups, and how filters are made: another number than the manifest's, and the set is made
 /// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;

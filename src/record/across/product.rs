@@ -150,15 +150,13 @@ impl Across for pb::ShipmentReceived {
 
 impl Across for pb::CustodyTransfer {
     fn across(&self, c: &mut Checker<'_>) {
-        let hands = self.handed_by != self.received_by;
-        if self.from_gln == self.to_gln {
-            c.demand(
-                hands || self.handed_by.is_empty(),
-                "received_by",
-                "FROM_IS_TO",
-                "nothing changed hands: name another receiver",
-            );
-        }
+        // Between organisations as well: who hands over to nobody but oneself has no second signature to give.
+        c.demand(
+            self.handed_by.is_empty() || self.handed_by != self.received_by,
+            "received_by",
+            "FROM_IS_TO",
+            "nothing changed hands: name another receiver",
+        );
     }
 }
 

@@ -546,6 +546,21 @@ fn a_damaged_label_is_recorded_as_it_was_read() {
 }
 
 #[test]
+fn custody_from_a_person_to_the_same_is_refused_between_organisations_as_well() {
+    let own = ("receivedBy", json!("pha.03"));
+    for to in ["9521123000018", "9521123001015"] {
+        let mut record = example("custody_transfer");
+        let spoils = [own.clone(), ("toGln", json!(to))];
+        spoil(&mut record, "custody_transfer", &spoils);
+        assert_eq!(
+            violations(&record),
+            ["custody_transfer.received_by FROM_IS_TO"],
+            "{to}"
+        );
+    }
+}
+
+#[test]
 fn custody_within_a_site_is_refused() {
     refuse(
         "custody_transfer",

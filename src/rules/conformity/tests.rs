@@ -39,6 +39,7 @@ fn report(records: Vec<pb::Record>, product_id: &str, as_of: &str) -> Vec<Row> {
             actor: record.actor_person.clone(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         });
     }
     let question = Question {

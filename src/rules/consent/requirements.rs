@@ -170,10 +170,16 @@ impl Asking<'_> {
             asked.extend(self.new_version(version, activation));
         }
         asked.extend(self.majority(family, versions));
-        asked.extend(self.assent(family, versions));
-        if asked.len() == before && self.withdrawn(family).is_none() {
-            asked.extend(self.lacking(family, versions));
+        let covered = before < asked.len();
+        let assent = self.assent(family, versions);
+        let is_assent_asked = assent.is_some();
+        asked.extend(assent);
+        if covered || self.withdrawn(family).is_some() {
+            return;
         }
+        let lacking = self.lacking(family, versions);
+        // A child's assent takes the place of no signature of the representative.
+        asked.extend(lacking.filter(|row| !is_assent_asked || is_beside_assent(row.kind)));
     }
 
     /// What says that the patient has withdrawn from procedures, as far as a family is concerned.
@@ -403,11 +409,16 @@ impl Asking<'_> {
 
     /// What a valid consent lacks where no new version asks.
     fn lacking(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
+        let in_force = self.in_force(versions, self.site, self.on);
+        if in_force.is_none()
+            && let Some(row) = self.moved_to_no_version(family)
+        {
+            return Some(row);
+        }
         let newest = versions.iter().rev();
         let mut at_site = newest.filter_map(|one| Some((one, one.activations.get(self.site)?)));
         // Where none is in force, the one that was last: one whose days are to come counts for nothing yet (R-K1).
-        let (version, activation) = self
-            .in_force(versions, self.site, self.on)
+        let (version, activation) = in_force
             .or_else(|| at_site.clone().find(|(_, one)| one.has_begun(self.on)))
             .or_else(|| at_site.next())?;
         let why = Why::by("R-K3").on(&activation.said);
@@ -425,6 +436,43 @@ impl Asking<'_> {
             }
             None => self.row(List::Needs, kind, &key, None, why),
         })
+    }
+
+    /// What a patient lacks who consented, and is followed now where no version is in force and none that was signed
+    /// ever was: which one is to be signed is not known yet.
+    fn moved_to_no_version(&self, family: &str) -> Option<Requirement> {
+        self.signatures.newest(family, self.on)?;
+        let transfer = self.transfer().filter(|_| !self.site.is_empty())?;
+        if self
+            .signed_at_site(family)
+            .any(|one| one.has_begun(self.on))
+        {
+            return None;
+        }
+        let none = pb::ConsentVersionKey {
+            family: family.to_owned(),
+            version: String::new(),
+        };
+        let why = Why::by("R-K1").on(transfer);
+        Some(self.row(List::Needs, Kind::SiteTransfer, &none, None, why))
+    }
+
+    /// Where the versions that were validly signed are in force at the patient's site now, and from when to when.
+    fn signed_at_site(&self, family: &str) -> impl Iterator<Item = &Activation> {
+        let sets = self.signatures.sets.iter();
+        let valid = sets.filter(move |set| set.version.family == family && set.on <= self.on);
+        valid.filter_map(|set| {
+            let signed = self.catalogue.consent_version(&set.version)?;
+            signed.activations.get(self.site)
+        })
+    }
+
+    /// The last transfer to another site.
+    fn transfer(&self) -> Option<&Seen> {
+        let transfers = self.patient.statuses().filter(|(fact, status)| {
+            status.state() == pb::PatientState::Transferred && fact.on <= self.on
+        });
+        Some(transfers.last()?.0)
     }
 
     /// What was signed of a family and never was valid.
@@ -448,26 +496,16 @@ impl Asking<'_> {
         why: Why,
     ) -> Option<(Kind, Why)> {
         let family = &newest.version.family;
-        let sets = self.signatures.sets.iter();
-        let mut valid = sets.filter(|set| set.version.family == *family && set.on <= self.on);
-        let at_site: Vec<&Activation> = valid
-            .clone()
-            .filter_map(|set| {
-                let signed = self.catalogue.consent_version(&set.version)?;
-                signed.activations.get(self.site)
-            })
-            .collect();
+        let at_site: Vec<&Activation> = self.signed_at_site(family).collect();
         let begun = at_site.iter().any(|one| one.has_begun(self.on));
         let in_force = at_site.iter().any(|one| one.is_in_force(self.on));
-        let satisfies = valid.any(|set| set.meets(&key(version)));
+        let mut sets = self.signatures.sets.iter();
+        let satisfies = sets.any(|set| set.on <= self.on && set.meets(&key(version)));
         if begun {
             let expired = !in_force && !activation.is_in_force(self.on);
             return expired.then_some((Kind::ConsentExpired, why));
         }
-        let transfers = self.patient.statuses().filter(|(fact, status)| {
-            status.state() == pb::PatientState::Transferred && fact.on <= self.on
-        });
-        let (transfer, _) = transfers.last()?;
+        let transfer = self.transfer()?;
         let elsewhere = !satisfies && activation.is_in_force(self.on);
         elsewhere.then(|| (Kind::SiteTransfer, why.on(transfer)))
     }
@@ -548,6 +586,20 @@ impl Asking<'_> {
             is_unreachable: unreachable.is_some(),
             why,
         }
+    }
+}
+
+/// Whether what is lacking is asked of somebody else than a child's assent: a consent was given, and must be given
+/// again.
+const fn is_beside_assent(kind: Kind) -> bool {
+    match kind {
+        Kind::LarChange | Kind::ConsentExpired | Kind::SiteTransfer => true,
+        Kind::NewVersion
+        | Kind::Cohort
+        | Kind::AgeOfMajority
+        | Kind::Assent
+        | Kind::InvalidSignature
+        | Kind::LanguageChange => false,
     }
 }
 

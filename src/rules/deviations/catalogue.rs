@@ -1,7 +1,10 @@
 //! The catalogue: products, plans, consent versions, signals and recalls that do not fit each other, or that
 //! came too late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 
@@ -65,8 +68,20 @@ fn unanswered(catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
         _ => false,
     };
     let open = catalogue.others.iter().filter(is_open);
-    open.map(|fact| Deviation::new(codes::RECALL_UNACKNOWLEDGED, fact, "recall_notice.site"))
-        .collect()
+    open.map(|fact| {
+        let field = "recall_notice.site";
+        at_its_site(Deviation::new(codes::RECALL_UNACKNOWLEDGED, fact, field))
+    })
+    .collect()
+}
+
+/// What a notice raises is the business of the site that was told, not of whoever told it.
+fn at_its_site(raised: Deviation) -> Deviation {
+    let notice = Arc::clone(&raised.raised_by);
+    match notice.kind() {
+        Some(Kind::RecallNotice(notice)) => raised.at_site(&notice.site),
+        _ => raised,
+    }
 }
 
 /// Delegations that follow others of the same task, to the same person, at the same site, not at once.
@@ -444,6 +459,19 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
             let field = "signal_decision.signal_id";
             unknown.then(|| Deviation::new(codes::UNKNOWN_SIGNAL, fact, field))
         }
+        Some(Kind::ConsentVersionActivated(activated)) => {
+            let key = activated.version.as_ref()?;
+            let unknown = catalogue.consent_version(key).is_none();
+            let field = "consent_version_activated.version";
+            let raised = Deviation::new(codes::CONSENT_VERSION_UNKNOWN, fact, field);
+            unknown.then(|| raised.of_version(&key.version))
+        }
+        Some(Kind::PlanActivated(activated)) => {
+            let key = activated.plan.as_ref()?;
+            let unknown = catalogue.plan_version(key).is_none();
+            let raised = Deviation::new(codes::UNKNOWN_PLAN, fact, "plan_activated.plan");
+            unknown.then(|| raised.of_version(&key.version))
+        }
         Some(Kind::RecallNotice(notice)) => notified(fact, notice, catalogue),
         Some(Kind::RecallAcknowledged(acknowledged)) => {
             let field = "recall_acknowledged.recall_id";
@@ -459,7 +487,7 @@ fn other(fact: &Seen, catalogue: &Catalogue, question: &Question) -> Option<Devi
     }
 }
 
-fn is_unknown_signal(cause: Option<&Cause>, catalogue: &Catalogue) -> bool {
+pub(super) fn is_unknown_signal(cause: Option<&Cause>, catalogue: &Catalogue) -> bool {
     match cause {
         Some(Cause::SignalId(id)) => catalogue.signals(id).next().is_none(),
         Some(Cause::RecallId(_) | Cause::Plan(_) | Cause::Communication(_)) | None => false,
@@ -578,5 +606,5 @@ fn notified(fact: &Seen, notice: &pb::RecallNotice, catalogue: &Catalogue) -> Op
         ..Details::default()
     };
     let late = Deviation::new(codes::NOTICE_LATE, fact, "event_time");
-    (deadline < fact.on).then(|| late.with(details).shown_by(opened))
+    (deadline < fact.on).then(|| at_its_site(late).with(details).shown_by(opened))
 }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     pb::{
-        self, ActorRole, AdministrationStatus, ConsentItemKind, DelegatedTask, SamplePurpose,
-        Signatory, record::Kind,
+        self, ActorRole, AdministrationStatus, ConsentItemKind, DelegatedTask, DonorRelation,
+        SamplePurpose, Signatory, record::Kind,
     },
     rules::{
         catalogue::{Catalogue, ConsentVersion},
@@ -113,25 +113,38 @@ fn without_consent(patient: &Patient, signatures: &Signatures) -> Vec<Deviation>
             Some(Kind::FollowUpVisit(visit)) if visit.reached != Some(false) => {
                 ("follow_up_visit", None)
             }
-            // Material is often taken under the consent to treatment, which nobody records here: only a
-            // consent that is named can be looked at.
-            Some(Kind::MaterialCollected(collected)) if !collected.consent.is_empty() => {
-                let named = named(signatures, &collected.consent);
-                if named.is_some_and(|signature| !signature.faults.is_empty()) {
-                    let field = "material_collected.consent";
-                    raised.push(Deviation::new(codes::NO_VALID_CONSENT, fact, field));
-                }
-                continue;
-            }
+            Some(Kind::FollowUpEnrolment(enrolment)) => (
+                "follow_up_enrolment.consent",
+                Some(enrolment.consent.as_str()),
+            ),
+            // Material is often taken under the consent to treatment, which nobody records here: only where a
+            // consent is named, one must be on record.
+            Some(Kind::MaterialCollected(collected)) if !collected.consent.is_empty() => (
+                "material_collected.consent",
+                Some(collected.consent.as_str()),
+            ),
             _ => continue,
         };
         let named = named.and_then(|named| self::named(signatures, named));
         let invalid = named.is_some_and(|signature| !signature.faults.is_empty());
-        if consented_by(signatures, fact.on).is_none() || invalid {
+        // A donor who is no patient has no other consent on record than the one that is named.
+        let from_donor = match fact.kind() {
+            Some(Kind::MaterialCollected(collected)) => !is_own(fact, collected),
+            _ => false,
+        };
+        let lacks = !from_donor && consented_by(signatures, fact.on).is_none();
+        if lacks || invalid {
             raised.push(Deviation::new(codes::NO_VALID_CONSENT, fact, field));
         }
     }
     raised
+}
+
+/// Whether material was taken from the patient whom the product is for.
+pub(super) fn is_own(fact: &Seen, collected: &pb::MaterialCollected) -> bool {
+    let patient = &fact.record.patient;
+    let from_other = !collected.donor.is_empty() && collected.donor != *patient;
+    collected.source() == DonorRelation::Autologous && !patient.is_empty() && !from_other
 }
 
 /// The signature in a record.

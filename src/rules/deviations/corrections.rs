@@ -1,16 +1,17 @@
-//! Corrections: one that says that the record said what it did not, or that another site disputes.
+//! Corrections: one that says that the record said what it did not, that another site disputes, or that leaves open
+//! what is true instead.
 
 use std::sync::Arc;
 
-use super::{Deviation, envelope::has_task};
+use super::{Deviation, dangling, envelope::has_task};
 use crate::{
-    pb::{DelegatedTask, record::Kind},
+    pb::{self, CorrectionKind, DelegatedTask, record::Kind},
     rules::{
         catalogue::Catalogue,
         change,
-        fact::{Fact, Records, subjects},
+        fact::{Fact, Records, replacement, subjects},
         flags::codes,
-        question::{Question, Seen, seen},
+        question::{Question, Seen, moves, seen, stands},
     },
     tlog::TreeSize,
 };
@@ -48,7 +49,42 @@ pub(super) fn raised<F: Records>(
     if foreign && !has_task(actor, DelegatedTask::Recording, fact.on, catalogue) {
         raised.push(Deviation::new(codes::DISPUTED, &by, "correction.target"));
     }
+    if stands(&about(facts, &target, fact)?, fact, question) {
+        raised.extend(dangling::raised(facts, &by, question)?);
+        let replacement = replacement(facts, fact)?.filter(|one| question.knows(one));
+        if replacement.is_none() && names_another(correction) {
+            let field = "correction.replacement";
+            raised.push(Deviation::new(codes::DANGLING, &by, field));
+        }
+    }
     Ok(raised)
+}
+
+/// Whether a correction names a record that takes its target's place, or should: what was recorded twice was recorded
+/// once before, and what was recorded of the wrong patient happened to somebody.
+fn names_another(correction: &pb::Correction) -> bool {
+    let should = match correction.correction_kind() {
+        CorrectionKind::Duplicate => true,
+        CorrectionKind::WrongPatient => !moves(correction),
+        CorrectionKind::IncorrectData
+        | CorrectionKind::DidNotOccur
+        | CorrectionKind::Addition
+        | CorrectionKind::Unspecified => false,
+    };
+    should || !correction.replacement.is_empty()
+}
+
+/// A correction's target among what is known of the same, with all that corrects it; of what keeps house for the
+/// ledger, the correction is all that is known.
+fn about<F: Records>(
+    facts: &F,
+    target: &Fact,
+    correction: &Fact,
+) -> Result<Vec<Arc<Fact>>, F::Error> {
+    match subjects(&target.record).into_iter().next() {
+        Some(subject) => facts.about(&subject),
+        None => Ok(vec![Arc::new(correction.clone())]),
+    }
 }
 
 /// The target as it was known to be just before the correction; as it was recorded, if nothing was left of it.
@@ -57,17 +93,13 @@ fn before<F: Records>(
     target: &Fact,
     correction: &Fact,
     question: &Question,
-) -> Result<crate::pb::Record, F::Error> {
+) -> Result<pb::Record, F::Error> {
     let then = Question {
         as_of: chrono::NaiveDate::MAX,
         known_at: TreeSize::new(correction.index.value()),
         ..*question
     };
-    let subject = subjects(&target.record).into_iter().next();
-    let known = match subject {
-        Some(subject) => seen(&facts.about(&subject)?, &then),
-        None => Vec::new(),
-    };
+    let known = seen(&about(facts, target, correction)?, &then);
     let known = known.iter().find(|fact| fact.index == target.index);
     Ok(known.map_or_else(|| target.record.clone(), |fact| fact.record.clone()))
 }

@@ -351,16 +351,33 @@ fn lot_given(
         return Vec::new();
     };
     let raise = |rule| Deviation::new(rule, fact, "administration.lot").of_lot(&lot);
-    if lots.registered(&lot).is_none() {
+    let Some((by, registered)) = lots.registered(&lot) else {
         return vec![raise(codes::UNKNOWN_LOT)];
-    }
+    };
     let units = &administration.serials;
     let unfit = lots.unfit(&lot, units, fact, catalogue).into_iter();
     let mut raised: Vec<Deviation> = unfit
         .map(|one| raise(one.when_given()).shown_by(one.said()))
         .collect();
+    // Where a chain and a verification are named, those tell whose it is.
+    let traced = !administration.coi.is_empty() && !administration.coi_verification.is_empty();
+    if let Some(product) = product_then(fact, administration, catalogue)
+        && !traced
+        && unbound(registered, product).is_some()
+    {
+        let unbound = raise(codes::AUTOLOGOUS_LOT_UNBOUND);
+        raised.push(unbound.shown_by(by).shown_by(&product.said));
+    }
     if !lots.is_released(&lot, fact) {
         raised.push(raise(codes::LOT_NOT_RELEASED));
+    }
+    // A registration that lists its units lists all of them.
+    for (item, unit) in units.iter().enumerate() {
+        if !registered.serials.is_empty() && !registered.serials.contains(unit) {
+            let field = format!("administration.serials[{item}]");
+            let unknown = Deviation::new(codes::UNKNOWN_UNIT, fact, &field);
+            raised.push(unknown.of_lot(&lot).shown_by(by));
+        }
     }
     if let Some((by, Disposition::ReleasedOos)) = lots.state(&lot, units, fact)
         && administration.out_of_specification.is_none()
@@ -478,6 +495,11 @@ fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> 
         return vec![unknown.of_lot(&id)];
     };
     let product = as_of(product, fact, catalogue);
+    let mut raised = Vec::new();
+    if let Some(field) = unbound(lot, product) {
+        let unbound = Deviation::new(codes::AUTOLOGOUS_LOT_UNBOUND, fact, field);
+        raised.push(unbound.of_lot(&id).shown_by(&product.said));
+    }
     let marketed = product.product.phase() == pb::ProductPhase::PostMarketing;
     let mut authorities = product.product.authorisations.iter();
     let in_china = authorities.any(|authorisation| authorisation.authority == "NMPA");
@@ -485,9 +507,23 @@ fn registration(fact: &Seen, lot: &pb::LotRegistered, catalogue: &Catalogue) -> 
     if marketed && in_china && for_patients && lot.nmpa_trace_codes.is_empty() {
         let field = "lot_registered.nmpa_trace_codes";
         let missing = Deviation::new(codes::TRACE_CODES_MISSING, fact, field);
-        return vec![missing.of_lot(&id).shown_by(&product.said)];
+        raised.push(missing.of_lot(&id).shown_by(&product.said));
     }
-    Vec::new()
+    raised
+}
+
+/// Where a lot of an autologous product lacks what says whose it is. One that says so by its own donor is refused; but
+/// the product may be registered later, or otherwise.
+fn unbound(lot: &pb::LotRegistered, product: &Product) -> Option<&'static str> {
+    if lot.role() != LotRole::DrugProduct || product.product.autologous != Some(true) {
+        return None;
+    }
+    let fields = [
+        (&lot.coi, "lot_registered.coi"),
+        (&lot.intended_patient, "lot_registered.intended_patient"),
+    ];
+    let missing = fields.into_iter().find(|(field, _)| field.is_empty());
+    missing.map(|(_, field)| field)
 }
 
 /// Trace codes name one unit: the registrations that give one to another lot than the first did. The first word of that
@@ -520,6 +556,16 @@ fn as_of<'a>(product: &'a Product, then: &Seen, catalogue: &'a Catalogue) -> &'a
     let versions = versions.map_or(&[][..], Vec::as_slice);
     let by_then = versions.iter().rfind(|one| one.said.on <= then.on);
     by_then.or(versions.first()).unwrap_or(product)
+}
+
+/// The product of an administration as it was then.
+pub(super) fn product_then<'a>(
+    fact: &Seen,
+    administration: &pb::Administration,
+    catalogue: &'a Catalogue,
+) -> Option<&'a Product> {
+    let product = catalogue.product_given(administration)?;
+    Some(as_of(product, fact, catalogue))
 }
 
 /// What was decided of a lot that is not known, or that had been given by then.

@@ -75,6 +75,8 @@ pub struct About {
     pub sample: String,
     /// The version of a consent document or of a plan.
     pub version: String,
+    /// The GLN of the site whose it is, where another recorded what raised it.
+    pub site: String,
 }
 
 /// The days and the numbers of a deviation.
@@ -139,6 +141,11 @@ impl Deviation {
         self
     }
 
+    fn at_site(mut self, site: &str) -> Self {
+        site.clone_into(&mut self.about.site);
+        self
+    }
+
     fn with(mut self, details: Details) -> Self {
         self.details = details;
         self
@@ -147,6 +154,14 @@ impl Deviation {
     fn shown_by(mut self, fact: &Seen) -> Self {
         self.evidence.push(Arc::clone(&fact.fact));
         self
+    }
+
+    /// The GLN of the site that has to look at it: its own, or else that of the entry that raises it, as it is seen.
+    pub fn site<'a>(&'a self, entry: &'a Fact) -> &'a str {
+        match self.about.site.as_str() {
+            "" => &entry.record.site,
+            site => site,
+        }
     }
 
     /// The flag of a receipt.
@@ -232,6 +247,7 @@ impl<F: Records> Look<'_, F> {
         let mut raised = envelope::raised(&own, self.catalogue);
         raised.extend(self.unknown_patient(&own)?);
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
+        raised.extend(identity::verified(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
             raised.extend(of_group(&group)?);
         }
@@ -363,7 +379,7 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
     let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
     let around = seen(&facts, question);
     let mut raised = lots::given(&patient, &around, catalogue);
-    raised.extend(identity::given(dossier, &patient, &around));
+    raised.extend(identity::given(dossier, &patient, &around, catalogue));
     raised.extend(people::of(&patient, catalogue));
     raised.extend(samples::of(&patient, catalogue));
     raised.extend(safety::of(&patient, catalogue));

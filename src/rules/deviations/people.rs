@@ -4,7 +4,11 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use chrono::Months;
 
-use super::{Details, Deviation, consent::is_genetic, envelope::least};
+use super::{
+    Details, Deviation,
+    consent::{is_genetic, is_own},
+    envelope::least,
+};
 use crate::{
     pb::{AdministrationStatus, PatientState, VisitMode, WithdrawalScope, record::Kind},
     rules::{catalogue::Catalogue, flags::codes, patient::Patient, question::Seen},
@@ -223,6 +227,9 @@ fn needs_consent_to(fact: &Seen) -> &'static [WithdrawalScope] {
             &[AllProcedures, InvasiveSampling, GeneticTesting]
         }
         Some(Kind::SampleCollected(_)) => &[AllProcedures, InvasiveSampling],
+        Some(Kind::MaterialCollected(collected)) if is_own(fact, collected) => {
+            &[AllProcedures, InvasiveSampling]
+        }
         Some(Kind::FollowUpVisit(visit)) if visit.reached != Some(false) => by_mode(visit.mode()),
         Some(Kind::FollowUpContact(contact)) if contact.reached != Some(false) => {
             by_mode(contact.mode())

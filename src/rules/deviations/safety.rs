@@ -1,9 +1,11 @@
-//! Adverse events: of whom nothing was given yet, and whose assessment or coding came late or never.
+//! Adverse events: of whom nothing was given yet, and whose assessment or coding came late or never; and of which
+//! signals patients are told.
 
 use std::collections::BTreeSet;
 
 use super::{
     Details, Deviation,
+    catalogue::is_unknown_signal,
     envelope::{civil_day, days_after, late_recording_days, least},
 };
 use crate::{
@@ -19,6 +21,14 @@ pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
         raised.extend(reported_late(fact, event, catalogue));
         raised.extend(unassessed(fact, event, patient, catalogue));
         raised.extend(uncoded(fact, event, patient, catalogue));
+    }
+    for (fact, notification) in patient.of_kind(pick!(RiskNotification)) {
+        let cause = notification.trigger.as_ref();
+        let cause = cause.and_then(|trigger| trigger.cause.as_ref());
+        if is_unknown_signal(cause, catalogue) {
+            let field = "risk_notification.trigger.signal_id";
+            raised.push(Deviation::new(codes::UNKNOWN_SIGNAL, fact, field));
+        }
     }
     let cases = patient.of_kind(pick!(AdverseEvent));
     let cases: BTreeSet<&str> = cases.map(|(_, event)| event.case_id.as_str()).collect();

@@ -101,6 +101,7 @@ impl Story {
             actor: "s01-1".to_owned(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         });
         index
     }

@@ -137,6 +137,7 @@ rules! {
     }
     Deviation {
         UNKNOWN_LOT: "the lot is not registered: register it, or correct its GTIN and number",
+        UNKNOWN_UNIT: "the lot's registration lists its units, and not this one: read the label again, or correct the registration",
         UNKNOWN_PRODUCT: "the product is not registered: register it, or correct its GTIN or id",
         UNKNOWN_INPUT ["R-L1"]: "what went in is not registered: register the lot or record the collection, or the trace ends here",
         CONSENT_VERSION_UNKNOWN ["R-K1"]: "the consent version is not recorded: record it, or correct its key",
@@ -204,6 +205,7 @@ rules! {
         REJECTED_LOT: "the lot had been rejected, returned or destroyed when it was given: find out what was given",
         COI_MISMATCH_CRITICAL: "the product was made for another patient, or is of another chain of identity: look after the patient, and find the other one's product",
         COI_VERIFICATION_UNFIT: "the verification that is named does not show that product and patient were compared at the bedside and matched: find out whether they were",
+        AUTOLOGOUS_LOT_UNBOUND: "the product is made of its patient's own cells, and the lot names no chain of identity or no patient: find out whose it is before it is given",
         COI_OF_TWO_PATIENTS: "one chain of identity is two patients': use nothing of it until it is clear whose it is",
         COI_OF_INPUT_DIFFERS: "what went in is of another chain of identity than what came out: use neither until it is clear whose they are",
         SECOND_DOSE: "a product that is given once was given to the patient before",

@@ -252,12 +252,17 @@ fn coi_verification(verification: &pb::CoiVerification, raised: &mut Raised) {
         pb::CoiResult::Mismatch => raised.when(true, codes::COI_VERIFICATION_MISMATCH, "result"),
         pb::CoiResult::Unreadable => raised.when(true, codes::COI_UNREADABLE, "result"),
         pb::CoiResult::Match | pb::CoiResult::Unspecified => {
-            let contradicted = captured.iter().any(|(_, identifier)| {
-                identifier.is_some_and(|identifier| is_other_chain(identifier, &verification.coi))
-            });
+            let contradicted = contradicts_itself(verification);
             raised.when(contradicted, codes::COI_RESULT_CONTRADICTED, "result");
         }
     }
+}
+
+/// Whether a verification's own identifiers cannot be of its chain.
+pub(in crate::rules) fn contradicts_itself(verification: &pb::CoiVerification) -> bool {
+    let captured = [&verification.label_id, &verification.person_id];
+    let mut captured = captured.into_iter().flatten();
+    captured.any(|identifier| is_other_chain(identifier, &verification.coi))
 }
 
 /// Whether an identifier cannot be of the chain: it is another chain's, or nobody could read it.

@@ -105,6 +105,7 @@ impl Story {
             actor: "A".to_owned(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         });
         self.count += 1;
         record_id

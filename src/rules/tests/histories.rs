@@ -89,6 +89,7 @@ pub(super) fn fact(index: u64, recorded_at: DateTime<Utc>, record: pb::Record) -
         actor: record.actor_person.clone(),
         on: event_day(&record).unwrap(),
         record,
+        replacement: None,
     }
 }
 

@@ -99,6 +99,7 @@ impl Log {
             actor: "ann".to_owned(),
             on: event_day(&record).unwrap(),
             record,
+            replacement: None,
         });
     }
 
@@ -856,6 +857,36 @@ fn a_lot_number_that_was_corrected_is_found_by_the_right_one_and_as_recorded_by_
         log.lots(&corrected, "WRONG", Way::Descendants),
         ["WRONG", "B"]
     );
+}
+
+#[test]
+fn a_treated_patient_stays_in_the_trace_until_the_replacement_is_on_record() {
+    let mut log = Log::default();
+    let given = log.give("2020-02-01", SITE, "X1", "A", ("1", "{vial}"));
+    let correction = pb::Correction {
+        target: given,
+        correction_kind: pb::CorrectionKind::IncorrectData.into(),
+        // The record after the correction.
+        replacement: format!("r{}", log.0.facts().len() + 1),
+        ..pb::Correction::default()
+    };
+    log.add("2020-06-01", MAKER, "", Kind::Correction(correction));
+    let traced = |log: &Log, question: &Question| -> Vec<(String, String)> {
+        let rows = ["A", "B"].map(|number| log.trace(question, number).administrations);
+        let rows = rows.into_iter().flatten();
+        rows.map(|row| (row.patient, row.lot.lot)).collect()
+    };
+    let as_given = |lot: &str| vec![("X1".to_owned(), lot.to_owned())];
+    let now = on("2026-01-01");
+    let until_then = Question {
+        known_at: TreeSize::new(u64::try_from(log.0.facts().len()).unwrap()),
+        ..now
+    };
+    assert_eq!(traced(&log, &now), as_given("A"));
+    // It is about another lot, and is found all the same.
+    log.give("2020-02-01", SITE, "X1", "B", ("1", "{vial}"));
+    assert_eq!(traced(&log, &now), as_given("B"));
+    assert_eq!(traced(&log, &until_then), as_given("A"));
 }
 
 #[test]

@@ -331,6 +331,7 @@ pub(super) fn deviation(fact: &Seen, raised: &Deviation, patient: String) -> pb:
         coi,
         sample,
         version,
+        site: _,
     } = about.clone();
     let Details {
         due,
@@ -358,7 +359,7 @@ pub(super) fn deviation(fact: &Seen, raised: &Deviation, patient: String) -> pb:
         coi,
         sample_id: sample,
         version,
-        site: fact.record.site.clone(),
+        site: raised.site(fact).to_owned(),
         event: event.unwrap_or(fact.on).to_string(),
         recorded: recorded
             .unwrap_or_else(|| fact.recorded_at.date_naive())

@@ -262,6 +262,10 @@ fn another_representative_consents_again() {
     let story = represented(&[1; 32], &[2; 32], later);
     story.check("2020-01-09", &[]);
     story.check("2020-01-10", &["Needs LarChange 1 - no deadline"]);
+    // A child's assent, of either family, takes the place of no representative's consent.
+    let assent = "Needs Assent 1 2030-03-02 due";
+    let lar_change = "Needs LarChange 1 - no deadline";
+    story.check("2030-01-01", &[assent, assent, lar_change]);
     represented(&[1; 32], &[1; 32], later).check("2020-01-10", &[]);
     represented(&[], &[2; 32], later).check("2020-01-10", &[]);
     represented(&[1; 32], &[], later).check("2020-01-10", &[]);

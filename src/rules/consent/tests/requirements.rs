@@ -259,9 +259,10 @@ fn a_consent_that_was_never_valid_is_asked_for_again() {
 fn a_version_that_is_only_elsewhere_is_not_signed_here() {
     let mut story = adult();
     story.state("2020-02-01", "X", pb::PatientState::Transferred, OTHER);
-    story.check("2020-03-10", &[]);
+    let none = "Needs SiteTransfer  - no deadline";
+    story.check("2020-03-10", &[none]);
     story.activate(OTHER, "2", "2020-03-20", "");
-    story.check("2020-03-19", &[]);
+    story.check("2020-03-19", &[none]);
     story.check("2020-03-20", &["Needs NewVersion 2 2020-04-19 due"]);
 }
 
@@ -281,6 +282,26 @@ fn a_site_that_has_none_of_the_versions_signed_asks_for_its_own() {
     story.state("2020-04-01", "X", pb::PatientState::Transferred, OTHER);
     story.check("2020-03-31", &[]);
     story.check("2020-04-01", &["Needs SiteTransfer 2 - no deadline"]);
+}
+
+#[test]
+fn a_site_that_has_no_version_at_all_asks_for_one_that_is_not_known_yet() {
+    let mut story = Story::new();
+    story.sign("2019-01-10", "X", "1", Signatory::Self_);
+    story.treat("2019-01-20", "X");
+    story.state("2020-04-01", "X", pb::PatientState::Transferred, OTHER);
+    story.check("2020-03-31", &[]);
+    story.check("2020-04-01", &["Needs SiteTransfer  - no deadline"]);
+    // Nobody says where the patient went: nothing is known of that site.
+    let mut nowhere = Story::new();
+    nowhere.sign("2019-01-10", "X", "1", Signatory::Self_);
+    nowhere.treat("2019-01-20", "X");
+    nowhere.state("2020-04-01", "X", pb::PatientState::Transferred, "");
+    nowhere.check("2020-04-01", &[]);
+    // What was signed is in force there as well.
+    story.activate(OTHER, "1", "2020-04-10", "");
+    story.check("2020-04-09", &["Needs SiteTransfer  - no deadline"]);
+    story.check("2020-04-10", &[]);
 }
 
 #[test]

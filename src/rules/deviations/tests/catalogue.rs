@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, GTIN, SITE, Story, check, falls_due, key, treated};
+use super::{DAY, GTIN, SITE, Story, check, falls_due, key, planned, treated};
 
 fn product(id: &str, version: u32, more: &Value) -> Value {
     let mut product = json!({"productId": id, "version": version});
@@ -235,6 +235,66 @@ fn a_site_answers_a_recall() {
         );
         assert_eq!(story.codes(index).contains(code), open, "{recall} {site}");
     }
+}
+
+#[test]
+fn what_a_site_owes_a_recall_is_found_by_that_site() {
+    let mut story = treated();
+    let told = "9521123001022";
+    let opened = json!({"recallOpened": {"recallId": "R", "roots": [key("L")],
+        "authority": "NMPA", "recallClass": "RECALL_CLASS_I"}});
+    story.tell("2026-01-05", "", opened);
+    let notice = json!({"recallNotice": {"recallId": "R", "site": told}});
+    let index = story.tell(DAY, "", notice);
+    let raised = story.raised("2026-02-01");
+    let notice = &story.book.facts()[usize::try_from(index.value()).unwrap()];
+    for code in ["RECALL_UNACKNOWLEDGED", "NOTICE_LATE"] {
+        let mut of_code = raised.iter().filter(|one| one.rule.code == code);
+        let of_notice = of_code.find(|one| one.raised_by.index == index).unwrap();
+        assert_eq!(of_notice.site(notice), told, "{code}");
+    }
+    // Everything else is found where it was recorded.
+    let others = raised.iter().filter(|one| one.about.site.is_empty());
+    for one in others {
+        assert_eq!(one.site(&one.raised_by), one.raised_by.record.site);
+    }
+}
+
+#[test]
+fn what_takes_effect_is_on_record() {
+    let activated = |version: &str| {
+        (
+            DAY,
+            json!({"consentVersionActivated": {"site": SITE, "effectiveFrom": "2026-01-10",
+            "version": {"family": "ICF-LTFU-CAR19", "version": version}}}),
+        )
+    };
+    check(
+        &treated,
+        "CONSENT_VERSION_UNKNOWN",
+        activated("77"),
+        activated("2.0"),
+    );
+    let activated = |version: &str| {
+        (
+            DAY,
+            json!({"planActivated": {"site": SITE, "effectiveFrom": "2026-01-10",
+            "plan": {"planId": "STRICT", "version": version}}}),
+        )
+    };
+    check(
+        &|| planned(&json!({})),
+        "UNKNOWN_PLAN",
+        activated("77"),
+        activated("1"),
+    );
+    let told = |signal: &str| {
+        (
+            DAY,
+            json!({"patient": "X", "riskNotification": {"trigger": {"signalId": signal}}}),
+        )
+    };
+    check(&treated, "UNKNOWN_SIGNAL", told("NONE"), told("SIG-1"));
 }
 
 #[test]

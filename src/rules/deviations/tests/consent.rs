@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DAY, SITE, Story, check, falls_due, given, planned, treated};
+use crate::pb::record::Kind;
 
 const FAMILY: &str = "ICF-LTFU-CAR19";
 
@@ -373,4 +374,63 @@ fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
         ("2026-04-03", own()),
         ("2026-04-02", own()),
     );
+}
+
+#[test]
+fn nobody_is_enrolled_or_donates_under_a_consent_that_was_not_given() {
+    let story = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-01",
+            "Y",
+            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
+        );
+        story
+    };
+    let code = "NO_VALID_CONSENT";
+    let enrolled = |patient: &str, consent: &str| json!({"patient": patient, "followUpEnrolment": {"planId": "LTFU-CAR19", "consent": consent}});
+    let signature = story().last_id_of(|kind| matches!(kind, Kind::ConsentSigned(_)));
+    let no_signature = story().last_id_of(|kind| matches!(kind, Kind::LotDisposition(_)));
+    for consent in ["", &no_signature] {
+        check(
+            &story,
+            code,
+            (DAY, enrolled("Y", consent)),
+            (DAY, enrolled("X", consent)),
+        );
+    }
+    check(
+        &story,
+        code,
+        ("2026-01-01", enrolled("X", "")),
+        ("2026-01-02", enrolled("X", "")),
+    );
+    let collected = |patient: &str, source: &str, donor: &str, consent: &str| {
+        json!({"patient": patient, "materialCollected": {"coi": "CHZ000126000009", "donor": donor,
+            "source": format!("DONOR_RELATION_{source}"), "consent": consent}})
+    };
+    let own = |patient: &str, consent: &str| collected(patient, "AUTOLOGOUS", "", consent);
+    for consent in [&no_signature, &signature] {
+        check(
+            &story,
+            code,
+            (DAY, own("Y", consent)),
+            (DAY, own("X", consent)),
+        );
+    }
+    check(
+        &story,
+        code,
+        ("2026-01-01", own("X", &signature)),
+        ("2026-01-02", own("X", &signature)),
+    );
+    // What nobody names may be under the consent to treatment; a donor's consent is the donor's.
+    check(
+        &story,
+        code,
+        (DAY, own("Y", &no_signature)),
+        (DAY, own("Y", "")),
+    );
+    let donated = collected("Y", "ALLOGENEIC_RELATED", "DONOR", &no_signature);
+    check(&story, code, (DAY, own("Y", &no_signature)), (DAY, donated));
 }

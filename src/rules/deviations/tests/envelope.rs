@@ -131,3 +131,39 @@ fn what_is_recorded_late_says_why() {
     assert!(!told("2026-01-20T10:00:00Z", "the line was down"));
     assert!(!told("2026-01-17T10:00:00Z", ""), "it is not late");
 }
+
+#[test]
+fn a_correction_names_what_is_true_instead() {
+    let code = "DANGLING";
+    let administered = |id: &str| json!({"recordId": id, "administration": {"lot": key("L")}});
+    let (wrong, right) = (
+        "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+        "cccccccc-cccc-4ccc-8ccc-cccccccccccc",
+    );
+    let moved = json!([{"path": "patient", "old": "X", "new": "Y"}]);
+    let none = json!([]);
+    for (kind, replacement, changes, raises, raises_then) in [
+        ("INCORRECT_DATA", right, &none, true, false),
+        ("INCORRECT_DATA", "", &none, false, false),
+        ("DUPLICATE", right, &none, true, false),
+        ("DUPLICATE", "", &none, true, true),
+        ("WRONG_PATIENT", right, &none, true, false),
+        ("WRONG_PATIENT", "", &none, true, true),
+        ("WRONG_PATIENT", "", &moved, false, false),
+        ("DID_NOT_OCCUR", "", &none, false, false),
+    ] {
+        let mut story = treated();
+        story.tell("2026-01-05", "X", administered(wrong));
+        let corrected = json!({"correction": {"target": wrong, "replacement": replacement,
+            "correctionKind": format!("CORRECTION_KIND_{kind}"), "changes": changes}});
+        let index = story.tell(DAY, "", corrected);
+        let what = format!("{kind} {replacement} {changes}");
+        assert_eq!(story.codes(index).contains(code), raises, "{what}");
+        story.tell("2026-01-05", "X", administered(right));
+        assert_eq!(story.codes(index).contains(code), raises_then, "{what}");
+        let taken_back = json!({"correction": {"target": story.last_id_of(|kind| matches!(kind, Kind::Correction(_))),
+            "correctionKind": "CORRECTION_KIND_DID_NOT_OCCUR"}});
+        story.tell(DAY, "", taken_back);
+        assert!(!story.codes(index).contains(code), "{what}, taken back");
+    }
+}

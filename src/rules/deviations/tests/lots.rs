@@ -408,6 +408,22 @@ fn what_is_given_once_is_not_given_twice() {
         units(&["3", "2"]),
         units(&["3"]),
     );
+    let listed = || {
+        let mut story = treated();
+        story.tell(
+            "2026-01-02",
+            "",
+            lot("UNITS", &json!({"serials": ["1", "2"]})),
+        );
+        story
+    };
+    check(
+        &listed,
+        "UNKNOWN_UNIT",
+        units(&["1", "3"]),
+        units(&["1", "2"]),
+    );
+    check(&listed, "UNKNOWN_UNIT", units(&["3"]), units(&[]));
     // P1 has had the single dose of the product.
     check(
         &story,

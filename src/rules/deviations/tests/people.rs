@@ -273,20 +273,37 @@ fn what_was_moved_in_a_split_is_flagged_with_what_it_was_moved_to() {
     }
 }
 
+/// A patient who has withdrawn from something.
+fn withdrawn(scope: &'static str) -> impl Fn() -> Story {
+    move || {
+        let mut story = treated();
+        let withdrawn = json!({"scopes": [format!("WITHDRAWAL_SCOPE_{scope}")]});
+        story.tell("2026-01-09", "X", json!({"consentWithdrawn": withdrawn}));
+        story
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_a_donor_who_has_withdrawn() {
+    let code = "AFTER_WITHDRAWAL";
+    let collected = |source: &str| {
+        json!({"patient": "X", "materialCollected": {"coi": "CHZ000126000009",
+            "source": format!("DONOR_RELATION_{source}")}})
+    };
+    for scope in ["ALL_PROCEDURES", "INVASIVE_SAMPLING"] {
+        let (own, donated) = (collected("AUTOLOGOUS"), collected("ALLOGENEIC_RELATED"));
+        check(
+            &withdrawn(scope),
+            code,
+            ("2026-01-10", own.clone()),
+            ("2026-01-09", own.clone()),
+        );
+        check(&withdrawn(scope), code, (DAY, own), (DAY, donated));
+    }
+}
+
 #[test]
 fn what_was_withdrawn_from_is_no_longer_done() {
-    let withdrawn = |scope: &'static str| {
-        move || {
-            let mut story = treated();
-            story.tell(
-                "2026-01-09",
-                "X",
-                json!({"consentWithdrawn": {
-                "scopes": [format!("WITHDRAWAL_SCOPE_{scope}")]}}),
-            );
-            story
-        }
-    };
     let sample = || json!({"patient": "X", "sampleCollected": {"sampleId": "S", "purposes": [1]}});
     let visit = |mode: &str| json!({"patient": "X", "followUpVisit": {"reached": true, "mode": format!("VISIT_MODE_{mode}")}});
     let code = "AFTER_WITHDRAWAL";
