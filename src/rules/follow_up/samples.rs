@@ -302,7 +302,8 @@ pub(super) fn added(followed: &Followed<'_>) -> Vec<Obligation> {
         else {
             continue;
         };
-        let from = effective.max(followed.course.anchor);
+        // Not from a later administration: what was asked for once stays met, and keeps its day.
+        let from = effective.max(followed.course.first);
         for asked in &version.plan.added_obligations {
             let purpose = asked.purpose();
             let mut why = Why::by("R-P1").on(&version.said);

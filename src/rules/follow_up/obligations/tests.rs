@@ -618,6 +618,41 @@ fn what_a_plan_version_adds_waits_for_its_consent() {
     check(&story, &again, &[("2018-06-01", "2019-06-01 Due 0 R-P1")]);
 }
 
+/// R-P1: with its due date kept.
+#[test]
+fn a_second_administration_neither_reopens_nor_defers_what_a_plan_version_added_once() {
+    for is_tested in [false, true] {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.plan_version(
+            "2017-11-30",
+            pb::FollowUpPlanVersion {
+                version: "2".to_owned(),
+                added_obligations: vec![pb::AddedObligation {
+                    purpose: SamplePurpose::Rcl.into(),
+                    within_months_of_effective: 3,
+                    once: true,
+                    interval_months: 0,
+                }],
+                ..Default::default()
+            },
+        );
+        if is_tested {
+            story.sample("P1", "S1", &[SamplePurpose::Rcl], "2018-01-10");
+        }
+        story.given("P1", "2018-06-01");
+        let added = What::Added(SamplePurpose::Rcl, "2".to_owned());
+        let rows = match is_tested {
+            true => ["", ""],
+            false => [
+                "2018-02-28 Overdue 92 R-P1",
+                "2018-02-28 Overdue 93 R-P1",
+            ],
+        };
+        let days = ["2018-05-31", "2018-06-01"];
+        check(&story, &added, &[(days[0], rows[0]), (days[1], rows[1])]);
+    }
+}
+
 fn sample_slot(slot: &str, months: u32, purpose: SamplePurpose) -> pb::PlannedSlot {
     pb::PlannedSlot {
         slot: slot.to_owned(),
