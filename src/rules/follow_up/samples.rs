@@ -235,7 +235,8 @@ pub(super) fn intensified(followed: &Followed<'_>, on: NaiveDate) -> Vec<Intensi
     schedules
 }
 
-/// The first so many results in a row without vector, on samples collected after a day; none if there are fewer.
+/// The first so many results in a row without vector, on samples collected after a day; none if there are fewer. What
+/// was not found on a sample that is known to be rejected may be there (R-S2); what was found is.
 fn without_vector<'a>(
     followed: &Followed<'a>,
     after: NaiveDate,
@@ -246,6 +247,9 @@ fn without_vector<'a>(
     let mut in_a_row: Vec<Outcome<'a>> = Vec::new();
     for outcome in issued(followed, on).filter(|one| one.is_of_sample_after(after)) {
         if outcome.has(&[Finding::VectorNotDetected]) {
+            if outcome.is_of_rejected {
+                continue;
+            }
             in_a_row.push(outcome);
             if count <= in_a_row.len() {
                 return in_a_row;

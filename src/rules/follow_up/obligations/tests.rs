@@ -382,6 +382,71 @@ fn a_further_finding_keeps_a_schedule_intensified() {
     }
 }
 
+fn rejected(story: &mut Story, sample: &str, on: &str) {
+    let rejected = pb::SampleEvent {
+        sample_id: sample.to_owned(),
+        event: pb::SampleEventKind::Rejected.into(),
+        ..Default::default()
+    };
+    story.tell(on, "P1", pb::record::Kind::SampleEvent(rejected));
+}
+
+/// R-S2, A.3-5: from the moment the rejection is known.
+#[test]
+fn no_vector_on_a_rejected_sample_does_not_end_the_intensified_schedule() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, taken, finding, issued) in [
+        ("S1", "2016-08-01", F::ClonalExpansion, "2016-08-15"),
+        ("S2", "2016-10-01", F::VectorNotDetected, "2016-10-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    let before = story.question("2016-10-12");
+    rejected(&mut story, "S2", "2016-10-20");
+    let back = [("2016-10-12", "2016-11-01 Due 0 R-C2")];
+    check(&story, &PERSISTENCE, &back);
+    let watch = [("2016-10-12", " Due 0 R-C2")];
+    check(&story, &What::MalignancyWatch, &watch);
+    let known_then = story.open_as("P1", &before);
+    let row = known_then.iter().find(|row| row.what == PERSISTENCE);
+    assert_eq!(row.unwrap().due, Some(day("2017-04-01")));
+    // Neither does one on a part of it.
+    let divided = pb::SampleEvent {
+        sample_id: "S2".to_owned(),
+        event: pb::SampleEventKind::Aliquoted.into(),
+        aliquots: vec![pb::Aliquot {
+            sample_id: "S2-A".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    story.tell("2016-10-02", "P1", pb::record::Kind::SampleEvent(divided));
+    story.result("P1", "S2-A", F::VectorNotDetected, "2016-10-11");
+    check(&story, &PERSISTENCE, &back);
+}
+
+/// R-S2, R-C1.
+#[test]
+fn a_result_on_a_rejected_sample_does_not_confirm_a_clone() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, taken, finding, issued) in [
+        ("S1", "2016-08-01", F::DominantClone, "2016-08-15"),
+        ("S2", "2016-10-01", F::VectorNotDetected, "2016-10-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    let confirmation = What::CloneConfirmation;
+    check(&story, &confirmation, &[("2016-10-10", "")]);
+    rejected(&mut story, "S2", "2016-10-20");
+    let again = [("2016-10-20", "2016-11-15 Due 0 R-C1")];
+    check(&story, &confirmation, &again);
+    check(&story, &PERSISTENCE, &again);
+}
+
 /// R-C1: integration sites are analysed by a result that names some, finds one near an oncogene, or is on a sample for
 /// it; not by one before the clone was found.
 #[test]
