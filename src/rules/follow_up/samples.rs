@@ -276,7 +276,7 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Vec<(SamplePurpose, Slots<'a
             slot.purposes().any(|one| one == purpose)
         });
         let taken = followed.specimens.qualifying(purpose, followed.on);
-        slots.fill(taken.map(|(fact, sample)| Held {
+        slots.fill(followed, taken.map(|(fact, sample)| Held {
             fact,
             slot: sample.slot.as_str(),
         }));

@@ -34,7 +34,7 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Slots<'a> {
     if is_by_interval {
         slots = by_interval(followed);
     }
-    slots.fill(held(followed).map(|(fact, visit)| Held {
+    slots.fill(followed, held(followed).map(|(fact, visit)| Held {
         fact,
         slot: visit.slot.as_str(),
     }));

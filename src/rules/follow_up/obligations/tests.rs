@@ -828,7 +828,8 @@ fn visits(story: &Story, as_of: &str) -> Vec<String> {
     visits.collect()
 }
 
-/// R-V1: from the first day of the window to its last; before it, what is nearer to the slot than to the one before.
+/// R-V1: from the first day of the window to its last; once that is over, what was held before it and is nearer to the
+/// slot than to the one before.
 #[test]
 fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
     for (on, slots) in [
@@ -860,7 +861,9 @@ fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
         visited(&mut story, "2017-02-28", "", 6);
         visited(&mut story, on, "", 6);
         let early = format!("2018-02-28 {on} Early 0");
-        let have = visits(&story, "2018-01-01");
+        let have = visits(&story, "2018-03-30");
+        assert!(!have.contains(&early), "its time is not over: {have:?}");
+        let have = visits(&story, "2018-03-31");
         assert_eq!(have.contains(&early), is_early, "{on} {have:?}");
     }
     // In a leap year the day in the middle is as near to one as to the other, and is of neither.
@@ -868,7 +871,72 @@ fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
     visited(&mut story, "2019-02-28", "", 6);
     visited(&mut story, "2019-08-30", "", 6);
     let early = "2020-02-29 2019-08-30 Early 0".to_owned();
-    assert!(!visits(&story, "2019-12-01").contains(&early));
+    assert!(!visits(&story, "2020-06-01").contains(&early));
+}
+
+/// R-V1: a visit within a slot's window is that slot's, however many were held before it.
+#[test]
+fn an_extra_visit_does_not_take_the_slot_that_is_to_come() {
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2017-02-28", "", 6);
+    visited(&mut story, "2017-10-10", "", 6);
+    let due = [
+        ("2017-10-10", "2018-02-28 Due 0 R-V1"),
+        ("2018-03-30", "2018-02-28 Due 0 R-V1"),
+    ];
+    check(&story, &What::Visit, &due);
+    visited(&mut story, "2018-02-28", "", 6);
+    let held = [
+        "2017-02-28 2017-02-28 InWindow 0",
+        "2018-02-28 2018-02-28 InWindow 0",
+        "2019-02-28  Open 0",
+    ];
+    assert_eq!(visits(&story, "2018-06-01")[..3], held);
+}
+
+/// R-V1: a visit between two slots is late for the one before, if that has none, though it is nearer to the next one;
+/// the earliest is.
+#[test]
+fn a_visit_in_no_window_is_late_for_the_slot_that_has_none() {
+    // Soon after the treatment it is of no slot.
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2016-03-01", "", 6);
+    let missed = "2017-02-28  Missed 0";
+    assert_eq!(visits(&story, "2018-06-01")[0], missed);
+    for on in ["2017-10-10", "2017-12-10", "2018-02-20", "2018-03-05"] {
+        visited(&mut story, on, "", 6);
+    }
+    let held = [
+        "2017-02-28 2017-10-10 Late 194",
+        "2018-02-28 2018-02-20 InWindow 0",
+        "2019-02-28  Open 0",
+    ];
+    assert_eq!(visits(&story, "2018-06-01")[..3], held);
+}
+
+/// R-V1: the visit that names a slot is that slot's; of two windows that a day is in, the nearer one's slot is met.
+#[test]
+fn a_visit_that_names_its_slot_comes_before_one_in_the_window() {
+    let slot = |slot: &str, months| pb::PlannedSlot {
+        slot: slot.to_owned(),
+        kind: pb::SlotKind::Visit.into(),
+        months,
+        window_days: Some(40),
+        ..Default::default()
+    };
+    let slots = vec![slot("M1", 1), slot("M2", 2), slot("M12", 12)];
+    let mut story = with_slots(slots, yearly());
+    visited(&mut story, "2016-04-20", "", 6);
+    visited(&mut story, "2017-02-20", "", 6);
+    visited(&mut story, "2017-06-01", "M12", 6);
+    assert_eq!(
+        visits(&story, "2017-07-01"),
+        [
+            "2016-03-29  Missed 0",
+            "2016-04-29 2016-04-20 InWindow 0",
+            "2017-02-28 2017-06-01 Late 53",
+        ]
+    );
 }
 
 #[test]
