@@ -66,7 +66,7 @@ pub(super) fn open(followed: &Followed<'_>) -> Vec<Obligation> {
 
 /// When the next persistence sample is due as things stood on a day: every rule's own row, in the order in which
 /// they win a tie.
-fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligation> {
+pub(super) fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligation> {
     if !is_sampled(followed) {
         return Vec::new();
     }

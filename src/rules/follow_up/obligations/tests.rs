@@ -1118,6 +1118,75 @@ fn after_the_intensive_period_a_contact_is_due_every_year_until_the_end() {
     check(&story, &What::Contact, &[("2020-03-01", "")]);
 }
 
+/// R-S3, A-39: at least yearly until there is no risk; the end of the follow-up (A-12, a floor) says nothing of that.
+#[test]
+fn samples_of_an_integrating_product_are_due_after_the_end_until_a_decision_or_death_or_withdrawal() {
+    let treated = || {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.sample("P1", "S1", &FOR_PERSISTENCE, "2030-06-01");
+        story
+    };
+    let due = "2031-06-01 Due 0 R-S1";
+    let overdue = [
+        ("2031-02-28", due),
+        ("2031-03-01", due),
+        ("2031-06-11", "2031-06-01 Overdue 10 R-S1"),
+    ];
+    check(&treated(), &PERSISTENCE, &overdue);
+    let what = |story: &Story| {
+        let open = story.open("P1", "2031-06-11").into_iter();
+        open.map(|row| row.what).collect::<Vec<_>>()
+    };
+    assert_eq!(what(&treated()), [PERSISTENCE], "no visit and no contact");
+    // A decision of before the end, or of after it; taken back, it ends nothing.
+    for (decision, months, on) in [
+        (Decision::Stop, None, "2031-01-01"),
+        (Decision::Shorten, Some(178), "2030-07-01"),
+        (Decision::Stop, None, "2031-06-11"),
+        (Decision::Waive, None, "2031-06-11"),
+    ] {
+        let mut story = treated();
+        story.decided("P1", decision, months, on);
+        assert_eq!(what(&story), [], "{decision:?} {on}");
+        story.decided("P1", Decision::Resume, None, "2031-06-11");
+        assert_eq!(what(&story), [PERSISTENCE], "{decision:?} {on}");
+    }
+    let mut story = treated();
+    story.decided("P1", Decision::Stop, None, "2031-06-12");
+    check(&story, &PERSISTENCE, &overdue);
+    let mut story = treated();
+    story.state("P1", pb::PatientState::Deceased, "2031-06-11");
+    assert_eq!(what(&story), []);
+    let mut story = treated();
+    withdrawn(&mut story, WithdrawalScope::AllProcedures, "2031-06-11");
+    assert_eq!(what(&story), []);
+}
+
+/// R-C1, R-C2: what a result has asked for does not end with the follow-up.
+#[test]
+fn what_a_clone_and_an_expansion_ask_for_goes_on_after_the_end() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::GeneEditedInVivo);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2031-02-01");
+    story.result("P1", "S1", F::ClonalExpansion, "2031-02-10");
+    story.result("P1", "S1", F::Monoclonal, "2031-02-20");
+    // The vector is still there: open until data show no risk (R-V4), and then it is not.
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2031-02-12");
+    story.result("P1", "S2", F::VectorNotDetected, "2031-02-21");
+    story.result("P1", "S2", F::ClonalExpansion, "2031-03-02");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2031-03-01", "2031-05-20 Due 0 R-C1"),
+            ("2031-03-02", "2031-05-12 Due 0 R-C2"),
+        ],
+    );
+    check(&story, &What::MalignancyWatch, &[("2031-03-02", " Due 0 R-C2")]);
+    let confirmation = [("2031-03-02", "2031-05-20 Due 0 R-C1")];
+    check(&story, &What::CloneConfirmation, &confirmation);
+}
+
 /// R-S3.
 #[test]
 fn death_and_withdrawal_cancel_what_they_concern_from_their_day() {
