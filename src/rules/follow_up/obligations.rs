@@ -140,13 +140,12 @@ pub(super) fn open_of(
                 found.extend(samples::persistence(&followed, on));
                 found.extend(tasks::open(&followed));
             }
-            Status::NotTreated
-            | Status::NotRequired
-            | Status::Dead
-            | Status::Waived
-            | Status::Stopped
-            | Status::Completed
-            | Status::NotEnrolled => {}
+            // What an adverse event asks for is done when it is tested, not when the monitoring is stopped (R-R1).
+            Status::Completed | Status::Stopped | Status::Waived => {
+                let tasks = tasks::open(&followed).into_iter();
+                found.extend(tasks.filter(|task| task.what == What::RclTest));
+            }
+            Status::NotTreated | Status::NotRequired | Status::Dead | Status::NotEnrolled => {}
         }
         for obligation in found.into_iter().filter_map(|one| followed.judged(one)) {
             let what = obligation.what.clone();
@@ -248,7 +247,7 @@ impl Followed<'_> {
         }
         obligation.product_id.clone_from(&self.course.product_id);
         match self.decided_on(obligation.part()) {
-            Some((Decision::Stop, _)) => return None,
+            Some((Decision::Stop, _)) if obligation.what != What::RclTest => return None,
             Some((Decision::Waive, fact)) => {
                 obligation.state = State::Waived;
                 obligation.why.add(fact);

@@ -632,6 +632,57 @@ fn the_test_for_virus_is_due_from_the_first_report() {
     }
 }
 
+/// R-R1: it closes when a result is issued.
+#[test]
+fn a_stop_of_the_monitoring_does_not_close_the_test_that_an_adverse_event_asks_for() {
+    let suspected = || {
+        let mut story = treated(pb::ProductClass::Lenti);
+        let event = pb::AdverseEvent {
+            case_id: "C".to_owned(),
+            suspected_rcl: Some(true),
+            ..Default::default()
+        };
+        story.tell("2016-03-01", "P1", pb::record::Kind::AdverseEvent(event));
+        story
+    };
+    let stop = |story: &mut Story, decision: Decision, parts: &[Part]| {
+        let decision = pb::MonitoringDecision {
+            decision: decision.into(),
+            parts: parts.iter().map(|part| i32::from(*part)).collect(),
+            ..Default::default()
+        };
+        story.tell(
+            "2016-03-10",
+            "P1",
+            pb::record::Kind::MonitoringDecision(decision),
+        );
+    };
+    let overdue = [
+        ("2016-03-09", "2016-03-31 Due 0 R-R1"),
+        ("2016-03-10", "2016-03-31 Due 0 R-R1"),
+        ("2016-04-05", "2016-03-31 Overdue 5 R-R1"),
+    ];
+    for (decision, parts) in [
+        (Decision::Stop, &[][..]),
+        (Decision::Stop, &[Part::Rcl]),
+        (Decision::Waive, &[]),
+    ] {
+        let mut story = suspected();
+        stop(&mut story, decision, parts);
+        check(&story, &What::RclTest, &overdue);
+        story.result("P1", "S1", pb::Finding::RclNegative, "2016-04-05");
+        check(&story, &What::RclTest, &[("2016-04-05", "")]);
+    }
+    let mut story = suspected();
+    stop(&mut story, Decision::Stop, &[]);
+    withdrawn(&mut story, WithdrawalScope::AllProcedures, "2016-04-05");
+    check(&story, &What::RclTest, &[("2016-04-05", "")]);
+    let mut story = suspected();
+    stop(&mut story, Decision::Stop, &[]);
+    story.state("P1", pb::PatientState::Deceased, "2016-04-05");
+    check(&story, &What::RclTest, &[("2016-04-05", "")]);
+}
+
 /// R-P1.
 #[test]
 fn what_a_plan_version_adds_waits_for_its_consent() {
