@@ -1082,6 +1082,37 @@ fn a_visit_after_the_intensive_period_has_its_slot_though_none_is_asked_for() {
     );
 }
 
+/// R-V1: later is late, and recorded, under the anchor of its time.
+#[test]
+fn a_second_administration_does_not_erase_the_visits_before_it() {
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2017-05-15", "", 5);
+    visited(&mut story, "2018-03-01", "", 6);
+    let before = [
+        "2017-02-28 2017-05-15 Late 46",
+        "2018-02-28 2018-03-01 InWindow 0",
+    ];
+    assert_eq!(visits(&story, "2018-03-01")[..2], before);
+    // What was held on the very day is of the time before.
+    story.given("P1", "2018-03-01");
+    assert_eq!(visits(&story, "2018-03-01")[..2], before);
+    visited(&mut story, "2019-03-01", "", 6);
+    let after = [
+        "2017-02-28 2017-05-15 Late 46",
+        "2018-02-28 2018-03-01 InWindow 0",
+        "2019-03-01 2019-03-01 InWindow 0",
+        "2020-03-01  Open 0",
+    ];
+    assert_eq!(visits(&story, "2019-06-01")[..4], after);
+    let incomplete = story.schedule("P1", "2019-06-01").incomplete;
+    let incomplete: Vec<_> = incomplete.iter().map(|one| one.visit.on).collect();
+    assert_eq!(incomplete, [day("2017-05-15")]);
+    // Nothing of that time is due any more, and a third administration erases nothing either.
+    check(&story, &What::Visit, &[("2019-06-01", "2020-03-01 Due 0 R-V1")]);
+    story.given("P1", "2019-06-01");
+    assert_eq!(visits(&story, "2019-06-01")[..3], after[..3]);
+}
+
 #[test]
 fn a_visit_names_its_slot_and_a_missed_one_stays_missed() {
     let slot = |slot: &str, months| pb::PlannedSlot {
