@@ -276,10 +276,13 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Vec<(SamplePurpose, Slots<'a
             slot.purposes().any(|one| one == purpose)
         });
         let taken = followed.specimens.qualifying(purpose, followed.on);
-        slots.fill(followed, taken.map(|(fact, sample)| Held {
-            fact,
-            slot: sample.slot.as_str(),
-        }));
+        slots.fill(
+            followed,
+            taken.map(|(fact, sample)| Held {
+                fact,
+                slot: sample.slot.as_str(),
+            }),
+        );
         (purpose, slots)
     });
     slots.collect()

@@ -139,9 +139,9 @@ impl Schedule {
                     let mut met = planned.iter().filter_map(|one| one.met_by.as_ref());
                     met.any(|met| met.index == fact.index)
                 };
-                visits.0.retain(|slot| {
-                    slot.met_by.is_some_and(|fact| !has(planned, fact))
-                });
+                visits
+                    .0
+                    .retain(|slot| slot.met_by.is_some_and(|fact| !has(planned, fact)));
                 incomplete(&mut schedule.incomplete, &followed, &visits);
                 plan(planned, &earlier.0, &What::Visit, &visits, earlier.1);
             }

@@ -759,10 +759,7 @@ fn a_second_administration_neither_reopens_nor_defers_what_a_plan_version_added_
         let added = What::Added(SamplePurpose::Rcl, "2".to_owned());
         let rows = match is_tested {
             true => ["", ""],
-            false => [
-                "2018-02-28 Overdue 92 R-P1",
-                "2018-02-28 Overdue 93 R-P1",
-            ],
+            false => ["2018-02-28 Overdue 92 R-P1", "2018-02-28 Overdue 93 R-P1"],
         };
         let days = ["2018-05-31", "2018-06-01"];
         check(&story, &added, &[(days[0], rows[0]), (days[1], rows[1])]);
@@ -1108,7 +1105,11 @@ fn a_second_administration_does_not_erase_the_visits_before_it() {
     let incomplete: Vec<_> = incomplete.iter().map(|one| one.visit.on).collect();
     assert_eq!(incomplete, [day("2017-05-15")]);
     // Nothing of that time is due any more, and a third administration erases nothing either.
-    check(&story, &What::Visit, &[("2019-06-01", "2020-03-01 Due 0 R-V1")]);
+    check(
+        &story,
+        &What::Visit,
+        &[("2019-06-01", "2020-03-01 Due 0 R-V1")],
+    );
     story.given("P1", "2019-06-01");
     assert_eq!(visits(&story, "2019-06-01")[..3], after[..3]);
 }
@@ -1202,7 +1203,8 @@ fn after_the_intensive_period_a_contact_is_due_every_year_until_the_end() {
 
 /// R-S3, A-39: at least yearly until there is no risk; the end of the follow-up (A-12, a floor) says nothing of that.
 #[test]
-fn samples_of_an_integrating_product_are_due_after_the_end_until_a_decision_or_death_or_withdrawal() {
+fn samples_of_an_integrating_product_are_due_after_the_end_until_a_decision_or_death_or_withdrawal()
+{
     let treated = || {
         let mut story = treated(pb::ProductClass::Lenti);
         story.sample("P1", "S1", &FOR_PERSISTENCE, "2030-06-01");
@@ -1264,7 +1266,11 @@ fn what_a_clone_and_an_expansion_ask_for_goes_on_after_the_end() {
             ("2031-03-02", "2031-05-12 Due 0 R-C2"),
         ],
     );
-    check(&story, &What::MalignancyWatch, &[("2031-03-02", " Due 0 R-C2")]);
+    check(
+        &story,
+        &What::MalignancyWatch,
+        &[("2031-03-02", " Due 0 R-C2")],
+    );
     let confirmation = [("2031-03-02", "2031-05-20 Due 0 R-C1")];
     check(&story, &What::CloneConfirmation, &confirmation);
 }
