@@ -15,6 +15,7 @@ use crate::{
     rules::{
         catalogue::{Catalogue, ConsentVersion, PlanVersion, Product},
         flags::{codes, guideline_months},
+        follow_up::signals::days_to_act,
         question::{Question, Seen},
     },
 };
@@ -502,11 +503,8 @@ fn without_action(
     catalogue: &Catalogue,
     question: &Question,
 ) -> Option<Deviation> {
-    let plans = catalogue
-        .plans
-        .values()
-        .filter_map(|versions| versions.last());
-    let days = plans.filter_map(|plan| plan.plan.parameters.as_ref()?.signal_action_days);
+    let plans = catalogue.plans.values();
+    let days = plans.filter_map(|versions| days_to_act(versions.iter(), fact.on));
     let deadline = parse_civil_date(&signal.deadline)
         .ok()
         .or_else(|| days_after(fact.on, days.min()?))?;

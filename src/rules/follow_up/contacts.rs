@@ -28,10 +28,13 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Slots<'a> {
     let made = contacts.filter(|(fact, contact)| {
         anchor <= fact.on && fact.on <= followed.on && contact.reached != Some(false)
     });
-    slots.fill(made.map(|(fact, contact)| Held {
-        fact,
-        slot: contact.slot.as_str(),
-    }));
+    slots.fill(
+        followed,
+        made.map(|(fact, contact)| Held {
+            fact,
+            slot: contact.slot.as_str(),
+        }),
+    );
     slots
 }
 

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 
 use super::{
     Why, contacts,
-    period::{Course, Period, decisions_of},
+    period::{Course, Period, Status, decisions_of},
     samples,
     specimens::Specimens,
     tasks, visits,
@@ -118,7 +118,7 @@ pub(super) fn open_of(
     on: NaiveDate,
 ) -> Vec<Obligation> {
     let mut open: BTreeMap<What, Obligation> = BTreeMap::new();
-    for course in period.courses.iter().filter(|one| one.status.is_open()) {
+    for course in &period.courses {
         let followed = Followed {
             patient,
             catalogue,
@@ -127,12 +127,27 @@ pub(super) fn open_of(
             specimens,
             on,
         };
-        let found = samples::open(&followed)
-            .into_iter()
-            .chain(tasks::open(&followed))
-            .chain(visits::open(&followed))
-            .chain(contacts::open(&followed));
-        for obligation in found.filter_map(|one| followed.judged(one)) {
+        let mut found = Vec::new();
+        match course.status {
+            Status::Open | Status::OpenPendingReconsent => {
+                found.extend(samples::open(&followed));
+                found.extend(tasks::open(&followed));
+                found.extend(visits::open(&followed));
+                found.extend(contacts::open(&followed));
+            }
+            // Visits and contacts end with the follow-up, samples until no risk is left by a decision alone (R-S3, A-39).
+            Status::Completed if !course.is_ended_by_decision => {
+                found.extend(samples::persistence(&followed, on));
+                found.extend(tasks::open(&followed));
+            }
+            // What an adverse event asks for is done when it is tested, not when the monitoring is stopped (R-R1).
+            Status::Completed | Status::Stopped | Status::Waived => {
+                let tasks = tasks::open(&followed).into_iter();
+                found.extend(tasks.filter(|task| task.what == What::RclTest));
+            }
+            Status::NotTreated | Status::NotRequired | Status::Dead | Status::NotEnrolled => {}
+        }
+        for obligation in found.into_iter().filter_map(|one| followed.judged(one)) {
             let what = obligation.what.clone();
             let earlier = open.get(&what).is_none_or(|have| before(&obligation, have));
             if earlier {
@@ -232,7 +247,7 @@ impl Followed<'_> {
         }
         obligation.product_id.clone_from(&self.course.product_id);
         match self.decided_on(obligation.part()) {
-            Some((Decision::Stop, _)) => return None,
+            Some((Decision::Stop, _)) if obligation.what != What::RclTest => return None,
             Some((Decision::Waive, fact)) => {
                 obligation.state = State::Waived;
                 obligation.why.add(fact);

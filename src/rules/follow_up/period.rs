@@ -84,6 +84,8 @@ pub struct Course {
     pub end: Option<NaiveDate>,
     /// Whether the end is open until a decision: data must first show no risk (R-D3, R-V4).
     pub until_decision: bool,
+    /// Whether a decision says when the monitoring ends: else its samples go on after the end (R-S3).
+    pub is_ended_by_decision: bool,
     /// The versions of the plan that would change the period of this patient, the oldest first.
     pub amendments: Vec<Amendment>,
     /// The spans between a completion and the return to follow-up.
@@ -366,6 +368,8 @@ struct Walk<'a> {
     extended: Option<Parameter<u32>>,
     /// Whether a decision has said that persistence does not keep the end open.
     settled: bool,
+    /// Whether a decision has said that the monitoring ends with the follow-up, or ended it since.
+    is_ended_by_decision: bool,
     halted: Option<(Status, NaiveDate)>,
     pending: Vec<Pending<'a>>,
     gaps: Vec<Gap>,
@@ -625,6 +629,7 @@ impl<'a> Walk<'a> {
             until_no_risk: false,
             extended: None,
             settled: false,
+            is_ended_by_decision: false,
             halted: None,
             pending: Vec::new(),
             gaps: Vec::new(),
@@ -680,6 +685,7 @@ impl<'a> Walk<'a> {
         self.months = self.longest(self.floor.months(product, plan.as_ref()));
         self.until_no_risk = asks_for_no_risk(plan.as_ref());
         self.settled = false;
+        self.is_ended_by_decision = false;
         let ordinal = plan.as_ref().map_or(0, |plan| plan.ordinal);
         self.pending.retain(|one| ordinal < one.change.ordinal());
         self.plan = plan;
@@ -747,9 +753,15 @@ impl<'a> Walk<'a> {
             source: Source::Decision(fact.index),
         });
         match decision.decision() {
-            Decision::Resume => self.halted = None,
-            // A follow-up that is over is taken up again by an enrolment, not by a decision.
-            _ if !self.standing(day).is_open() => {}
+            Decision::Resume => {
+                self.halted = None;
+                self.is_ended_by_decision = false;
+            }
+            // A follow-up that is over is taken up again by an enrolment, not by a decision; the samples that are due
+            // after it are ended by one (R-S3).
+            kind if !self.standing(day).is_open() => {
+                self.is_ended_by_decision |= matches!(kind, Decision::Stop | Decision::Waive);
+            }
             Decision::Waive => self.halted = Some((Status::Waived, day)),
             Decision::Stop => self.halted = Some((Status::Stopped, day)),
             Decision::Extend | Decision::Intensify => match months {
@@ -757,6 +769,7 @@ impl<'a> Walk<'a> {
                     self.extended = Some(months);
                     self.months = self.longest(self.months.clone());
                     self.settled = false;
+                    self.is_ended_by_decision = false;
                 }
                 None => self.until_no_risk |= decision.decision() == Decision::Extend,
             },
@@ -766,6 +779,7 @@ impl<'a> Walk<'a> {
                 self.extended = None;
                 self.until_no_risk = false;
                 self.settled = true;
+                self.is_ended_by_decision = true;
             }
             Decision::Unspecified => {}
         }
@@ -858,6 +872,7 @@ impl<'a> Walk<'a> {
             status,
             end,
             until_decision: self.until_no_risk || held.is_some(),
+            is_ended_by_decision: self.is_ended_by_decision,
             amendments: amendments.collect(),
             months: self.months,
             gaps: self.gaps,

@@ -66,7 +66,7 @@ pub(super) fn open(followed: &Followed<'_>) -> Vec<Obligation> {
 
 /// When the next persistence sample is due as things stood on a day: every rule's own row, in the order in which
 /// they win a tie.
-fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligation> {
+pub(super) fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligation> {
     if !is_sampled(followed) {
         return Vec::new();
     }
@@ -235,7 +235,8 @@ pub(super) fn intensified(followed: &Followed<'_>, on: NaiveDate) -> Vec<Intensi
     schedules
 }
 
-/// The first so many results in a row without vector, on samples collected after a day; none if there are fewer.
+/// The first so many results in a row without vector, on samples collected after a day; none if there are fewer. What
+/// was not found on a sample that is known to be rejected may be there (R-S2); what was found is.
 fn without_vector<'a>(
     followed: &Followed<'a>,
     after: NaiveDate,
@@ -246,6 +247,9 @@ fn without_vector<'a>(
     let mut in_a_row: Vec<Outcome<'a>> = Vec::new();
     for outcome in issued(followed, on).filter(|one| one.is_of_sample_after(after)) {
         if outcome.has(&[Finding::VectorNotDetected]) {
+            if outcome.is_of_rejected {
+                continue;
+            }
             in_a_row.push(outcome);
             if count <= in_a_row.len() {
                 return in_a_row;
@@ -272,10 +276,13 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Vec<(SamplePurpose, Slots<'a
             slot.purposes().any(|one| one == purpose)
         });
         let taken = followed.specimens.qualifying(purpose, followed.on);
-        slots.fill(taken.map(|(fact, sample)| Held {
-            fact,
-            slot: sample.slot.as_str(),
-        }));
+        slots.fill(
+            followed,
+            taken.map(|(fact, sample)| Held {
+                fact,
+                slot: sample.slot.as_str(),
+            }),
+        );
         (purpose, slots)
     });
     slots.collect()
@@ -302,7 +309,8 @@ pub(super) fn added(followed: &Followed<'_>) -> Vec<Obligation> {
         else {
             continue;
         };
-        let from = effective.max(followed.course.anchor);
+        // Not from a later administration: what was asked for once stays met, and keeps its day.
+        let from = effective.max(followed.course.first);
         for asked in &version.plan.added_obligations {
             let purpose = asked.purpose();
             let mut why = Why::by("R-P1").on(&version.said);

@@ -2,6 +2,8 @@
 //! the tasks that were opened, the schedules that were intensified, and what is open. Nothing is decided here that
 //! the other files do not decide.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 
 use super::{
@@ -123,15 +125,26 @@ impl Schedule {
                 on,
             };
             let visits = visits::slots(&followed);
-            for (fact, visit) in visits::held(&followed) {
-                let missing = visits::missing_blocks(&followed, &visits, fact, visit);
-                if !missing.is_empty() {
-                    let visit = Met::from(&**fact);
-                    schedule.incomplete.push(Incomplete { visit, missing });
-                }
-            }
+            incomplete(&mut schedule.incomplete, &followed, &visits);
             let planned = &mut schedule.planned;
             plan(planned, course, &What::Visit, &visits, on);
+            for earlier in before_given_again(&followed) {
+                let followed = Followed {
+                    course: &earlier.0,
+                    on: earlier.1,
+                    ..followed
+                };
+                let mut visits = visits::slots(&followed);
+                let has = |planned: &[Planned], fact: &Seen| {
+                    let mut met = planned.iter().filter_map(|one| one.met_by.as_ref());
+                    met.any(|met| met.index == fact.index)
+                };
+                visits
+                    .0
+                    .retain(|slot| slot.met_by.is_some_and(|fact| !has(planned, fact)));
+                incomplete(&mut schedule.incomplete, &followed, &visits);
+                plan(planned, &earlier.0, &What::Visit, &visits, earlier.1);
+            }
             let contacts = contacts::slots(&followed);
             plan(planned, course, &What::Contact, &contacts, on);
             for (purpose, slots) in samples::slots(&followed) {
@@ -150,6 +163,36 @@ impl Schedule {
             key(one).cmp(&key(other))
         });
         schedule
+    }
+}
+
+/// The courses as they stood on the days before the product was given again, the earliest first, each with the day on
+/// which it was: what was held until then stays what it was, and was late if it was late.
+fn before_given_again(followed: &Followed<'_>) -> Vec<(Course, NaiveDate)> {
+    let (patient, catalogue) = (followed.patient, followed.catalogue);
+    let course = followed.course;
+    let given = patient.given_of(catalogue, &course.product_id);
+    let again = given.map(|(fact, _)| fact.on);
+    let again = again.filter(|day| course.first < *day && *day <= course.anchor);
+    let again: BTreeSet<NaiveDate> = again.collect();
+    let courses = again.into_iter().filter_map(|day| {
+        let before = Period::of(patient, catalogue, followed.signatures, day.pred_opt()?);
+        let mut courses = before.courses.into_iter();
+        let course = courses.find(|one| one.product_id == course.product_id)?;
+        Some((course, day))
+    });
+    courses.collect()
+}
+
+/// The visits that lack content.
+fn incomplete(incomplete: &mut Vec<Incomplete>, followed: &Followed<'_>, visits: &Slots<'_>) {
+    for (fact, visit) in visits::held(followed) {
+        let missing = visits::missing_blocks(followed, visits, fact, visit);
+        let is_new = || incomplete.iter().all(|one| one.visit.index != fact.index);
+        if !missing.is_empty() && is_new() {
+            let visit = Met::from(&**fact);
+            incomplete.push(Incomplete { visit, missing });
+        }
     }
 }
 

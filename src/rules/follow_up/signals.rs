@@ -155,14 +155,29 @@ fn by_plan(
         own.is_empty() || own.iter().any(|product| products.contains(product))
     };
     let plans = catalogue.plans.values();
-    let days = plans.filter_map(|versions| {
-        let mut said = versions.iter().filter(|one| is_of(one)).filter_map(|one| {
-            let parameters = one.plan.parameters.as_ref()?;
-            parameters.signal_action_days
-        });
-        said.next_back()
-    });
+    let days =
+        plans.filter_map(|versions| days_to_act(versions.iter().filter(|one| is_of(one)), from));
     from.checked_add_days(Days::new(u64::from(days.min()?)))
+}
+
+/// The days that the versions of a plan leave for what a signal asks for: as the last version by the day of the signal
+/// says, or else the first one after it. A version that is made because of the signal defers nothing, and takes over what
+/// it does not say.
+pub(in crate::rules) fn days_to_act<'a>(
+    versions: impl Iterator<Item = &'a PlanVersion>,
+    from: NaiveDate,
+) -> Option<u32> {
+    let mut days = None;
+    for version in versions {
+        let parameters = version.plan.parameters.as_ref();
+        let said = parameters.and_then(|parameters| parameters.signal_action_days);
+        if version.said.on <= from {
+            days = said.or(days);
+        } else {
+            days = days.or(said);
+        }
+    }
+    days
 }
 
 fn days(from: NaiveDate, to: NaiveDate) -> u64 {
@@ -246,6 +261,20 @@ mod tests {
         );
         check(&story, "2020-03-03", &[Action::Plan], 2);
         check(&story, "2020-03-04", &[], 0);
+    }
+
+    /// A version that is made because of the signal gives no more time for it.
+    #[test]
+    fn a_later_plan_version_does_not_make_a_late_action_one_in_time() {
+        for days in [None, Some(365)] {
+            let mut story = told(signal());
+            let parameters = pb::PlanParameters {
+                signal_action_days: days,
+                ..Default::default()
+            };
+            story.plan("2", "2020-02-10", parameters);
+            check(&story, "2020-03-02", &[Action::Consent, Action::Plan], 1);
+        }
     }
 
     #[test]

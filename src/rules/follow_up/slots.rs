@@ -1,5 +1,6 @@
 //! The slots of a plan, and what was held for each (R-V1). Something held belongs to the slot that it names, or else
-//! to the slot whose time it is: from the slot's window to the next one's. Does not know what is held.
+//! to the slot in whose window it was held, or else to the slot whose time it is, until the next one's window. Does not
+//! know what is held.
 
 use chrono::{Days, NaiveDate};
 
@@ -67,6 +68,11 @@ impl Slot<'_> {
         self.due.checked_add_days(window).unwrap_or(self.due)
     }
 
+    /// Whether it is met in time on a day.
+    fn has_in_window(&self, on: NaiveDate) -> bool {
+        self.opens() <= on && on <= self.closes()
+    }
+
     /// How many days after its window it was met.
     pub fn days_after_window(&self) -> u64 {
         let late = self
@@ -116,35 +122,63 @@ impl<'a> Slots<'a> {
         Self(slots)
     }
 
-    /// Gives each slot what was held for it, in the order of the day.
-    pub(super) fn fill(&mut self, held: impl Iterator<Item = Held<'a>>) {
-        for Held { fact, slot } in held {
-            if let Some(slot) = self.place(fact.on, slot) {
-                slot.met_by = Some(fact);
-            }
+    /// Gives each slot what was held for it by a day: what names it, or else the first that was held in its window,
+    /// or else, of what was held in no window, the first after it. What was held before its window takes no slot that
+    /// may still be met in time: an extra visit does not do away with the next one.
+    pub(super) fn fill(&mut self, followed: &Followed<'_>, held: impl Iterator<Item = Held<'a>>) {
+        let (named, others): (Vec<_>, Vec<_>) = held.partition(|held| self.named(held).is_some());
+        let (inside, mut outside): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|held| self.0.iter().any(|slot| slot.has_in_window(held.fact.on)));
+        for held in named {
+            self.meet(self.named(&held), &held);
+        }
+        for held in inside {
+            self.meet(self.nearest(held.fact.on), &held);
+        }
+        outside.retain(|held| !self.meet(self.before(held.fact.on), held));
+        for held in outside {
+            self.meet(self.ahead(held.fact.on, followed), &held);
         }
     }
 
-    /// The slot that something of a day was held for, if it is not met already.
-    fn place(&mut self, on: NaiveDate, name: &str) -> Option<&mut Slot<'a>> {
-        if let Some(named) = self.0.iter().position(|slot| slot.name == name) {
-            return self.0.get_mut(named).filter(|slot| slot.met_by.is_none());
-        }
-        let now = self.0.iter().rposition(|slot| slot.opens() <= on);
-        let next = now.map_or(0, |now| now + 1);
-        let is_free = |at: &usize| self.0.get(*at).is_some_and(|slot| slot.met_by.is_none());
-        // Before its time, what is nearer to the next slot than to the one before is held for it, early.
-        let is_near = |at: &usize| {
-            let before = now.and_then(|now| self.0.get(now)).map(|slot| slot.due);
-            let ahead = self.0.get(*at).map(|slot| slot.due - on);
-            before
-                .zip(ahead)
-                .is_none_or(|(before, ahead)| ahead < on - before)
+    /// Whether the slot was free, and is met by this.
+    fn meet(&mut self, at: Option<usize>, held: &Held<'a>) -> bool {
+        let slot = at.and_then(|at| self.0.get_mut(at));
+        let Some(slot) = slot.filter(|slot| slot.met_by.is_none()) else {
+            return false;
         };
-        let at = now
-            .filter(is_free)
-            .or_else(|| Some(next).filter(is_free).filter(is_near))?;
-        self.0.get_mut(at)
+        slot.met_by = Some(held.fact);
+        true
+    }
+
+    /// The slot that is named.
+    fn named(&self, held: &Held<'_>) -> Option<usize> {
+        self.0.iter().position(|slot| slot.name == held.slot)
+    }
+
+    /// Of the free slots in whose window a day is, the nearest.
+    fn nearest(&self, on: NaiveDate) -> Option<usize> {
+        let slots = self.0.iter().enumerate();
+        let free = slots.filter(|(_, slot)| slot.met_by.is_none() && slot.has_in_window(on));
+        let nearest = free.min_by_key(|(_, slot)| (slot.due - on).abs());
+        nearest.map(|(at, _)| at)
+    }
+
+    /// The slot whose time it is: the last whose window has begun.
+    fn before(&self, on: NaiveDate) -> Option<usize> {
+        self.0.iter().rposition(|slot| slot.opens() <= on)
+    }
+
+    /// The next slot, where a day is nearer to it than to the one before, or to the anchor, and its window is over.
+    fn ahead(&self, on: NaiveDate, followed: &Followed<'_>) -> Option<usize> {
+        let now = self.before(on);
+        let at = now.map_or(0, |now| now + 1);
+        let next = self.0.get(at)?;
+        let before = now.and_then(|now| self.0.get(now));
+        let before = before.map_or(followed.course.anchor, |before| before.due);
+        let is_near = next.due - on < on - before;
+        (is_near && next.closes() < followed.on).then_some(at)
     }
 
     /// How a slot stands on a day.

@@ -34,6 +34,8 @@ pub struct Outcome<'a> {
     pub result: &'a pb::AssayResult,
     /// The sample, or the one that it is a part of, where its collection is known.
     pub sample: Option<(&'a Seen, &'a pb::SampleCollected)>,
+    /// Whether the sample is known to be rejected (R-S2).
+    pub is_of_rejected: bool,
 }
 
 impl<'a> Specimens<'a> {
@@ -53,8 +55,8 @@ impl<'a> Specimens<'a> {
             .of_kind(pick!(SampleEvent))
             .filter_map(|(_, event)| Some((event.sample_id.as_str(), new_name(event)?)))
             .collect();
-        let rejection = |sample: &pb::SampleCollected| {
-            let mut id = sample.sample_id.as_str();
+        let rejection = |sample: &str| {
+            let mut id = sample;
             // Labels that go in a circle end where they began to repeat.
             for _ in 0..=relabelled.len() {
                 if let Some(rejected) = rejections.get(id) {
@@ -70,12 +72,12 @@ impl<'a> Specimens<'a> {
             results: Vec::new(),
         };
         for (fact, sample) in collections {
-            match rejection(sample) {
+            match rejection(&sample.sample_id) {
                 None => specimens.collected.push((fact, sample)),
                 Some(by) => specimens.rejected.push((fact, sample, by)),
             }
         }
-        specimens.results = results(patient);
+        specimens.results = results(patient, |sample| rejection(sample).is_some());
         specimens
     }
 
@@ -124,7 +126,7 @@ const TELLS_OF_CLONES: [Finding; 4] = [
     Finding::VectorNotDetected,
 ];
 
-fn results(patient: &Patient) -> Vec<Outcome<'_>> {
+fn results(patient: &Patient, is_rejected: impl Fn(&str) -> bool) -> Vec<Outcome<'_>> {
     let all: Vec<_> = patient.of_kind(pick!(AssayResult)).collect();
     let replaced: BTreeSet<&str> = all
         .iter()
@@ -135,13 +137,18 @@ fn results(patient: &Patient) -> Vec<Outcome<'_>> {
         !replaced.contains(fact.record.record_id.as_str())
             && result.findings().all(|one| one != Finding::Invalid)
     });
-    standing
-        .map(|(fact, result)| Outcome {
+    let outcomes = standing.map(|(fact, result)| {
+        let sample = parts.collection(&result.sample_id);
+        let is_of_rejected = is_rejected(&result.sample_id)
+            || sample.is_some_and(|(_, collected)| is_rejected(&collected.sample_id));
+        Outcome {
             fact,
             result,
-            sample: parts.collection(&result.sample_id),
-        })
-        .collect()
+            sample,
+            is_of_rejected,
+        }
+    });
+    outcomes.collect()
 }
 
 impl Outcome<'_> {

@@ -60,8 +60,10 @@ fn confirmation(followed: &Followed<'_>, clone: &Outcome<'_>) -> Obligation {
     if let Some(sample) = retest {
         why.add(sample);
     }
-    let confirmed = issued(followed, followed.on)
-        .find(|outcome| outcome.is_of_sample_after(clone.fact.on) && outcome.tells_of_clones());
+    let confirmed = issued(followed, followed.on).find(|outcome| {
+        let is_of_retest = outcome.is_of_sample_after(clone.fact.on) && !outcome.is_of_rejected;
+        is_of_retest && outcome.tells_of_clones()
+    });
     // Once the sample is taken there is no day by which its result must be there.
     let due = due.filter(|_| retest.is_none());
     task(

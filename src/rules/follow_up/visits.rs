@@ -34,10 +34,13 @@ pub(super) fn slots<'a>(followed: &Followed<'a>) -> Slots<'a> {
     if is_by_interval {
         slots = by_interval(followed);
     }
-    slots.fill(held(followed).map(|(fact, visit)| Held {
-        fact,
-        slot: visit.slot.as_str(),
-    }));
+    slots.fill(
+        followed,
+        held(followed).map(|(fact, visit)| Held {
+            fact,
+            slot: visit.slot.as_str(),
+        }),
+    );
     if is_by_interval {
         let until = followed.course.intensive_until();
         let is_asked = |slot: &Slot<'_>| until.is_none_or(|until| slot.due <= until);

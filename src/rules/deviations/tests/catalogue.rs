@@ -452,3 +452,29 @@ fn a_signal_that_changes_the_risk_is_answered_in_time() {
         "too late stays too late"
     );
 }
+
+#[test]
+fn a_plan_version_that_comes_too_late_does_not_take_away_that_it_did() {
+    let story = |days: &Value| {
+        let mut story = treated();
+        let within = json!({"parameters": {"signalActionDays": 30}});
+        story.tell("2026-01-02", "", plan(&[], &within));
+        let signal = json!({"signalId": "S", "changesRisk": true, "requiredActions": ["SIGNAL_ACTION_PLAN"]});
+        let index = story.tell(DAY, "", json!({"riskSignal": signal}));
+        let late = json!({"version": "2", "ordinal": 2, "trigger": {"signalId": "S"},
+            "parameters": {"signalActionDays": days}});
+        story.tell("2026-03-01", "", plan(&[], &late));
+        (story, index)
+    };
+    for days in [Value::Null, json!(365)] {
+        let (story, index) = story(&days);
+        let raises = |as_of| {
+            story
+                .codes_on(index, as_of)
+                .contains("SIGNAL_WITHOUT_ACTION")
+        };
+        assert!(!raises("2026-02-09"), "{days}");
+        assert!(raises("2026-02-10"), "{days}");
+        assert!(raises("2026-03-01"), "{days}");
+    }
+}

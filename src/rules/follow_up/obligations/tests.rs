@@ -382,6 +382,71 @@ fn a_further_finding_keeps_a_schedule_intensified() {
     }
 }
 
+fn rejected(story: &mut Story, sample: &str, on: &str) {
+    let rejected = pb::SampleEvent {
+        sample_id: sample.to_owned(),
+        event: pb::SampleEventKind::Rejected.into(),
+        ..Default::default()
+    };
+    story.tell(on, "P1", pb::record::Kind::SampleEvent(rejected));
+}
+
+/// R-S2, A.3-5: from the moment the rejection is known.
+#[test]
+fn no_vector_on_a_rejected_sample_does_not_end_the_intensified_schedule() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, taken, finding, issued) in [
+        ("S1", "2016-08-01", F::ClonalExpansion, "2016-08-15"),
+        ("S2", "2016-10-01", F::VectorNotDetected, "2016-10-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    let before = story.question("2016-10-12");
+    rejected(&mut story, "S2", "2016-10-20");
+    let back = [("2016-10-12", "2016-11-01 Due 0 R-C2")];
+    check(&story, &PERSISTENCE, &back);
+    let watch = [("2016-10-12", " Due 0 R-C2")];
+    check(&story, &What::MalignancyWatch, &watch);
+    let known_then = story.open_as("P1", &before);
+    let row = known_then.iter().find(|row| row.what == PERSISTENCE);
+    assert_eq!(row.unwrap().due, Some(day("2017-04-01")));
+    // Neither does one on a part of it.
+    let divided = pb::SampleEvent {
+        sample_id: "S2".to_owned(),
+        event: pb::SampleEventKind::Aliquoted.into(),
+        aliquots: vec![pb::Aliquot {
+            sample_id: "S2-A".to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    story.tell("2016-10-02", "P1", pb::record::Kind::SampleEvent(divided));
+    story.result("P1", "S2-A", F::VectorNotDetected, "2016-10-11");
+    check(&story, &PERSISTENCE, &back);
+}
+
+/// R-S2, R-C1.
+#[test]
+fn a_result_on_a_rejected_sample_does_not_confirm_a_clone() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::Lenti);
+    for (sample, taken, finding, issued) in [
+        ("S1", "2016-08-01", F::DominantClone, "2016-08-15"),
+        ("S2", "2016-10-01", F::VectorNotDetected, "2016-10-10"),
+    ] {
+        story.sample("P1", sample, &FOR_PERSISTENCE, taken);
+        story.result("P1", sample, finding, issued);
+    }
+    let confirmation = What::CloneConfirmation;
+    check(&story, &confirmation, &[("2016-10-10", "")]);
+    rejected(&mut story, "S2", "2016-10-20");
+    let again = [("2016-10-20", "2016-11-15 Due 0 R-C1")];
+    check(&story, &confirmation, &again);
+    check(&story, &PERSISTENCE, &again);
+}
+
 /// R-C1: integration sites are analysed by a result that names some, finds one near an oncogene, or is on a sample for
 /// it; not by one before the clone was found.
 #[test]
@@ -567,6 +632,57 @@ fn the_test_for_virus_is_due_from_the_first_report() {
     }
 }
 
+/// R-R1: it closes when a result is issued.
+#[test]
+fn a_stop_of_the_monitoring_does_not_close_the_test_that_an_adverse_event_asks_for() {
+    let suspected = || {
+        let mut story = treated(pb::ProductClass::Lenti);
+        let event = pb::AdverseEvent {
+            case_id: "C".to_owned(),
+            suspected_rcl: Some(true),
+            ..Default::default()
+        };
+        story.tell("2016-03-01", "P1", pb::record::Kind::AdverseEvent(event));
+        story
+    };
+    let stop = |story: &mut Story, decision: Decision, parts: &[Part]| {
+        let decision = pb::MonitoringDecision {
+            decision: decision.into(),
+            parts: parts.iter().map(|part| i32::from(*part)).collect(),
+            ..Default::default()
+        };
+        story.tell(
+            "2016-03-10",
+            "P1",
+            pb::record::Kind::MonitoringDecision(decision),
+        );
+    };
+    let overdue = [
+        ("2016-03-09", "2016-03-31 Due 0 R-R1"),
+        ("2016-03-10", "2016-03-31 Due 0 R-R1"),
+        ("2016-04-05", "2016-03-31 Overdue 5 R-R1"),
+    ];
+    for (decision, parts) in [
+        (Decision::Stop, &[][..]),
+        (Decision::Stop, &[Part::Rcl]),
+        (Decision::Waive, &[]),
+    ] {
+        let mut story = suspected();
+        stop(&mut story, decision, parts);
+        check(&story, &What::RclTest, &overdue);
+        story.result("P1", "S1", pb::Finding::RclNegative, "2016-04-05");
+        check(&story, &What::RclTest, &[("2016-04-05", "")]);
+    }
+    let mut story = suspected();
+    stop(&mut story, Decision::Stop, &[]);
+    withdrawn(&mut story, WithdrawalScope::AllProcedures, "2016-04-05");
+    check(&story, &What::RclTest, &[("2016-04-05", "")]);
+    let mut story = suspected();
+    stop(&mut story, Decision::Stop, &[]);
+    story.state("P1", pb::PatientState::Deceased, "2016-04-05");
+    check(&story, &What::RclTest, &[("2016-04-05", "")]);
+}
+
 /// R-P1.
 #[test]
 fn what_a_plan_version_adds_waits_for_its_consent() {
@@ -616,6 +732,38 @@ fn what_a_plan_version_adds_waits_for_its_consent() {
     check(&story, &again, &[("2018-04-01", "2018-07-01 Due 0 R-P1")]);
     story.sample("P1", "S2", &[SamplePurpose::Rcl], "2018-06-01");
     check(&story, &again, &[("2018-06-01", "2019-06-01 Due 0 R-P1")]);
+}
+
+/// R-P1: with its due date kept.
+#[test]
+fn a_second_administration_neither_reopens_nor_defers_what_a_plan_version_added_once() {
+    for is_tested in [false, true] {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.plan_version(
+            "2017-11-30",
+            pb::FollowUpPlanVersion {
+                version: "2".to_owned(),
+                added_obligations: vec![pb::AddedObligation {
+                    purpose: SamplePurpose::Rcl.into(),
+                    within_months_of_effective: 3,
+                    once: true,
+                    interval_months: 0,
+                }],
+                ..Default::default()
+            },
+        );
+        if is_tested {
+            story.sample("P1", "S1", &[SamplePurpose::Rcl], "2018-01-10");
+        }
+        story.given("P1", "2018-06-01");
+        let added = What::Added(SamplePurpose::Rcl, "2".to_owned());
+        let rows = match is_tested {
+            true => ["", ""],
+            false => ["2018-02-28 Overdue 92 R-P1", "2018-02-28 Overdue 93 R-P1"],
+        };
+        let days = ["2018-05-31", "2018-06-01"];
+        check(&story, &added, &[(days[0], rows[0]), (days[1], rows[1])]);
+    }
 }
 
 fn sample_slot(slot: &str, months: u32, purpose: SamplePurpose) -> pb::PlannedSlot {
@@ -728,7 +876,8 @@ fn visits(story: &Story, as_of: &str) -> Vec<String> {
     visits.collect()
 }
 
-/// R-V1: from the first day of the window to its last; before it, what is nearer to the slot than to the one before.
+/// R-V1: from the first day of the window to its last; once that is over, what was held before it and is nearer to the
+/// slot than to the one before.
 #[test]
 fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
     for (on, slots) in [
@@ -760,7 +909,9 @@ fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
         visited(&mut story, "2017-02-28", "", 6);
         visited(&mut story, on, "", 6);
         let early = format!("2018-02-28 {on} Early 0");
-        let have = visits(&story, "2018-01-01");
+        let have = visits(&story, "2018-03-30");
+        assert!(!have.contains(&early), "its time is not over: {have:?}");
+        let have = visits(&story, "2018-03-31");
         assert_eq!(have.contains(&early), is_early, "{on} {have:?}");
     }
     // In a leap year the day in the middle is as near to one as to the other, and is of neither.
@@ -768,7 +919,72 @@ fn a_visit_is_of_the_slot_whose_window_it_is_in_or_that_it_is_nearer_to() {
     visited(&mut story, "2019-02-28", "", 6);
     visited(&mut story, "2019-08-30", "", 6);
     let early = "2020-02-29 2019-08-30 Early 0".to_owned();
-    assert!(!visits(&story, "2019-12-01").contains(&early));
+    assert!(!visits(&story, "2020-06-01").contains(&early));
+}
+
+/// R-V1: a visit within a slot's window is that slot's, however many were held before it.
+#[test]
+fn an_extra_visit_does_not_take_the_slot_that_is_to_come() {
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2017-02-28", "", 6);
+    visited(&mut story, "2017-10-10", "", 6);
+    let due = [
+        ("2017-10-10", "2018-02-28 Due 0 R-V1"),
+        ("2018-03-30", "2018-02-28 Due 0 R-V1"),
+    ];
+    check(&story, &What::Visit, &due);
+    visited(&mut story, "2018-02-28", "", 6);
+    let held = [
+        "2017-02-28 2017-02-28 InWindow 0",
+        "2018-02-28 2018-02-28 InWindow 0",
+        "2019-02-28  Open 0",
+    ];
+    assert_eq!(visits(&story, "2018-06-01")[..3], held);
+}
+
+/// R-V1: a visit between two slots is late for the one before, if that has none, though it is nearer to the next one;
+/// the earliest is.
+#[test]
+fn a_visit_in_no_window_is_late_for_the_slot_that_has_none() {
+    // Soon after the treatment it is of no slot.
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2016-03-01", "", 6);
+    let missed = "2017-02-28  Missed 0";
+    assert_eq!(visits(&story, "2018-06-01")[0], missed);
+    for on in ["2017-10-10", "2017-12-10", "2018-02-20", "2018-03-05"] {
+        visited(&mut story, on, "", 6);
+    }
+    let held = [
+        "2017-02-28 2017-10-10 Late 194",
+        "2018-02-28 2018-02-20 InWindow 0",
+        "2019-02-28  Open 0",
+    ];
+    assert_eq!(visits(&story, "2018-06-01")[..3], held);
+}
+
+/// R-V1: the visit that names a slot is that slot's; of two windows that a day is in, the nearer one's slot is met.
+#[test]
+fn a_visit_that_names_its_slot_comes_before_one_in_the_window() {
+    let slot = |slot: &str, months| pb::PlannedSlot {
+        slot: slot.to_owned(),
+        kind: pb::SlotKind::Visit.into(),
+        months,
+        window_days: Some(40),
+        ..Default::default()
+    };
+    let slots = vec![slot("M1", 1), slot("M2", 2), slot("M12", 12)];
+    let mut story = with_slots(slots, yearly());
+    visited(&mut story, "2016-04-20", "", 6);
+    visited(&mut story, "2017-02-20", "", 6);
+    visited(&mut story, "2017-06-01", "M12", 6);
+    assert_eq!(
+        visits(&story, "2017-07-01"),
+        [
+            "2016-03-29  Missed 0",
+            "2016-04-29 2016-04-20 InWindow 0",
+            "2017-02-28 2017-06-01 Late 53",
+        ]
+    );
 }
 
 #[test]
@@ -863,6 +1079,41 @@ fn a_visit_after_the_intensive_period_has_its_slot_though_none_is_asked_for() {
     );
 }
 
+/// R-V1: later is late, and recorded, under the anchor of its time.
+#[test]
+fn a_second_administration_does_not_erase_the_visits_before_it() {
+    let mut story = with_slots(Vec::new(), yearly());
+    visited(&mut story, "2017-05-15", "", 5);
+    visited(&mut story, "2018-03-01", "", 6);
+    let before = [
+        "2017-02-28 2017-05-15 Late 46",
+        "2018-02-28 2018-03-01 InWindow 0",
+    ];
+    assert_eq!(visits(&story, "2018-03-01")[..2], before);
+    // What was held on the very day is of the time before.
+    story.given("P1", "2018-03-01");
+    assert_eq!(visits(&story, "2018-03-01")[..2], before);
+    visited(&mut story, "2019-03-01", "", 6);
+    let after = [
+        "2017-02-28 2017-05-15 Late 46",
+        "2018-02-28 2018-03-01 InWindow 0",
+        "2019-03-01 2019-03-01 InWindow 0",
+        "2020-03-01  Open 0",
+    ];
+    assert_eq!(visits(&story, "2019-06-01")[..4], after);
+    let incomplete = story.schedule("P1", "2019-06-01").incomplete;
+    let incomplete: Vec<_> = incomplete.iter().map(|one| one.visit.on).collect();
+    assert_eq!(incomplete, [day("2017-05-15")]);
+    // Nothing of that time is due any more, and a third administration erases nothing either.
+    check(
+        &story,
+        &What::Visit,
+        &[("2019-06-01", "2020-03-01 Due 0 R-V1")],
+    );
+    story.given("P1", "2019-06-01");
+    assert_eq!(visits(&story, "2019-06-01")[..3], after[..3]);
+}
+
 #[test]
 fn a_visit_names_its_slot_and_a_missed_one_stays_missed() {
     let slot = |slot: &str, months| pb::PlannedSlot {
@@ -948,6 +1199,80 @@ fn after_the_intensive_period_a_contact_is_due_every_year_until_the_end() {
     );
     story.tell("2020-03-01", "P1", contact(true));
     check(&story, &What::Contact, &[("2020-03-01", "")]);
+}
+
+/// R-S3, A-39: at least yearly until there is no risk; the end of the follow-up (A-12, a floor) says nothing of that.
+#[test]
+fn samples_of_an_integrating_product_are_due_after_the_end_until_a_decision_or_death_or_withdrawal()
+{
+    let treated = || {
+        let mut story = treated(pb::ProductClass::Lenti);
+        story.sample("P1", "S1", &FOR_PERSISTENCE, "2030-06-01");
+        story
+    };
+    let due = "2031-06-01 Due 0 R-S1";
+    let overdue = [
+        ("2031-02-28", due),
+        ("2031-03-01", due),
+        ("2031-06-11", "2031-06-01 Overdue 10 R-S1"),
+    ];
+    check(&treated(), &PERSISTENCE, &overdue);
+    let what = |story: &Story| {
+        let open = story.open("P1", "2031-06-11").into_iter();
+        open.map(|row| row.what).collect::<Vec<_>>()
+    };
+    assert_eq!(what(&treated()), [PERSISTENCE], "no visit and no contact");
+    // A decision of before the end, or of after it; taken back, it ends nothing.
+    for (decision, months, on) in [
+        (Decision::Stop, None, "2031-01-01"),
+        (Decision::Shorten, Some(178), "2030-07-01"),
+        (Decision::Stop, None, "2031-06-11"),
+        (Decision::Waive, None, "2031-06-11"),
+    ] {
+        let mut story = treated();
+        story.decided("P1", decision, months, on);
+        assert_eq!(what(&story), [], "{decision:?} {on}");
+        story.decided("P1", Decision::Resume, None, "2031-06-11");
+        assert_eq!(what(&story), [PERSISTENCE], "{decision:?} {on}");
+    }
+    let mut story = treated();
+    story.decided("P1", Decision::Stop, None, "2031-06-12");
+    check(&story, &PERSISTENCE, &overdue);
+    let mut story = treated();
+    story.state("P1", pb::PatientState::Deceased, "2031-06-11");
+    assert_eq!(what(&story), []);
+    let mut story = treated();
+    withdrawn(&mut story, WithdrawalScope::AllProcedures, "2031-06-11");
+    assert_eq!(what(&story), []);
+}
+
+/// R-C1, R-C2: what a result has asked for does not end with the follow-up.
+#[test]
+fn what_a_clone_and_an_expansion_ask_for_goes_on_after_the_end() {
+    use pb::Finding as F;
+    let mut story = treated(pb::ProductClass::GeneEditedInVivo);
+    story.sample("P1", "S1", &FOR_PERSISTENCE, "2031-02-01");
+    story.result("P1", "S1", F::ClonalExpansion, "2031-02-10");
+    story.result("P1", "S1", F::Monoclonal, "2031-02-20");
+    // The vector is still there: open until data show no risk (R-V4), and then it is not.
+    story.sample("P1", "S2", &FOR_PERSISTENCE, "2031-02-12");
+    story.result("P1", "S2", F::VectorNotDetected, "2031-02-21");
+    story.result("P1", "S2", F::ClonalExpansion, "2031-03-02");
+    check(
+        &story,
+        &PERSISTENCE,
+        &[
+            ("2031-03-01", "2031-05-20 Due 0 R-C1"),
+            ("2031-03-02", "2031-05-12 Due 0 R-C2"),
+        ],
+    );
+    check(
+        &story,
+        &What::MalignancyWatch,
+        &[("2031-03-02", " Due 0 R-C2")],
+    );
+    let confirmation = [("2031-03-02", "2031-05-20 Due 0 R-C1")];
+    check(&story, &What::CloneConfirmation, &confirmation);
 }
 
 /// R-S3.
