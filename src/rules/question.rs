@@ -177,7 +177,8 @@ fn takes_back(fact: &Fact, correction: &pb::Correction, known_at: TreeSize) -> b
     let is_replaced = replacement.is_some_and(|entry| entry < known_at.value());
     match correction.correction_kind() {
         CorrectionKind::DidNotOccur => true,
-        CorrectionKind::IncorrectData | CorrectionKind::Duplicate => is_replaced,
+        CorrectionKind::IncorrectData => is_replaced,
+        CorrectionKind::Duplicate => is_replaced || correction.replacement.is_empty(),
         CorrectionKind::WrongPatient => is_replaced || !moves(correction),
         CorrectionKind::Addition | CorrectionKind::Unspecified => false,
     }
@@ -284,7 +285,7 @@ mod tests {
         let site = [("site", "S")];
         for (kind, replacement, changes, is_left) in [
             (K::DidNotOccur, "", &[][..], false),
-            (K::Duplicate, "", &[], true),
+            (K::Duplicate, "", &[], false),
             (K::Duplicate, "R-9", &[], true),
             (K::WrongPatient, "", &[], false),
             (K::WrongPatient, "", &site, false),
