@@ -128,7 +128,7 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         json!({"kind": "PlanVersion", "plan_id": "P", "version": "2", "linked_consent": "1",
                "site_effective": {"H01": "2026-03-01"},
                "params": {"ltfu_months": 120, "visit_interval_months": 12, "visit_window_days": 30,
-                          "majority_months": 216, "assent_months": 96, "requirement_days": 60}}),
+                          "majority_months": 228, "assent_months": 84, "requirement_days": 60}}),
         of_patient(json!({"kind": "PatientRegistered", "birth_date": "2018-02-28"})),
         of_patient(
             json!({"kind": "ConsentSigned", "family": "ICF", "version": "1", "signatory": "LAR"}),
@@ -174,7 +174,7 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
     let minor = minor.unwrap();
     assert_eq!(
         (minor.majority_on.as_str(), minor.assent_on.as_str()),
-        ("2036-02-28", "2026-02-28")
+        ("2037-02-28", "2025-02-28")
     );
 }
 

@@ -25,13 +25,14 @@ impl<'h> Converter<'h> {
             // Nobody was born then, and nobody comes of age: the ledger has to refuse the day.
             Err(_) => Some(birth.to_owned()),
         };
+        let (majority_months, assent_months) = self.months_of_age(patient);
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
             programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
-            majority_on: after_birth(216).unwrap_or_default(),
-            assent_on: after_birth(96).unwrap_or_default(),
+            majority_on: after_birth(majority_months).unwrap_or_default(),
+            assent_on: after_birth(assent_months).unwrap_or_default(),
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
