@@ -315,9 +315,9 @@ fn added_obligation(value: &Value) -> Result<pb::AddedObligation> {
 }
 
 /// The content blocks of a visit: without `blocks` all six are done; else those that it names, by their
-/// letters, with their status or in a list of those done.
+/// letters, with their status, or with it and why, or in a list of those done.
 fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
-    let block = |letter: &str, status: &str| -> Result<pb::VisitBlock> {
+    let block = |letter: &str, status: &str, reason: Option<&str>| -> Result<pb::VisitBlock> {
         let block = match ["a", "b", "c", "d", "e", "f"]
             .iter()
             .position(|known| *known == letter)
@@ -326,15 +326,22 @@ fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
             None if letter == NO_SUCH_WORD => i32::MAX,
             None => return Err(Unsayable::word("block of a visit", letter).into()),
         };
-        // Supplied: the history does not say why a block was not done.
-        let reason = if status == "NOT_DONE" { "not said" } else { "" };
+        // Supplied: where the history does not say why a block was not done.
+        let not_said = if status == "NOT_DONE" { "not said" } else { "" };
+        let reason = reason.unwrap_or(not_said);
         Ok(pb::VisitBlock {
             block,
             status: named(pb::BlockStatus::from_str_name, "BLOCK_STATUS", status)?,
             reason: reason.to_owned(),
         })
     };
-    let done = |letter: &&str| block(letter, "DONE");
+    let done = |letter: &&str| block(letter, "DONE", None);
+    let told = |letter, value| {
+        let mut fields = Fields::of(value)?;
+        let (status, reason) = (fields.text("status")?, fields.maybe_text("reason")?);
+        fields.finish()?;
+        block(letter, status, reason)
+    };
     match fields.value("blocks") {
         None => ["a", "b", "c", "d", "e", "f"].iter().map(done).collect(),
         Some(Value::Array(letters)) => {
@@ -350,7 +357,10 @@ fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
             let letters = statuses.names();
             letters
                 .into_iter()
-                .map(|letter| block(letter, statuses.text(letter)?))
+                .map(|letter| match statuses.value(letter) {
+                    Some(value) if value.is_object() => told(letter, value),
+                    _ => block(letter, statuses.text(letter)?, None),
+                })
                 .collect()
         }
     }

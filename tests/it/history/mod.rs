@@ -141,7 +141,8 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         ),
         of_patient(json!({"kind": "Visit", "mode": "ON_SITE"})),
         of_patient(
-            json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE"}}),
+            json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE",
+                   "e": {"status": "NOT_DONE", "reason": "refused"}}}),
         ),
         of_patient(json!({"kind": "Contact", "mode": "PHONE", "purpose": "RECONTACT"})),
         of_patient(json!({"kind": "LostToFollowUp", "last_contact": "2026-02"})),
