@@ -83,13 +83,11 @@ impl<'h> Converter<'h> {
     pub(crate) fn visit(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
+        // Supplied: one comes to the site for a visit.
+        let mode = fields.maybe_text("mode")?.unwrap_or("ON_SITE");
         let kind = Kind::FollowUpVisit(pb::FollowUpVisit {
             slot: fields.maybe_string("slot")?,
-            mode: named(
-                pb::VisitMode::from_str_name,
-                "VISIT_MODE",
-                fields.text("mode")?,
-            )?,
+            mode: named(pb::VisitMode::from_str_name, "VISIT_MODE", mode)?,
             blocks: blocks(fields)?,
             // Supplied: the site's own people report, of a patient who came.
             reporter: pb::Reporter::Hcp.into(),
@@ -103,12 +101,10 @@ impl<'h> Converter<'h> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
         let purpose = fields.maybe_text("purpose")?.unwrap_or("ROUTINE");
+        // Supplied: the site telephones.
+        let mode = fields.maybe_text("mode")?.unwrap_or("PHONE");
         let kind = Kind::FollowUpContact(pb::FollowUpContact {
-            mode: named(
-                pb::VisitMode::from_str_name,
-                "VISIT_MODE",
-                fields.text("mode")?,
-            )?,
+            mode: named(pb::VisitMode::from_str_name, "VISIT_MODE", mode)?,
             purpose: named(
                 pb::ContactPurpose::from_str_name,
                 "CONTACT_PURPOSE",

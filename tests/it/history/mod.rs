@@ -139,12 +139,21 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         of_patient(
             json!({"kind": "ConsentDeclined", "family": "ICF", "version": "1", "signatory": "LAR"}),
         ),
-        of_patient(json!({"kind": "Visit", "mode": "ON_SITE"})),
+        of_patient(json!({"kind": "Visit"})),
         of_patient(
             json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE",
                    "e": {"status": "NOT_DONE", "reason": "refused"}}}),
         ),
-        of_patient(json!({"kind": "Contact", "mode": "PHONE", "purpose": "RECONTACT"})),
+        of_patient(json!({"kind": "Contact", "purpose": "RECONTACT"})),
+        of_patient(
+            json!({"kind": "CoiVerification", "lot": "V1", "scanned_patient": "X1", "result": "MATCH"}),
+        ),
+        of_patient(
+            json!({"kind": "Administration", "lot": "V1", "dose": {"value": "2.50", "unit": "mL"}}),
+        ),
+        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2 mL"})),
+        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2.5"})),
+        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": 2.5})),
         of_patient(json!({"kind": "LostToFollowUp", "last_contact": "2026-02"})),
         of_patient(json!({"kind": "Found"})),
         json!({"kind": "MonitoringDecision", "patient": "X1", "decision": "EXTEND",
@@ -187,7 +196,6 @@ fn a_history_with_a_word_that_nobody_knows_is_refused() {
         ("kind", json!("Visitation")),
         ("mode", json!("TELEPATHY")),
         ("mode", json!(1)),
-        ("mode", json!(null)),
         ("site", json!("H99")),
         ("blocks", json!({"g": "DONE"})),
         ("blocks", json!({"a": "MAYBE"})),
