@@ -151,6 +151,9 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         of_patient(
             json!({"kind": "Administration", "lot": "V1", "dose": {"value": "2.50", "unit": "mL"}}),
         ),
+        of_patient(
+            json!({"kind": "Administration", "lot": "V1", "dose": {"value": "1e13", "unit": "{vg}"}}),
+        ),
         of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2 mL"})),
         of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2.5"})),
         of_patient(json!({"kind": "Administration", "lot": "V1", "dose": 2.5})),

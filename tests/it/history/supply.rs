@@ -336,6 +336,9 @@ impl<'h> Converter<'h> {
                 dose.maybe_text("system")?;
                 // A dose without its value or its unit is for the ledger to refuse.
                 let value = dose.maybe_decimal("value")?.unwrap_or_default();
+                // Vector genomes are many, and written with an exponent, which no decimal has.
+                let many = value.parse().ok().filter(|_| value.contains(['e', 'E']));
+                let value = many.map_or(value, |many: f64| many.to_string());
                 let given = quantity(value, dose.maybe_text("unit")?.unwrap_or_default());
                 dose.finish()?;
                 given
