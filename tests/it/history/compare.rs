@@ -79,6 +79,11 @@ impl Differences {
                 continue;
             }
             match answered.get(field) {
+                // One rule is the first of those that an answer stands on.
+                Some(Value::Array(rules)) if field == "basis" && !value.is_array() => {
+                    let first = rules.first().unwrap_or(&Value::Null);
+                    self.compare(&format!("{place}.{field}"), value, first);
+                }
                 Some(answer) => self.compare(&format!("{place}.{field}"), value, answer),
                 None => self.tell(format!("{place}: no field is called {field}")),
             }
@@ -167,6 +172,18 @@ mod tests {
             &json!(["P1", "P1"]),
             &json!(["P1"]),
             &["it: \"P1\" is expected, and not answered"],
+        );
+    }
+
+    #[test]
+    fn one_rule_is_the_first_of_a_list() {
+        let answered = json!({"basis": ["R-C1", "R-S1"]});
+        check(&json!({"basis": "R-C1"}), &answered, &[]);
+        check(&json!({"basis": ["R-S1", "R-C1"]}), &answered, &[]);
+        check(
+            &json!({"basis": "R-S1"}),
+            &answered,
+            &["it.basis: expected \"R-S1\", answered \"R-C1\""],
         );
     }
 

@@ -26,6 +26,10 @@ use super::{
 /// The check characters that a donation can have.
 pub(crate) const CHECK_CHARACTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*";
 
+/// When one comes of age, and when one is asked for assent, where no plan says otherwise.
+const MAJORITY_MONTHS: u32 = 216;
+const ASSENT_MONTHS: u32 = 96;
+
 /// All records of a history, in the order of `seq`, after the registrations.
 pub(crate) fn convert(history: &Value) -> Result<Vec<pb::Record>> {
     let events = in_order(history)?;
@@ -66,6 +70,10 @@ pub(crate) struct Converter<'h> {
     /// How many versions a plan has so far, and the records of each.
     pub(crate) plan_versions: BTreeMap<&'h str, u32>,
     pub(crate) plans: BTreeMap<(&'h str, &'h str), String>,
+    /// The lot that a patient is treated with first, and its GTIN if the treatment says it.
+    pub(crate) treatments: BTreeMap<&'h str, (&'h str, Option<&'h str>)>,
+    /// What the versions of the plans say of when one comes of age, in their order.
+    pub(crate) coming_of_age: Vec<ComingOfAge<'h>>,
     /// The latest record of a kind: of consent by patient, of a match at the bedside by lot, of a regulator's
     /// communication by plan and version.
     pub(crate) consents: BTreeMap<&'h str, String>,
@@ -83,6 +91,31 @@ pub(crate) struct KnownLot<'h> {
     pub(crate) gtin: &'h str,
     pub(crate) coi: Option<&'h str>,
     pub(crate) patient: Option<&'h str>,
+}
+
+/// After how many months one comes of age, and is asked for assent, under a plan.
+pub(crate) struct ComingOfAge<'h> {
+    /// The products of the plan; none are all of them.
+    products: Vec<&'h str>,
+    majority_months: u32,
+    assent_months: u32,
+}
+
+impl<'h> ComingOfAge<'h> {
+    fn of(plan: &'h Value, fields: &mut Fields<'h>) -> Self {
+        let months = |name: &str| {
+            let params = ["params", "parameters"].iter();
+            let months = params
+                .filter_map(|params| plan[*params][name].as_u64())
+                .next();
+            months.and_then(|months| u32::try_from(months).ok())
+        };
+        Self {
+            products: fields.texts("product").unwrap_or_default(),
+            majority_months: months("majority_months").unwrap_or(MAJORITY_MONTHS),
+            assent_months: months("assent_months").unwrap_or(ASSENT_MONTHS),
+        }
+    }
 }
 
 pub(crate) struct KnownConsentVersion<'h> {
@@ -194,6 +227,8 @@ impl<'h> Converter<'h> {
             consent_versions: BTreeMap::new(),
             plan_versions: BTreeMap::new(),
             plans: BTreeMap::new(),
+            treatments: BTreeMap::new(),
+            coming_of_age: Vec::new(),
             consents: BTreeMap::new(),
             matches: BTreeMap::new(),
             communications: BTreeMap::new(),
@@ -202,14 +237,15 @@ impl<'h> Converter<'h> {
             doses: BTreeMap::new(),
         };
         check_parties(&history["parties"]["gln"])?;
-        for event in history["events"].as_array().into_iter().flatten() {
+        for event in in_order(history)? {
             converter.look_ahead(event)?;
         }
         converter.assign_gtins();
         Ok(converter)
     }
 
-    /// Lots, donations, products and consent versions are named before the event that registers them.
+    /// Lots, donations, products and consent versions are named before the event that registers them, and a
+    /// birth date becomes the days of coming of age before the plan and the product that they go by.
     pub(crate) fn look_ahead(&mut self, event: &'h Value) -> Result<()> {
         let mut fields = Fields::of(event)?;
         match fields.text("kind")? {
@@ -239,6 +275,14 @@ impl<'h> Converter<'h> {
                     .entry(fields.text("version")?)
                     .or_insert(family);
             }
+            "Administration" => {
+                let (patient, lot) = (event["patient"].as_str(), event["lot"].as_str());
+                if let Some((patient, lot)) = patient.zip(lot) {
+                    let treatment = (lot, event["gtin"].as_str());
+                    self.treatments.entry(patient).or_insert(treatment);
+                }
+            }
+            "PlanVersion" => self.coming_of_age.push(ComingOfAge::of(event, &mut fields)),
             _ => {}
         }
         Ok(())
@@ -257,6 +301,32 @@ impl<'h> Converter<'h> {
                 gtins.push(lot.gtin);
             }
         }
+    }
+
+    /// The product that a patient is treated with first, or else meant for.
+    fn product_of(&self, patient: &str) -> Option<&'h str> {
+        let given = self.treatments.get(patient);
+        let given = given.and_then(|(lot, gtin)| gtin.or(self.lots.get(lot).map(|lot| lot.gtin)));
+        let mut lots = self.lots.values();
+        let meant = lots.find(|lot| lot.patient == Some(patient));
+        let gtin = given.or(meant.map(|lot| lot.gtin))?;
+        let mut products = self.products.iter();
+        let known = products.find(|(_, gtins)| gtins.contains(&gtin));
+        known.map(|(product, _)| *product)
+    }
+
+    /// After how many months a patient comes of age, and is asked for assent: as the first version of a plan
+    /// for the patient's product says, or, of a patient without one, the first version of any.
+    pub(crate) fn months_of_age(&self, patient: &str) -> (u32, u32) {
+        let product = self.product_of(patient);
+        let is_of_plan = |plan: &&ComingOfAge<'_>| {
+            let is_named = |product| plan.products.contains(&product);
+            plan.products.is_empty() || product.is_none_or(is_named)
+        };
+        let plan = self.coming_of_age.iter().find(is_of_plan);
+        plan.map_or((MAJORITY_MONTHS, ASSENT_MONTHS), |plan| {
+            (plan.majority_months, plan.assent_months)
+        })
     }
 
     /// The organisations, the sites and their actors, registered when the history begins.

@@ -189,6 +189,12 @@ impl<'h> Fields<'h> {
         Ok(texts.unwrap_or_default())
     }
 
+    /// Whether a field is this word, in whatever case.
+    pub(crate) fn is_text(&self, name: &str, word: &str) -> bool {
+        let text = self.object.get(name).and_then(Value::as_str);
+        text.is_some_and(|text| text.eq_ignore_ascii_case(word))
+    }
+
     /// The fields of an object inside this one.
     pub(crate) fn maybe_fields(&mut self, name: &str) -> Result<Option<Fields<'h>>> {
         let is_object = self.object.get(name).is_some_and(Value::is_object);

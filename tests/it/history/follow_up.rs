@@ -83,13 +83,11 @@ impl<'h> Converter<'h> {
     pub(crate) fn visit(&mut self, fields: &mut Fields<'h>) -> Result<Draft> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
+        // Supplied: one comes to the site for a visit.
+        let mode = fields.maybe_text("mode")?.unwrap_or("ON_SITE");
         let kind = Kind::FollowUpVisit(pb::FollowUpVisit {
             slot: fields.maybe_string("slot")?,
-            mode: named(
-                pb::VisitMode::from_str_name,
-                "VISIT_MODE",
-                fields.text("mode")?,
-            )?,
+            mode: named(pb::VisitMode::from_str_name, "VISIT_MODE", mode)?,
             blocks: blocks(fields)?,
             // Supplied: the site's own people report, of a patient who came.
             reporter: pb::Reporter::Hcp.into(),
@@ -103,12 +101,10 @@ impl<'h> Converter<'h> {
         let patient = fields.text("patient")?;
         let site = self.site(fields, patient)?;
         let purpose = fields.maybe_text("purpose")?.unwrap_or("ROUTINE");
+        // Supplied: the site telephones.
+        let mode = fields.maybe_text("mode")?.unwrap_or("PHONE");
         let kind = Kind::FollowUpContact(pb::FollowUpContact {
-            mode: named(
-                pb::VisitMode::from_str_name,
-                "VISIT_MODE",
-                fields.text("mode")?,
-            )?,
+            mode: named(pb::VisitMode::from_str_name, "VISIT_MODE", mode)?,
             purpose: named(
                 pb::ContactPurpose::from_str_name,
                 "CONTACT_PURPOSE",
@@ -315,9 +311,9 @@ fn added_obligation(value: &Value) -> Result<pb::AddedObligation> {
 }
 
 /// The content blocks of a visit: without `blocks` all six are done; else those that it names, by their
-/// letters, with their status or in a list of those done.
+/// letters, with their status, or with it and why, or in a list of those done.
 fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
-    let block = |letter: &str, status: &str| -> Result<pb::VisitBlock> {
+    let block = |letter: &str, status: &str, reason: Option<&str>| -> Result<pb::VisitBlock> {
         let block = match ["a", "b", "c", "d", "e", "f"]
             .iter()
             .position(|known| *known == letter)
@@ -326,15 +322,22 @@ fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
             None if letter == NO_SUCH_WORD => i32::MAX,
             None => return Err(Unsayable::word("block of a visit", letter).into()),
         };
-        // Supplied: the history does not say why a block was not done.
-        let reason = if status == "NOT_DONE" { "not said" } else { "" };
+        // Supplied: where the history does not say why a block was not done.
+        let not_said = if status == "NOT_DONE" { "not said" } else { "" };
+        let reason = reason.unwrap_or(not_said);
         Ok(pb::VisitBlock {
             block,
             status: named(pb::BlockStatus::from_str_name, "BLOCK_STATUS", status)?,
             reason: reason.to_owned(),
         })
     };
-    let done = |letter: &&str| block(letter, "DONE");
+    let done = |letter: &&str| block(letter, "DONE", None);
+    let told = |letter, value| {
+        let mut fields = Fields::of(value)?;
+        let (status, reason) = (fields.text("status")?, fields.maybe_text("reason")?);
+        fields.finish()?;
+        block(letter, status, reason)
+    };
     match fields.value("blocks") {
         None => ["a", "b", "c", "d", "e", "f"].iter().map(done).collect(),
         Some(Value::Array(letters)) => {
@@ -350,7 +353,10 @@ fn blocks(fields: &mut Fields<'_>) -> Result<Vec<pb::VisitBlock>> {
             let letters = statuses.names();
             letters
                 .into_iter()
-                .map(|letter| block(letter, statuses.text(letter)?))
+                .map(|letter| match statuses.value(letter) {
+                    Some(value) if value.is_object() => told(letter, value),
+                    _ => block(letter, statuses.text(letter)?, None),
+                })
                 .collect()
         }
     }

@@ -25,13 +25,14 @@ impl<'h> Converter<'h> {
             // Nobody was born then, and nobody comes of age: the ledger has to refuse the day.
             Err(_) => Some(birth.to_owned()),
         };
+        let (majority_months, assent_months) = self.months_of_age(patient);
         let kind = Kind::PatientRegistered(pb::PatientRegistered {
             // Supplied: the programme is the history.
             programme: token(self.scenario),
             // Supplied: there is nobody to commit to.
             identity_commitment: self.digest(&["identity", patient]),
-            majority_on: after_birth(216).unwrap_or_default(),
-            assent_on: after_birth(96).unwrap_or_default(),
+            majority_on: after_birth(majority_months).unwrap_or_default(),
+            assent_on: after_birth(assent_months).unwrap_or_default(),
         });
         Ok(Draft::new(site, ActorRole::Investigator, kind).of_patient(patient))
     }
@@ -136,6 +137,13 @@ impl<'h> Converter<'h> {
             page: item.into(),
         };
         let days = fields.maybe_count("reconsent_due_days")?;
+        let change_class = named(pb::ChangeClass::from_str_name, "CHANGE_CLASS", class)?;
+        // Supplied: whoever was treated must sign anew, where the history does not say who must.
+        let must_sign = change_class == i32::from(pb::ChangeClass::ReconsentRequired);
+        let everybody = must_sign.then(|| pb::CohortScope {
+            all_treated: true,
+            ..Default::default()
+        });
         let kind = Kind::ConsentDocumentVersion(pb::ConsentDocumentVersion {
             family: family.to_owned(),
             version: version.to_owned(),
@@ -145,9 +153,9 @@ impl<'h> Converter<'h> {
             audience: pb::ConsentAudience::Adult.into(),
             document: Some(document(sha256)),
             items: (1..=8).map(item).collect(),
-            change_class: named(pb::ChangeClass::from_str_name, "CHANGE_CLASS", class)?,
+            change_class,
             change_summary: fields.maybe_string("change_summary")?,
-            scope: self.scope(fields)?,
+            scope: self.scope(fields)?.or(everybody),
             reconsent_due: days.map(|days| pb::ReconsentDue {
                 due: Some(pb::reconsent_due::Due::Days(days)),
                 before_next_procedure: false,
@@ -298,6 +306,13 @@ impl<'h> Converter<'h> {
 
     /// Whom a version concerns.
     pub(crate) fn scope(&self, fields: &mut Fields<'h>) -> Result<Option<pb::CohortScope>> {
+        if fields.is_text("scope", "all_treated") {
+            fields.value("scope");
+            return Ok(Some(pb::CohortScope {
+                all_treated: true,
+                ..Default::default()
+            }));
+        }
         let Some(mut scope) = fields.maybe_fields("scope")? else {
             return Ok(None);
         };

@@ -87,22 +87,28 @@ impl Played<'_> {
     pub(crate) fn question_of(
         &self,
         as_of: Option<&str>,
-        known_at: Option<&str>,
+        known_at: Option<&Value>,
     ) -> Result<pb::Question> {
         let Some(as_of) = as_of else {
             return self.at_the_end();
         };
         let as_of = parse_civil_date(as_of).context("as_of")?;
-        match known_at {
-            None => self.on(as_of),
-            Some(known_at) => {
-                let instant = match parse_civil_date(known_at) {
-                    Ok(day) => self.end_of(day)?,
-                    Err(_) => known_at.parse().context("known_at")?,
-                };
-                Ok(question(as_of, instant))
-            }
+        let Some(known_at) = known_at else {
+            return self.on(as_of);
+        };
+        // By time, or by the size of the tree.
+        if let Some(tree_size) = known_at.as_u64() {
+            return Ok(pb::Question {
+                known_at: Some(KnownAt::TreeSize(tree_size)),
+                ..self.on(as_of)?
+            });
         }
+        let known_at = known_at.as_str().context("known_at")?;
+        let instant = match parse_civil_date(known_at) {
+            Ok(day) => self.end_of(day)?,
+            Err(_) => known_at.parse().context("known_at")?,
+        };
+        Ok(question(as_of, instant))
     }
 
     /// The last microsecond of a civil day in the history's time zone.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{compare::Differences, fields::Fields, play::Played},
-    answers, word,
+    answers, site_code, with_site_codes, word,
 };
 use crate::support::as_actor;
 
@@ -28,7 +28,7 @@ impl Played<'_> {
         for expected in answers(expected) {
             let mut fields = Fields::of(expected)?;
             let as_of = fields.text("as_of")?;
-            let known_at = fields.maybe_text("known_at")?;
+            let known_at = fields.value("known_at");
             let rows = self
                 .asked_anew(self.question_of(Some(as_of), known_at)?)
                 .await?;
@@ -43,8 +43,10 @@ impl Played<'_> {
                 "recontact": patients(ReconsentList::Recontact),
                 "declined": patients(ReconsentList::Declined),
             });
-            let place = format!("{block} {as_of} {}", known_at.unwrap_or_default());
-            found.compare(place.trim_end(), &in_api_words(expected), &answered);
+            let known_at = known_at.map(Value::to_string).unwrap_or_default();
+            let place = format!("{block} {as_of} {known_at}");
+            let expected = with_site_codes(&in_api_words(expected));
+            found.compare(place.trim_end(), &expected, &answered);
         }
         Ok(())
     }
@@ -85,11 +87,13 @@ fn in_api_words(expected: &Value) -> Value {
 fn row(row: &pb::ReconsentRow) -> Value {
     json!({
         "patient": row.patient,
+        "site": site_code(&row.site),
         "kind": word(row.kind(), ReconsentKind::as_str_name),
         "version": row.required.as_ref().map(|required| &required.version),
         "deadline": Some(&row.deadline).filter(|deadline| !deadline.is_empty()),
         "state": word(row.state(), DeadlineState::as_str_name),
         "days_overdue": row.days_overdue,
         "unreachable": row.unreachable,
+        "basis": row.why.as_ref().map(|why| &why.basis),
     })
 }

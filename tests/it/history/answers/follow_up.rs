@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 
 use super::{
     super::{compare::Differences, fields::Fields, play::Played},
-    answers, word,
+    answers, site_code, with_site_codes, word,
 };
 use crate::support::as_actor;
 
@@ -67,7 +67,7 @@ impl Played<'_> {
         for expected in answers(expected) {
             let mut fields = Fields::of(expected)?;
             let as_of = fields.text("as_of")?;
-            let known_at = fields.maybe_text("known_at")?;
+            let known_at = fields.value("known_at");
             let question = self.question_of(Some(as_of), known_at)?;
             let mut rows = Vec::new();
             let mut page_token = String::new();
@@ -90,7 +90,11 @@ impl Played<'_> {
                 }
             }
             let answered = json!({"as_of": as_of, "known_at": known_at, "rows": rows});
-            found.compare(&format!("{block} {as_of}"), expected, &answered);
+            found.compare(
+                &format!("{block} {as_of}"),
+                &with_site_codes(expected),
+                &answered,
+            );
         }
         Ok(())
     }
@@ -154,25 +158,29 @@ impl Played<'_> {
                     .schedule(patient, self.question_of(as_of, None)?)
                     .await?;
                 let place = format!("{block} {} {patient}", as_of.unwrap_or("at the end"));
-                found.compare(&place, expected, &of(&schedule));
+                // Nothing is answered of a patient whom nobody knows yet.
+                let answered = schedule.map_or(Value::Null, |schedule| of(&schedule));
+                found.compare(&place, expected, &answered);
             }
         }
         Ok(())
     }
 
+    /// The schedule of a patient, if the patient is known.
     async fn schedule(
         &self,
         patient: &str,
         question: pb::Question,
-    ) -> Result<pb::GetScheduleResponse> {
+    ) -> Result<Option<pb::GetScheduleResponse>> {
         let request = as_actor(pb::GetScheduleRequest {
             question: Some(question),
             patient: patient.to_owned(),
         });
-        let answer = self.follow_up().get_schedule(request).await;
-        Ok(answer
-            .with_context(|| format!("the schedule of {patient}"))?
-            .into_inner())
+        match self.follow_up().get_schedule(request).await {
+            Ok(answer) => Ok(Some(answer.into_inner())),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(status).with_context(|| format!("the schedule of {patient}")),
+        }
     }
 
     pub(super) async fn treated_not_enrolled(
@@ -183,7 +191,7 @@ impl Played<'_> {
         for expected in answers(expected) {
             let mut fields = Fields::of(expected)?;
             let as_of = fields.text("as_of")?;
-            let known_at = fields.maybe_text("known_at")?;
+            let known_at = fields.value("known_at");
             let mut patients = Vec::new();
             let mut page_token = String::new();
             loop {
@@ -217,7 +225,12 @@ impl Played<'_> {
         for patient in self.told.sites.keys() {
             let schedule = self.schedule(patient, self.at_the_end()?).await?;
             let told = |gap: &pb::FollowUpGap| json!({"patient": patient, "from_": gap.from, "to": gap.to});
-            gaps.extend(schedule.gaps.iter().map(told));
+            gaps.extend(
+                schedule
+                    .iter()
+                    .flat_map(|schedule| &schedule.gaps)
+                    .map(told),
+            );
         }
         found.compare("followup_gaps", expected, &json!(gaps));
         Ok(())
@@ -231,10 +244,8 @@ impl Played<'_> {
         found: &mut Differences,
     ) -> Result<()> {
         let schedule = self.schedule(patient, self.at_the_end()?).await?;
-        let visits = schedule
-            .planned
-            .iter()
-            .filter(|item| item.kind() == ObligationKind::Visit);
+        let planned = schedule.iter().flat_map(|schedule| &schedule.planned);
+        let visits = planned.filter(|item| item.kind() == ObligationKind::Visit);
         let place = format!("visits_{patient}");
         let surplus = found.take(&place, answers(expected), visits.map(visit).collect());
         for visit in surplus.iter().filter(|visit| visit["actual"].is_string()) {
@@ -371,13 +382,14 @@ fn obligation(row: &pb::Obligation) -> Value {
     let state = word(row.state(), ObligationState::as_str_name);
     json!({
         "patient": row.patient,
+        "site": site_code(&row.site),
         "obligation": name,
         "due": row.due,
         "status": state,
         "state": state,
         "days_overdue": row.days_overdue,
         "days_past_due": row.days_overdue,
-        "basis": row.why.as_ref().and_then(|why| why.basis.first()),
+        "basis": row.why.as_ref().map(|why| &why.basis),
     })
 }
 

@@ -33,7 +33,7 @@ impl Played<'_> {
             let mut fields = Fields::of(expected)?;
             let recall = fields.text("recall")?;
             let question =
-                self.question_of(fields.maybe_text("as_of")?, fields.maybe_text("known_at")?)?;
+                self.question_of(fields.maybe_text("as_of")?, fields.value("known_at"))?;
             let trace = self.recall(recall, question).await?;
             let mut answered = json!({
                 "recall": recall,
@@ -117,7 +117,7 @@ impl Played<'_> {
             let mut fields = Fields::of(expected)?;
             let patient = fields.text("patient")?;
             let question =
-                self.question_of(fields.maybe_text("as_of")?, fields.maybe_text("known_at")?)?;
+                self.question_of(fields.maybe_text("as_of")?, fields.value("known_at"))?;
             let mut ancestors = Vec::new();
             let mut page_token = String::new();
             let answer = loop {
