@@ -329,7 +329,8 @@ impl Asking<'_> {
         })
     }
 
-    /// One's own consent from majority on (R-M1), of a patient who was treated, or consented for, before it.
+    /// One's own consent from majority on (R-M1), of a patient who was treated, or consented for, before it, or whom
+    /// only a representative has consented for since.
     fn majority(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
         let from = self.patient.majority_on().filter(|day| *day <= self.on)?;
         self.of_age(family, versions, Kind::AgeOfMajority, from)
@@ -357,7 +358,9 @@ impl Asking<'_> {
         } else {
             (Signatory::Self_, "R-M1")
         };
-        if !self.was_younger(family, from) || self.withdrawn(family).is_some() {
+        let is_concerned = self.was_younger(family, from)
+            || (kind == Kind::AgeOfMajority && self.is_only_represented(family));
+        if !is_concerned || self.withdrawn(family).is_some() {
             return None;
         }
         let (version, activation) = self
@@ -377,11 +380,12 @@ impl Asking<'_> {
         if let Some((registered, _)) = self.patient.registered() {
             why.add(registered);
         }
+        // Of this version only: who declines a later one has not declined this (R-K8).
         let declined = self.signatures.declines.iter().find(|decline| {
             decline.signatory == signatory
                 && from <= decline.on
                 && decline.on <= self.on
-                && counts(&decline.version)
+                && decline.version == key(version)
         });
         let list = match declined {
             Some(decline) => {
@@ -399,6 +403,17 @@ impl Asking<'_> {
         self.patient.given().any(|(given, _)| given.on < day)
             || sets
                 .any(|set| set.version.family == family && set.by == Signatory::Lar && set.on < day)
+    }
+
+    /// Whether a representative signed for the patient and the patient never did: of age by then or not, it is the
+    /// patient's own consent that is missing (R-M1).
+    fn is_only_represented(&self, family: &str) -> bool {
+        let signed = self.signatures.all.iter();
+        let mut by = signed
+            .filter(|one| one.version.family == family && one.on <= self.on)
+            .map(|one| one.signatory);
+        by.clone().any(|signatory| signatory == Signatory::Lar)
+            && by.all(|signatory| signatory != Signatory::Self_)
     }
 
     /// What a valid consent lacks where no new version asks.
