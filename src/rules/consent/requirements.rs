@@ -90,7 +90,8 @@ pub struct Requirement {
     pub why: Why,
 }
 
-/// What is asked of a patient on the question's day, in the order of family, kind and list.
+/// What is asked of a patient on the question's day, in the order of family and kind, and of one kind the older
+/// version first.
 pub fn requirements(
     patient: &Patient,
     catalogue: &Catalogue,
@@ -119,10 +120,7 @@ pub fn requirements(
             asking.family(family, versions, &mut asked);
         }
     }
-    asked.sort_by(|one, other| {
-        let key = |one: &Requirement| (one.version.family.clone(), one.kind, one.list);
-        key(one).cmp(&key(other))
-    });
+    asked.sort_by_key(|one| (one.version.family.clone(), one.kind));
     asked
 }
 
@@ -166,7 +164,7 @@ impl Asking<'_> {
 
     fn family(&self, family: &str, versions: &[ConsentVersion], asked: &mut Vec<Requirement>) {
         let before = asked.len();
-        if let Some((version, activation)) = self.asking_version(versions) {
+        for (version, activation) in self.asking_versions(versions) {
             asked.extend(self.new_version(version, activation));
         }
         asked.extend(self.majority(family, versions));
@@ -189,24 +187,28 @@ impl Asking<'_> {
             .withdrawn(self.patient, procedures, family, self.on)
     }
 
-    /// The version that asks: the newest in force at the site that is for this patient and asks for a signature
-    /// (R-K1, R-K2). What it takes the place of asks no more: it can no longer be signed.
-    fn asking_version<'v>(
+    /// The versions that ask, the oldest first: those in force at the site that are for this patient and ask for a
+    /// signature (R-K1, R-K2). One whose place another took can no longer be signed, and asks on until the later
+    /// one is, if that satisfies it (R-K3): a new version does not hide that somebody is late.
+    fn asking_versions<'v>(
         &self,
         versions: &'v [ConsentVersion],
-    ) -> Option<(&'v ConsentVersion, &'v Activation)> {
-        let asking = versions.iter().rev().filter_map(|version| {
+    ) -> Vec<(&'v ConsentVersion, &'v Activation)> {
+        let asking = versions.iter().filter_map(|version| {
             let activation = version.activations.get(self.site)?;
+            let scope = version.document().scope.as_ref();
             let asks = version.document().change_class() == ChangeClass::ReconsentRequired
                 && (activation.is_in_force(self.on)
-                    || activation.has_begun(self.on) && self.is_carried_on(version, versions));
+                    || activation.has_begun(self.on) && self.is_carried_on(version, versions))
+                && concerns(scope, self.patient, self.catalogue, self.on);
             asks.then_some((version, activation))
         });
-        let mut concerning = asking.filter(|(version, _)| {
-            let scope = version.document().scope.as_ref();
-            concerns(scope, self.patient, self.catalogue, self.on)
+        let mut asking: Vec<_> = asking.collect();
+        let newest = asking.last().map(|(version, _)| version.ordinal);
+        asking.retain(|(version, _)| {
+            Some(version.ordinal) == newest || self.is_carried_on(version, versions)
         });
-        concerning.next()
+        asking
     }
 
     /// Whether a later version that satisfies this one is in force at the site: who has not signed is still asked.
@@ -335,7 +337,8 @@ impl Asking<'_> {
         })
     }
 
-    /// One's own consent from majority on (R-M1), of a patient who was treated, or consented for, before it.
+    /// One's own consent from majority on (R-M1), of a patient who was treated, or consented for, before it, or whom
+    /// only a representative has consented for since.
     fn majority(&self, family: &str, versions: &[ConsentVersion]) -> Option<Requirement> {
         let from = self.patient.majority_on().filter(|day| *day <= self.on)?;
         self.of_age(family, versions, Kind::AgeOfMajority, from)
@@ -363,7 +366,9 @@ impl Asking<'_> {
         } else {
             (Signatory::Self_, "R-M1")
         };
-        if !self.was_younger(family, from) || self.withdrawn(family).is_some() {
+        let is_concerned = self.was_younger(family, from)
+            || (kind == Kind::AgeOfMajority && self.is_only_represented(family));
+        if !is_concerned || self.withdrawn(family).is_some() {
             return None;
         }
         let (version, activation) = self
@@ -383,11 +388,12 @@ impl Asking<'_> {
         if let Some((registered, _)) = self.patient.registered() {
             why.add(registered);
         }
+        // Of this version only: who declines a later one has not declined this (R-K8).
         let declined = self.signatures.declines.iter().find(|decline| {
             decline.signatory == signatory
                 && from <= decline.on
                 && decline.on <= self.on
-                && counts(&decline.version)
+                && decline.version == key(version)
         });
         let list = match declined {
             Some(decline) => {
@@ -405,6 +411,17 @@ impl Asking<'_> {
         self.patient.given().any(|(given, _)| given.on < day)
             || sets
                 .any(|set| set.version.family == family && set.by == Signatory::Lar && set.on < day)
+    }
+
+    /// Whether a representative signed for the patient and the patient never did: of age by then or not, it is the
+    /// patient's own consent that is missing (R-M1).
+    fn is_only_represented(&self, family: &str) -> bool {
+        let signed = self.signatures.all.iter();
+        let mut by = signed
+            .filter(|one| one.version.family == family && one.on <= self.on)
+            .map(|one| one.signatory);
+        by.clone().any(|signatory| signatory == Signatory::Lar)
+            && by.all(|signatory| signatory != Signatory::Self_)
     }
 
     /// What a valid consent lacks where no new version asks.

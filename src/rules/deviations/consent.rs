@@ -281,8 +281,9 @@ fn not_countersigned(
     (!is_signed && deadline < patient.as_of).then(|| missing.with(details))
 }
 
-/// What was asked of the patient on the day before a signature, past its deadline by then or on the day
-/// itself, and no longer is.
+/// What was asked of the patient until its deadline, and was signed on this later day only: asked still on the day
+/// before, or by then declined after its deadline, or the follow-up had ended meanwhile (R-A3). What was declined
+/// in time, and what began when the follow-up was over (R-A2), has no deadline that is missed.
 fn late(
     dossier: &Dossier,
     catalogue: &Catalogue,
@@ -292,16 +293,39 @@ fn late(
     let Some(eve) = day.pred_opt() else {
         return Vec::new();
     };
-    let asked = asked(dossier, catalogue, question, eve).1;
+    let (before, asked) = asked(dossier, catalogue, question, eve);
+    let was_asked = |row: &Requirement, last: NaiveDate| {
+        let then = self::asked(dossier, catalogue, question, last).1;
+        let is_it = |one: &Requirement| {
+            one.list == List::Needs && one.kind == row.kind && one.version == row.version
+        };
+        then.iter().any(is_it)
+    };
     let late: Vec<Requirement> = asked
         .into_iter()
-        .filter(|row| row.list == List::Needs && row.deadline.is_some_and(|last| last < day))
+        .filter(|row| {
+            let Some(last) = row.deadline.filter(|last| *last < day) else {
+                return false;
+            };
+            match row.list {
+                List::Needs => true,
+                List::Notify => false,
+                List::Declined => was_asked(row, last),
+                // Signed already, it is only a return that is waited for.
+                List::Recontact => {
+                    before.valid(&row.version, eve).is_none() && was_asked(row, last)
+                }
+            }
+        })
         .collect();
     if late.is_empty() {
         return Vec::new();
     }
     let (signatures, still) = self::asked(dossier, catalogue, question, day);
     let is_met = |row: &&Requirement| {
+        if matches!(row.kind, Asked::NewVersion | Asked::Cohort) {
+            return signatures.valid(&row.version, day).is_some();
+        }
         let same =
             |one: &Requirement| one.kind == row.kind && one.version.family == row.version.family;
         !still.iter().any(same)

@@ -771,7 +771,12 @@ impl<'a> Walk<'a> {
                     self.settled = false;
                     self.is_ended_by_decision = false;
                 }
-                None => self.until_no_risk |= decision.decision() == Decision::Extend,
+                // One for many that does not say how long changes nobody's end: the plan version that follows
+                // from it does, once the patient has consented to it (R-A1).
+                None => {
+                    let is_own = !fact.record.patient.is_empty();
+                    self.until_no_risk |= is_own && decision.decision() == Decision::Extend;
+                }
             },
             Decision::Shorten => {
                 let both = [months, self.months.clone()];

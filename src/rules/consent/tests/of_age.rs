@@ -110,9 +110,51 @@ fn who_comes_of_age_between_consent_and_treatment_consents_alone() {
     story("2019-02-27", "2019-02-01", lar).check("2019-02-28", &[asked]);
     story("2019-02-28", "2019-02-27", lar).check("2019-02-28", &[asked]);
     story("2019-02-28", "2019-02-28", Signatory::Self_).check("2019-02-28", &[]);
-    // Nobody signed for this adult as a minor: what was signed is not valid, and nobody came of age.
-    let never = "Needs InvalidSignature 1 - no deadline";
-    story("2019-02-28", "2019-02-28", lar).check("2019-02-28", &[never]);
+    // Nobody signed for this adult as a minor: what was signed is not valid.
+    story("2019-02-28", "2019-02-28", lar).check("2019-02-28", &[asked]);
+}
+
+/// R-M1: whoever else signed, and when, the own consent is missing from the day of majority on.
+#[test]
+fn an_adult_for_whom_only_a_representative_signed_is_asked_for_an_own_consent_in_time() {
+    let mut story = Story::new();
+    story.register("X", "2009-02-28", "2019-02-28");
+    story.sign("2019-03-01", "X", "1", Signatory::Lar);
+    story.sign("2019-03-01", "X", "1", Signatory::Assent);
+    story.treat("2019-03-10", "X");
+    story.check("2019-04-29", &["Needs AgeOfMajority 1 2019-04-29 due"]);
+    story.check(
+        "2019-04-30",
+        &["Needs AgeOfMajority 1 2019-04-29 overdue 1"],
+    );
+    story.sign("2019-05-01", "X", "1", Signatory::Self_);
+    story.check("2019-05-01", &[]);
+    // Who signed alone, though not validly, is asked to sign validly.
+    let mut story = Story::new();
+    story.register("X", "2009-02-28", "2019-02-28");
+    story.sign("2009-12-31", "X", "1", Signatory::Self_);
+    story.sign("2019-03-01", "X", "1", Signatory::Lar);
+    story.treat("2019-03-10", "X");
+    story.check("2019-03-10", &["Needs InvalidSignature 1 - no deadline"]);
+}
+
+/// R-K8: a decline ends nothing but that requirement.
+#[test]
+fn who_declines_a_later_version_still_owes_the_own_consent_of_majority() {
+    let mut story = child();
+    story.sign("2020-03-01", "X", "1", Signatory::Assent);
+    let required = pb::ChangeClass::ReconsentRequired;
+    story.version("2", 2, required, "2030-03-01", Some(30));
+    story.decline("2030-03-10", "X", "2", Signatory::Self_);
+    story.check(
+        "2030-04-30",
+        &[
+            "Declined NewVersion 2 2030-03-31 overdue 30",
+            "Needs AgeOfMajority 1 2030-04-29 overdue 1",
+        ],
+    );
+    story.sign("2030-05-01", "X", "2", Signatory::Self_);
+    story.check("2030-05-01", &[]);
 }
 
 /// R-M2: consented for before the age of assent, treated after it.

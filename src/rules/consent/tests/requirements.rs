@@ -513,6 +513,37 @@ fn a_version_that_is_no_longer_signed_asks_on_where_a_later_one_satisfies_it() {
     }
 }
 
+/// R-K2 with R-D2 and R-K8: what is overdue or declined stays so beside what a later version asks.
+#[test]
+fn a_later_version_does_not_hide_that_an_earlier_one_was_never_signed() {
+    let old = "Needs NewVersion 2 2020-03-31 overdue 31";
+    let declined = "Declined NewVersion 2 2020-03-31 overdue 31";
+    let new = "Needs NewVersion 3 2020-05-31 due";
+    let required = pb::ChangeClass::ReconsentRequired;
+    let mut story = adult();
+    story.version("3", 3, required, "2020-05-01", Some(30));
+    story.check("2020-04-30", &["Needs NewVersion 2 2020-03-31 overdue 30"]);
+    story.check("2020-05-01", &[old, new]);
+    // The earlier one can no longer be signed; the later one is enough for both.
+    story.sign("2020-05-01", "X", "2", Signatory::Self_);
+    story.check("2020-05-01", &[old, new]);
+    story.sign("2020-05-02", "X", "3", Signatory::Self_);
+    story.check("2020-05-02", &[]);
+    let mut story = adult();
+    story.decline("2020-03-10", "X", "2", Signatory::Self_);
+    story.version("3", 3, required, "2020-05-01", Some(30));
+    story.check("2020-05-01", &[declined, new]);
+    // One that satisfies none before it takes their place: nothing that can be signed would meet them.
+    let mut story = adult();
+    let document = pb::ConsentDocumentVersion {
+        change_class: required.into(),
+        reconsent_due: Some(due(Due::Days(30))),
+        ..of_family("ICF", "3", 3)
+    };
+    story.document(document, ("2020-05-01", ""));
+    story.check("2020-05-01", &[new]);
+}
+
 #[test]
 fn a_version_does_not_ask_before_its_first_day_though_a_later_one_satisfies_it() {
     let mut story = adult();

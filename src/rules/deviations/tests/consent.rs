@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DAY, SITE, Story, check, falls_due, given, planned, treated};
-use crate::pb::record::Kind;
+use crate::{pb::record::Kind, tlog::Index};
 
 const FAMILY: &str = "ICF-LTFU-CAR19";
 
@@ -374,6 +374,43 @@ fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
         ("2026-04-03", own()),
         ("2026-04-02", own()),
     );
+    // Declined after the deadline, it was late already; declined in time, it was answered.
+    for (declined, is_late) in [("2026-04-02", false), ("2026-04-03", true)] {
+        let mut story = asked();
+        let decline = json!({"signatory": "SIGNATORY_SELF", "version": version()});
+        story.tell(declined, "X", json!({"consentDeclined": decline}));
+        let index = story.tell("2026-04-10", "", own());
+        let codes = story.codes(index);
+        assert_eq!(codes.contains("LATE_RECONSENT"), is_late, "{declined}");
+    }
+}
+
+/// R-A3: the follow-up ended meanwhile, and the signature came late all the same. R-A2: who had completed before
+/// was asked to return, by no day.
+#[test]
+fn who_signs_after_the_follow_up_was_over_is_late_if_it_was_waited_for() {
+    use crate::rules::follow_up::story::Story as FollowUp;
+    for (effective, signed, late) in [
+        ("2021-01-15", &["2021-03-16"][..], &[false][..]),
+        ("2021-01-15", &["2021-03-17", "2021-03-20"], &[true, false]),
+        ("2021-01-16", &["2021-03-18"], &[false]),
+    ] {
+        let mut followed = FollowUp::of_amendment(effective);
+        followed.patient("P1", "2016-01-15");
+        for on in signed {
+            followed.signed("P1", "2", on);
+        }
+        let story = Story {
+            book: followed.book,
+        };
+        let first = story.book.facts().len() - signed.len();
+        let is_late = |at| {
+            let index = Index::new(u64::try_from(first + at).unwrap());
+            story.codes(index).contains("LATE_RECONSENT")
+        };
+        let have: Vec<bool> = (0..signed.len()).map(is_late).collect();
+        assert_eq!(have, late, "{effective} {signed:?}");
+    }
 }
 
 #[test]

@@ -500,9 +500,55 @@ fn only_a_decision_ends_waives_or_changes_a_follow_up() {
             let days = ["2020-03-01", "2021-01-15", "2022-01-16"];
             assert_eq!(story.period("P1", "2020-02-29").status, Status::Open);
             let have = days.map(|on| story.period("P1", on).status);
-            assert_eq!(have, rows, "{decision:?} {months:?}");
+            let mut rows = rows;
+            if of_product && (decision, months) == (D::Extend, None) {
+                // For many, it is the plan version that says how long.
+                rows[2] = Status::Completed;
+            }
+            assert_eq!(have, rows, "{decision:?} {months:?} {of_product}");
         }
     }
+}
+
+/// R-A1 to R-A3: that a product is followed longer is decided once, for all; each patient's end is changed by the
+/// patient's own consent.
+#[test]
+fn a_decision_to_extend_for_all_keeps_nobody_followed_who_has_not_consented() {
+    use pb::MonitoringDecisionKind as D;
+    let amended = |effective: &str| {
+        let mut story = Story::of_amendment(effective);
+        story.patient("P1", "2016-01-15");
+        story.decided("", D::Extend, None, "2020-12-20");
+        story
+    };
+    let old = "2021-01-15";
+    check(
+        &amended("2021-01-16"),
+        "P1",
+        &[("2021-01-16", Status::Completed, old)],
+    );
+    let waiting = ("2021-01-16", Status::OpenPendingReconsent, old);
+    let missed = ("2021-03-17", Status::Completed, old);
+    check(&amended("2021-01-15"), "P1", &[waiting, missed]);
+    let mut story = amended("2021-01-15");
+    story.declined("P1", "2", "2021-02-01");
+    check(
+        &story,
+        "P1",
+        &[waiting, ("2021-02-01", Status::Completed, old)],
+    );
+    let mut story = amended("2021-01-15");
+    story.signed("P1", "2", "2021-03-16");
+    let longer = "2031-01-15";
+    check(
+        &story,
+        "P1",
+        &[
+            waiting,
+            ("2021-03-16", Status::Open, longer),
+            ("2031-01-16", Status::Completed, longer),
+        ],
+    );
 }
 
 /// R-K4: what is due at the next visit is due on the day of the first that was held, not of one that reached nobody.
