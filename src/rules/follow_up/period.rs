@@ -368,8 +368,8 @@ struct Walk<'a> {
     extended: Option<Parameter<u32>>,
     /// Whether a decision has said that persistence does not keep the end open.
     settled: bool,
-    /// Whether a decision has said that the monitoring ends with the follow-up, or ended it since.
-    is_ended_by_decision: bool,
+    /// The day of the decision that the monitoring ends with the follow-up, or that ended it since.
+    ended_by_decision: Option<NaiveDate>,
     halted: Option<(Status, NaiveDate)>,
     pending: Vec<Pending<'a>>,
     gaps: Vec<Gap>,
@@ -629,7 +629,7 @@ impl<'a> Walk<'a> {
             until_no_risk: false,
             extended: None,
             settled: false,
-            is_ended_by_decision: false,
+            ended_by_decision: None,
             halted: None,
             pending: Vec::new(),
             gaps: Vec::new(),
@@ -685,7 +685,7 @@ impl<'a> Walk<'a> {
         self.months = self.longest(self.floor.months(product, plan.as_ref()));
         self.until_no_risk = asks_for_no_risk(plan.as_ref());
         self.settled = false;
-        self.is_ended_by_decision = false;
+        self.ended_by_decision = None;
         let ordinal = plan.as_ref().map_or(0, |plan| plan.ordinal);
         self.pending.retain(|one| ordinal < one.change.ordinal());
         self.plan = plan;
@@ -755,12 +755,14 @@ impl<'a> Walk<'a> {
         match decision.decision() {
             Decision::Resume => {
                 self.halted = None;
-                self.is_ended_by_decision = false;
+                self.ended_by_decision = None;
             }
             // A follow-up that is over is taken up again by an enrolment, not by a decision; the samples that are due
             // after it are ended by one (R-S3).
             kind if !self.standing(day).is_open() => {
-                self.is_ended_by_decision |= matches!(kind, Decision::Stop | Decision::Waive);
+                if matches!(kind, Decision::Stop | Decision::Waive) {
+                    self.ended_by_decision = Some(day);
+                }
             }
             Decision::Waive => self.halted = Some((Status::Waived, day)),
             Decision::Stop => self.halted = Some((Status::Stopped, day)),
@@ -769,7 +771,7 @@ impl<'a> Walk<'a> {
                     self.extended = Some(months);
                     self.months = self.longest(self.months.clone());
                     self.settled = false;
-                    self.is_ended_by_decision = false;
+                    self.ended_by_decision = None;
                 }
                 // One for many that does not say how long changes nobody's end: the plan version that follows
                 // from it does, once the patient has consented to it (R-A1).
@@ -784,7 +786,7 @@ impl<'a> Walk<'a> {
                 self.extended = None;
                 self.until_no_risk = false;
                 self.settled = true;
-                self.is_ended_by_decision = true;
+                self.ended_by_decision = Some(day);
             }
             Decision::Unspecified => {}
         }
@@ -877,7 +879,7 @@ impl<'a> Walk<'a> {
             status,
             end,
             until_decision: self.until_no_risk || held.is_some(),
-            is_ended_by_decision: self.is_ended_by_decision,
+            is_ended_by_decision: self.ended_by_decision.is_some(),
             amendments: amendments.collect(),
             months: self.months,
             gaps: self.gaps,

@@ -757,9 +757,10 @@ fn a_second_administration_neither_reopens_nor_defers_what_a_plan_version_added_
         }
         story.given("P1", "2018-06-01");
         let added = What::Added(SamplePurpose::Rcl, "2".to_owned());
-        let rows = match is_tested {
-            true => ["", ""],
-            false => ["2018-02-28 Overdue 92 R-P1", "2018-02-28 Overdue 93 R-P1"],
+        let rows = if is_tested {
+            ["", ""]
+        } else {
+            ["2018-02-28 Overdue 92 R-P1", "2018-02-28 Overdue 93 R-P1"]
         };
         let days = ["2018-05-31", "2018-06-01"];
         check(&story, &added, &[(days[0], rows[0]), (days[1], rows[1])]);
