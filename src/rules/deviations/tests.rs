@@ -138,13 +138,26 @@ impl Story {
 
     /// The codes that an entry raises as of a day.
     fn codes_on(&self, index: Index, as_of: &str) -> BTreeSet<&'static str> {
+        let raised = self.raised_by(index, as_of);
+        raised.iter().map(|one| one.rule.code).collect()
+    }
+
+    /// What an entry raises together with others as of a day.
+    fn raised_by(&self, index: Index, as_of: &str) -> Vec<Deviation> {
         let question = self.question(as_of);
         let Ok(about) = self.book.about(&Subject::Catalogue);
         let catalogue = Catalogue::of(&about, &question);
         let position = usize::try_from(index.value()).unwrap();
         let fact = &self.book.facts()[position];
         let Ok(raised) = of_record(&self.book, fact, &catalogue, &question);
-        raised.iter().map(|one| one.rule.code).collect()
+        raised
+    }
+
+    /// The field by which an entry raises a code, if it does.
+    fn field_of(&self, index: Index, code: &str) -> Option<String> {
+        let raised = self.raised_by(index, "2099-12-31");
+        let mut raised = raised.into_iter().filter(|one| one.rule.code == code);
+        raised.next().map(|one| one.field)
     }
 }
 

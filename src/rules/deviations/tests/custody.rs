@@ -114,3 +114,41 @@ fn the_other_side_signs_for_a_hand_over_in_the_hours_of_the_plan() {
         "no plan says in which hours"
     );
 }
+
+/// The kinds that say where items go, and the fields of the items.
+const GOING: [(&str, &str); 7] = [
+    ("shipment", "shipment.items"),
+    ("shipmentReceived", "shipment_received.items"),
+    ("custodyTransfer", "custody_transfer.items"),
+    ("storageMoved", "storage_moved.items"),
+    ("excursion", "excursion.items"),
+    ("productReturned", "product_returned.items"),
+    ("productDestroyed", "product_destroyed.items"),
+];
+
+#[test]
+fn what_goes_somewhere_is_known() {
+    for (kind, field) in GOING {
+        let lots = |lot: &str| (DAY, json!({kind: {"items": [{"lot": key(lot)}]}}));
+        check(&treated, "UNKNOWN_LOT", lots("NONE"), lots("L"));
+        let taken = || {
+            let mut story = treated();
+            story.tell(
+                "2026-01-05",
+                "X",
+                json!({"sampleCollected": {"sampleId": "S"}}),
+            );
+            story
+        };
+        let samples = |sample: &str| (DAY, json!({kind: {"items": [{"sampleId": sample}]}}));
+        check(&taken, "UNKNOWN_SAMPLE", samples("NONE"), samples("S"));
+        for (code, (at, told)) in [
+            ("UNKNOWN_LOT", lots("NONE")),
+            ("UNKNOWN_SAMPLE", samples("NONE")),
+        ] {
+            let mut story = treated();
+            let index = story.tell(at, "", told);
+            assert_eq!(story.field_of(index, code).as_deref(), Some(field));
+        }
+    }
+}
