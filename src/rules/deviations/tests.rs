@@ -12,6 +12,7 @@ mod people;
 mod safety;
 mod samples;
 mod storage;
+mod told;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock};
 
