@@ -21,13 +21,13 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::{Value, json};
 
-use super::{Details, Deviation, Review, of_record, own};
+use super::{Details, Deviation, LotHistory, Review, of_lot, of_record, own};
 use crate::{
     pb::{self, record::Kind},
     rules::{
         book::Book,
         catalogue::Catalogue,
-        fact::{Fact, Facts as _, Subject, event_day},
+        fact::{Fact, Facts as _, LotId, Subject, event_day},
         flags::codes,
         question::{Question, View},
     },
@@ -159,6 +159,23 @@ impl Story {
         let raised = self.raised_by(index, "2099-12-31");
         let mut raised = raised.into_iter().filter(|one| one.rule.code == code);
         raised.next().map(|one| one.field)
+    }
+
+    /// What the history of a lot raises, and which entry raises it.
+    fn raised_of_lot(&self, lot: &str) -> BTreeSet<(Index, &'static str)> {
+        let question = self.question("2026-02-01");
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, &question);
+        let lot = LotId {
+            gtin: GTIN.to_owned(),
+            lot: lot.to_owned(),
+        };
+        let Ok(history) = LotHistory::of(&self.book, &lot);
+        let raised = of_lot(&history, &catalogue, &question);
+        let by_entry = raised.iter();
+        by_entry
+            .map(|one| (one.raised_by.index, one.rule.code))
+            .collect()
     }
 }
 
