@@ -115,7 +115,7 @@ fn without_consent(patient: &Patient, signatures: &Signatures) -> Vec<Deviation>
             }
             // Material is often taken under the consent to treatment, which nobody records here: only a
             // consent that is named can be looked at.
-            Some(Kind::MaterialCollected(collected)) if !collected.consent.is_empty() => {
+            Some(Kind::MaterialCollected(collected)) => {
                 let named = named(signatures, &collected.consent);
                 if named.is_some_and(|signature| !signature.faults.is_empty()) {
                     let field = "material_collected.consent";
