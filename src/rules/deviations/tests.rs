@@ -4,11 +4,13 @@
 mod catalogue;
 mod consent;
 mod custody;
+mod dangling;
 mod envelope;
 mod follow_up;
 mod identity;
 mod lots;
 mod people;
+mod plans;
 mod safety;
 mod samples;
 mod storage;
