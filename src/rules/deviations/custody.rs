@@ -133,7 +133,10 @@ impl Journey<'_> {
             }
             _ => None,
         });
-        let Some((by, shipment)) = sent.next_back() else {
+        // Of a consignment that several records tell of, the one that this lot was sent by.
+        let last = sent.clone().next_back();
+        let of_lot = sent.rfind(|(_, shipment)| self.carries(&shipment.items));
+        let Some((by, shipment)) = of_lot.or(last) else {
             return vec![self.raise(codes::RECEIPT_WITHOUT_SHIPMENT, fact, field)];
         };
         let differ = match (self.item(&shipment.items), self.item(&received.items)) {

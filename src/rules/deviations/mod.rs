@@ -468,6 +468,8 @@ fn about(record: &pb::Record) -> About {
                 .unwrap_or_default();
         }
         Some(Kind::FollowUpPlanVersion(plan)) => about.version.clone_from(&plan.version),
+        // Not a part of it, nor the name that it gets.
+        Some(Kind::SampleEvent(event)) => about.sample.clone_from(&event.sample_id),
         _ => {}
     }
     about

@@ -67,6 +67,10 @@ pub(super) fn unknown(sample: &str, facts: &[Seen]) -> Vec<Deviation> {
             Some(Kind::Shipment(_)) => "shipment.items",
             Some(Kind::ShipmentReceived(_)) => "shipment_received.items",
             Some(Kind::CustodyTransfer(_)) => "custody_transfer.items",
+            Some(Kind::StorageMoved(_)) => "storage_moved.items",
+            Some(Kind::Excursion(_)) => "excursion.items",
+            Some(Kind::ProductReturned(_)) => "product_returned.items",
+            Some(Kind::ProductDestroyed(_)) => "product_destroyed.items",
             _ => return None,
         };
         Some(Deviation::new(codes::UNKNOWN_SAMPLE, fact, field).of_sample(sample))

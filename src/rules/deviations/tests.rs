@@ -4,14 +4,17 @@
 mod catalogue;
 mod consent;
 mod custody;
+mod dangling;
 mod envelope;
 mod follow_up;
 mod identity;
 mod lots;
 mod people;
+mod plans;
 mod safety;
 mod samples;
 mod storage;
+mod told;
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock};
 
@@ -20,13 +23,13 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::{Value, json};
 
-use super::{Details, Deviation, Review, of_record, own};
+use super::{Details, Deviation, LotHistory, Review, of_lot, of_record, own};
 use crate::{
     pb::{self, record::Kind},
     rules::{
         book::Book,
         catalogue::Catalogue,
-        fact::{Fact, Facts as _, Subject, event_day},
+        fact::{Fact, Facts as _, LotId, Subject, event_day},
         flags::codes,
         question::{Question, View},
     },
@@ -139,13 +142,43 @@ impl Story {
 
     /// The codes that an entry raises as of a day.
     fn codes_on(&self, index: Index, as_of: &str) -> BTreeSet<&'static str> {
+        let raised = self.raised_by(index, as_of);
+        raised.iter().map(|one| one.rule.code).collect()
+    }
+
+    /// What an entry raises together with others as of a day.
+    fn raised_by(&self, index: Index, as_of: &str) -> Vec<Deviation> {
         let question = self.question(as_of);
         let Ok(about) = self.book.about(&Subject::Catalogue);
         let catalogue = Catalogue::of(&about, &question);
         let position = usize::try_from(index.value()).unwrap();
         let fact = &self.book.facts()[position];
         let Ok(raised) = of_record(&self.book, fact, &catalogue, &question);
-        raised.iter().map(|one| one.rule.code).collect()
+        raised
+    }
+
+    /// The field by which an entry raises a code, if it does.
+    fn field_of(&self, index: Index, code: &str) -> Option<String> {
+        let raised = self.raised_by(index, "2099-12-31");
+        let mut raised = raised.into_iter().filter(|one| one.rule.code == code);
+        raised.next().map(|one| one.field)
+    }
+
+    /// What the history of a lot raises, and which entry raises it.
+    fn raised_of_lot(&self, lot: &str) -> BTreeSet<(Index, &'static str)> {
+        let question = self.question("2026-02-01");
+        let Ok(about) = self.book.about(&Subject::Catalogue);
+        let catalogue = Catalogue::of(&about, &question);
+        let lot = LotId {
+            gtin: GTIN.to_owned(),
+            lot: lot.to_owned(),
+        };
+        let Ok(history) = LotHistory::of(&self.book, &lot, &catalogue, &question);
+        let raised = of_lot(&history, &catalogue, &question);
+        let by_entry = raised.iter();
+        by_entry
+            .map(|one| (one.raised_by.index, one.rule.code))
+            .collect()
     }
 }
 

@@ -346,28 +346,37 @@ fn what_is_signed_is_in_force_and_signed_by_who_may() {
     );
 }
 
+/// Everybody who was treated is asked to sign version 5 of a family, within 60 days from 1 February.
+fn ask_anew(story: &mut Story, family: &str, ordinal: u32) {
+    story.tell(
+        "2026-01-11",
+        "",
+        json!({"consentDocumentVersion": {"family": family, "version": "5",
+        "ordinal": ordinal, "language": "zh-CN", "changeClass": "CHANGE_CLASS_RECONSENT_REQUIRED",
+        "scope": {"allTreated": true}, "reconsentDue": {"days": 60}}}),
+    );
+    story.tell(
+        "2026-01-11",
+        "",
+        json!({"consentVersionActivated": {"version": {"family": family, "version": "5"},
+        "site": SITE, "effectiveFrom": "2026-02-01"}}),
+    );
+}
+
+fn signed_anew(patient: &str, signatory: &str, family: &str) -> Value {
+    let version = json!({"family": family, "version": "5"});
+    signed(patient, signatory, &json!({"version": version}))
+}
+
 #[test]
 fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
-    let version = || json!({"family": FAMILY, "version": "5"});
     let asked = || {
         let mut story = treated();
         story.tell("2026-01-10", "X", given("X", "L"));
-        story.tell(
-            "2026-01-11",
-            "",
-            json!({"consentDocumentVersion": {"family": FAMILY, "version": "5",
-            "ordinal": 5, "language": "zh-CN", "changeClass": "CHANGE_CLASS_RECONSENT_REQUIRED",
-            "scope": {"allTreated": true}, "reconsentDue": {"days": 60}}}),
-        );
-        story.tell(
-            "2026-01-11",
-            "",
-            json!({"consentVersionActivated": {"version": version(), "site": SITE,
-            "effectiveFrom": "2026-02-01"}}),
-        );
+        ask_anew(&mut story, FAMILY, 5);
         story
     };
-    let own = || signed("X", "SELF", &json!({"version": version()}));
+    let own = || signed_anew("X", "SELF", FAMILY);
     check(
         &asked,
         "LATE_RECONSENT",
@@ -377,7 +386,8 @@ fn who_is_asked_to_sign_anew_signs_by_the_deadline() {
     // Declined after the deadline, it was late already; declined in time, it was answered.
     for (declined, is_late) in [("2026-04-02", false), ("2026-04-03", true)] {
         let mut story = asked();
-        let decline = json!({"signatory": "SIGNATORY_SELF", "version": version()});
+        let version = json!({"family": FAMILY, "version": "5"});
+        let decline = json!({"signatory": "SIGNATORY_SELF", "version": version});
         story.tell(declined, "X", json!({"consentDeclined": decline}));
         let index = story.tell("2026-04-10", "", own());
         let codes = story.codes(index);
@@ -470,4 +480,128 @@ fn nobody_is_enrolled_or_donates_under_a_consent_that_was_not_given() {
     );
     let donated = collected("Y", "ALLOGENEIC_RELATED", "DONOR", &no_signature);
     check(&story, code, (DAY, own("Y", &no_signature)), (DAY, donated));
+}
+
+/// R-M2: a child's assent alone is no consent, nor is a representative's.
+#[test]
+fn a_child_has_signed_anew_when_both_have() {
+    let code = "LATE_RECONSENT";
+    for (first, second) in [("ASSENT", "LAR"), ("LAR", "ASSENT")] {
+        let mut story = minor("2020-01-10", "2036-01-10");
+        for signatory in ["LAR", "ASSENT"] {
+            story.tell("2026-01-05", "", signed("M", signatory, &json!({})));
+        }
+        story.tell("2026-01-10", "", given("M", "L"));
+        ask_anew(&mut story, FAMILY, 5);
+        let alone = story.tell("2026-04-03", "", signed_anew("M", first, FAMILY));
+        assert!(!story.codes(alone).contains(code), "{first}");
+        let both = story.tell("2026-04-05", "", signed_anew("M", second, FAMILY));
+        assert!(!story.codes(alone).contains(code), "{first}");
+        assert!(story.codes(both).contains(code), "{second}");
+    }
+}
+
+#[test]
+fn what_did_not_take_place_needs_no_consent() {
+    let code = "NO_VALID_CONSENT";
+    let visited =
+        |reached: bool| json!({"followUpVisit": {"reached": reached, "mode": "VISIT_MODE_PHONE"}});
+    let administered = |status: &str| {
+        let mut given = given("Y", "L");
+        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
+        given
+    };
+    for (kind, raises) in [
+        (administered("GIVEN"), true),
+        (administered("PARTIAL"), true),
+        (administered("NOT_DONE"), false),
+        (visited(true), true),
+        (visited(false), false),
+        (json!({"sampleCollected": {"sampleId": "S"}}), true),
+        (json!({"followUpContact": {"reached": true}}), false),
+        // Under the consent to treatment, which is not recorded here.
+        (json!({"materialCollected": {}}), false),
+    ] {
+        for (patient, consented) in [("Y", false), ("X", true)] {
+            let mut story = treated();
+            let registered = json!({"patientRegistered": {"identityCommitment": "BBBB"}});
+            story.tell("2026-01-01", "Y", registered);
+            let index = story.tell(DAY, patient, kind.clone());
+            let raises = raises && !consented;
+            assert_eq!(
+                story.codes(index).contains(code),
+                raises,
+                "{patient} {kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_consent_that_is_named_is_valid_itself() {
+    let code = "NO_VALID_CONSENT";
+    let (valid, invalid) = (
+        "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
+        "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb",
+    );
+    let story = || {
+        let mut story = treated();
+        for (id, version) in [(valid, "2.0"), (invalid, "9")] {
+            let version = json!({"version": {"family": FAMILY, "version": version}});
+            let mut signed = signed("X", "SELF", &version);
+            signed["recordId"] = json!(id);
+            story.tell("2026-01-05", "", signed);
+        }
+        story
+    };
+    for (kind, field) in [
+        ("sampleCollected", "sample_collected.consent"),
+        ("materialCollected", "material_collected.consent"),
+    ] {
+        let under = |id: &str| {
+            let named = json!({"consent": id, "sampleId": "S"});
+            let mut told = json!({"patient": "X", kind: named});
+            if kind == "materialCollected" {
+                told[kind] = json!({"consent": id});
+            }
+            (DAY, told)
+        };
+        check(&story, code, under(invalid), under(valid));
+        check(&story, code, under(invalid), under(""));
+        let mut story = story();
+        let (at, told) = under(invalid);
+        let index = story.tell(at, "", told);
+        assert_eq!(story.field_of(index, code).as_deref(), Some(field));
+    }
+}
+
+/// A patient who is asked to sign new versions of two families.
+fn asked_for_two() -> Story {
+    let mut story = treated();
+    story.tell("2026-01-10", "X", given("X", "L"));
+    let items = ["SAMPLES"];
+    signed_of("OTHER", &items, "X", &mut story);
+    ask_anew(&mut story, "OTHER", 2);
+    ask_anew(&mut story, FAMILY, 5);
+    story
+}
+
+#[test]
+fn who_signs_one_of_two_late_is_late_with_that_one() {
+    let code = "LATE_RECONSENT";
+    let own = |family: &str| signed_anew("X", "SELF", family);
+    for (first, second) in [(FAMILY, "OTHER"), ("OTHER", FAMILY)] {
+        // One is late, whether or not the other is asked for still.
+        let mut story = asked_for_two();
+        let late = story.tell("2026-04-03", "", own(first));
+        assert!(story.codes(late).contains(code), "{first}");
+        // The other was signed in time, and once more on the day of the late one.
+        let mut story = asked_for_two();
+        let in_time = story.tell("2026-04-02", "", own(second));
+        let late = story.tell("2026-04-03", "", own(first));
+        let again = story.tell("2026-04-03", "", own(second));
+        for (index, raises) in [(in_time, false), (late, true), (again, false)] {
+            assert_eq!(story.codes(index).contains(code), raises, "{first}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Envelopes and corrections: who recorded what, where, how late, and with which right.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DAY, SITE, Story, car_t, check, key, treated};
 use crate::pb::record::Kind;
@@ -165,5 +165,134 @@ fn a_correction_names_what_is_true_instead() {
             "correctionKind": "CORRECTION_KIND_DID_NOT_OCCUR"}});
         story.tell(DAY, "", taken_back);
         assert!(!story.codes(index).contains(code), "{what}, taken back");
+    }
+}
+
+#[test]
+fn a_role_is_held_from_the_day_on_which_it_was_given() {
+    let code = "ROLE_NOT_HELD";
+    let changed = |actor: &'static str| {
+        move || {
+            let mut story = treated();
+            let roles = ["ACTOR_ROLE_LAB"];
+            let changed = json!({"roleChanged": {"actorId": actor, "roles": roles}});
+            story.tell("2026-01-08", "", changed);
+            story
+        }
+    };
+    let by = |day: &'static str, role: &str| {
+        let role = format!("ACTOR_ROLE_{role}");
+        let state = json!({"state": "PATIENT_STATE_ACTIVE"});
+        (
+            day,
+            json!({"patient": "X", "actorRole": role, "patientStatus": state}),
+        )
+    };
+    let lab = |day| by(day, "LAB");
+    check(
+        &changed("s01-1"),
+        code,
+        lab("2026-01-07"),
+        lab("2026-01-08"),
+    );
+    let nurse = |day| by(day, "NURSE");
+    check(
+        &changed("s01-1"),
+        code,
+        nurse("2026-01-08"),
+        nurse("2026-01-07"),
+    );
+    // What another was given is another's.
+    check(&changed("s02-1"), code, lab(DAY), nurse(DAY));
+    // Before an actor was registered, the first roles count.
+    check(&treated, code, lab("2018-12-31"), nurse("2018-12-31"));
+}
+
+fn delegated(task: &str, delegate: &str) -> Value {
+    let task = format!("DELEGATED_TASK_{task}");
+    json!({"delegationGranted": {"delegate": delegate, "tasks": [task],
+        "validFrom": "2026-01-05", "validTo": "2026-01-20"}})
+}
+
+#[test]
+fn who_corrects_for_another_site_was_delegated_to() {
+    let code = "DISPUTED";
+    let elsewhere = "9521123001022";
+    for (task, delegate, day, of, by, disputed) in [
+        ("RECORDING", "s01-1", DAY, SITE, elsewhere, false),
+        ("CONSENT", "s01-1", DAY, SITE, elsewhere, true),
+        ("RECORDING", "s02-1", DAY, SITE, elsewhere, true),
+        ("RECORDING", "s01-1", "2026-01-21", SITE, elsewhere, true),
+        ("CONSENT", "s01-1", DAY, SITE, SITE, false),
+        // What is of no site is not another's.
+        ("CONSENT", "s01-1", DAY, SITE, "", false),
+        ("CONSENT", "s01-1", DAY, "", SITE, false),
+    ] {
+        let mut story = treated();
+        story.tell("2026-01-02", "", delegated(task, delegate));
+        let id = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";
+        let target = json!({"recordId": id, "site": of, "patientStatus": {}});
+        story.tell("2026-01-03", "X", target);
+        let kind = "CORRECTION_KIND_ADDITION";
+        let corrected = json!({"target": id, "correctionKind": kind});
+        let index = story.tell(day, "", json!({"site": by, "correction": corrected}));
+        let codes = story.codes(index);
+        assert_eq!(
+            codes.contains(code),
+            disputed,
+            "{task} {delegate} {day} {of} {by}"
+        );
+    }
+}
+
+#[test]
+fn who_discusses_a_consent_was_delegated_to() {
+    let code = "DISCUSSER_NOT_DELEGATED";
+    for (task, delegate, day, by, undelegated) in [
+        ("CONSENT", "lab-1", DAY, "lab-1", false),
+        ("RECORDING", "lab-1", DAY, "lab-1", true),
+        ("CONSENT", "s02-1", DAY, "lab-1", true),
+        ("CONSENT", "lab-1", "2026-01-04", "lab-1", true),
+        ("CONSENT", "lab-1", "2026-01-05", "lab-1", false),
+        ("CONSENT", "lab-1", "2026-01-20", "lab-1", false),
+        ("CONSENT", "lab-1", "2026-01-21", "lab-1", true),
+        // Nothing is known of who is not registered.
+        ("RECORDING", "lab-1", DAY, "nobody", false),
+    ] {
+        let mut story = treated();
+        story.tell("2026-01-02", "", delegated(task, delegate));
+        let version = json!({"family": "ICF-LTFU-CAR19", "version": "2.0"});
+        let signed = json!({"signatory": "SIGNATORY_SELF", "discussedBy": by, "version": version});
+        let index = story.tell(day, "X", json!({"consentSigned": signed}));
+        let codes = story.codes(index);
+        assert_eq!(
+            codes.contains(code),
+            undelegated,
+            "{task} {delegate} {day} {by}"
+        );
+    }
+}
+
+#[test]
+fn a_correction_is_compared_with_what_was_known_just_before_it() {
+    let code = "OLD_DIFFERS";
+    let id = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb";
+    let corrected = |old: &str, new: &str| {
+        let changes = json!([{"path": "administration.dose_number", "old": old, "new": new}]);
+        json!({"correction": {"target": id, "correctionKind": "CORRECTION_KIND_INCORRECT_DATA",
+            "changes": changes}})
+    };
+    let mut story = treated();
+    let given = json!({"recordId": id, "administration": {"lot": key("L"), "doseNumber": 1}});
+    story.tell("2026-01-05", "X", given);
+    let first = story.tell("2026-01-06", "", corrected("1", "2"));
+    let second = story.tell("2026-01-07", "", corrected("2", "3"));
+    let wrong = story.tell("2026-01-08", "", corrected("1", "4"));
+    // Whatever day is asked about, even one on which it had not happened yet.
+    for as_of in ["2026-01-01", "2026-02-01"] {
+        for (index, raises) in [(first, false), (second, false), (wrong, true)] {
+            let codes = story.codes_on(index, as_of);
+            assert_eq!(codes.contains(code), raises, "{as_of} {}", index.value());
+        }
     }
 }

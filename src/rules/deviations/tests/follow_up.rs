@@ -161,3 +161,27 @@ fn an_enrolment_is_in_the_plan_that_is_in_force() {
         enrolled("LTFU-CAR19", "2", "2041-01-05"),
     );
 }
+
+#[test]
+fn a_visit_may_be_a_call_where_the_plan_has_a_call() {
+    let code = "PHONE_INSTEAD_OF_VISIT";
+    let story = || {
+        let mut story = treated();
+        let slot = |slot: &str, months: u32, mode: &str| json!({"slot": slot, "kind": "SLOT_KIND_VISIT", "months": months, "mode": format!("VISIT_MODE_{mode}")});
+        let slots = json!([slot("M1", 1, "PHONE"), slot("M2", 2, "ON_SITE")]);
+        let plan = json!({"planId": "LTFU-CAR19", "version": "3", "ordinal": 3, "slots": slots});
+        story.tell("2026-01-02", "", json!({"followUpPlanVersion": plan}));
+        let plan = json!({"planId": "LTFU-CAR19", "version": "3"});
+        let activated = json!({"plan": plan, "site": SITE, "effectiveFrom": "2026-01-03"});
+        story.tell("2026-01-02", "", json!({"planActivated": activated}));
+        story.tell(DAY, "", given("X", "L"));
+        story
+    };
+    let called = |day: &'static str, slot: &str| (day, visit(slot, "PHONE", &[]));
+    check(
+        &story,
+        code,
+        called("2026-03-10", "M2"),
+        called("2026-02-10", "M1"),
+    );
+}

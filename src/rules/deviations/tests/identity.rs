@@ -285,3 +285,137 @@ fn a_verification_that_is_another_patients_by_a_split_contradicts_a_match() {
     story.tell(DAY, "X", split);
     assert!(story.codes(index).contains("COI_RESULT_CONTRADICTED"));
 }
+
+#[test]
+fn a_product_is_one_patients_by_its_donor_or_by_who_is_named() {
+    let code = "COI_VERIFICATION_MISSING";
+    for (relation, intended, missing) in [
+        ("AUTOLOGOUS", "", true),
+        ("AUTOLOGOUS", "X", true),
+        ("ALLOGENEIC_RELATED", "X", true),
+        ("ALLOGENEIC_RELATED", "", false),
+        ("UNSPECIFIED", "", false),
+    ] {
+        let mut story = treated();
+        // Of a product that is not registered, and so not as autologous.
+        let gtin = "09521123450042";
+        let own = json!({"gtin": gtin, "intendedPatient": intended,
+            "donorRelation": format!("DONOR_RELATION_{relation}")});
+        story.tell("2026-01-02", "", lot("OWN", &own));
+        let mut given = given("X", "OWN");
+        given["administration"]["lot"]["gtin"] = json!(gtin);
+        let index = story.tell(DAY, "", given);
+        assert_eq!(
+            story.codes(index).contains(code),
+            missing,
+            "{relation} {intended}"
+        );
+    }
+}
+
+#[test]
+fn what_is_given_is_of_no_other_patient_and_of_no_other_chain() {
+    let code = "COI_MISMATCH_CRITICAL";
+    let (own, other, free) = ("CHZ000126000001", "CHZ000119000009", "CHZ000126000003");
+    for (intended, made, given_coi, mismatch, why) in [
+        ("", "", "", false, "for nobody by name, and of no chain"),
+        ("P1", "", "", true, "for another patient"),
+        ("X", "", "", false, "for the patient"),
+        ("X", own, own, false, "of one chain"),
+        ("X", own, "", false, "the chain is not said when given"),
+        ("X", "", own, false, "the chain is not on the lot"),
+        ("X", own, free, true, "of two chains"),
+        ("", other, "", true, "the lot's chain is another patient's"),
+        (
+            "",
+            "",
+            other,
+            true,
+            "the chain that is said is another patient's",
+        ),
+        ("", free, free, false, "the chain is nobody's yet"),
+    ] {
+        let mut story = treated();
+        let assigned = |coi: &str| json!({"coiAssigned": {"coi": coi}});
+        story.tell("2026-01-01", "X", assigned(own));
+        story.tell("2026-01-01", "P1", assigned(other));
+        let registered = json!({"intendedPatient": intended, "coi": made});
+        story.tell("2026-01-02", "", lot("OWN", &registered));
+        let mut given = given("X", "OWN");
+        given["administration"]["coi"] = json!(given_coi);
+        let index = story.tell(DAY, "", given);
+        assert_eq!(story.codes(index).contains(code), mismatch, "{why}");
+    }
+}
+
+#[test]
+fn a_chain_is_bound_by_what_names_both_it_and_a_patient() {
+    let code = "COI_OF_TWO_PATIENTS";
+    let coi = "CHZ000126000005";
+    let bound = || {
+        let mut story = treated();
+        let assigned = json!({"coiAssigned": {"coi": coi}});
+        story.tell("2026-01-01", "X", assigned);
+        story
+    };
+    for (kind, two) in [
+        (json!({"patient": "P1", "coiAssigned": {"coi": coi}}), true),
+        (
+            json!({"patient": "P1", "materialCollected": {"coi": coi}}),
+            true,
+        ),
+        (
+            lot("NEXT", &json!({"intendedPatient": "P1", "coi": coi})),
+            true,
+        ),
+        // The same patient, or none by name, or another chain.
+        (
+            json!({"patient": "X", "materialCollected": {"coi": coi}}),
+            false,
+        ),
+        (json!({"materialCollected": {"coi": coi}}), false),
+        (lot("NEXT", &json!({"coi": coi})), false),
+        (lot("NEXT", &json!({"intendedPatient": "P1"})), false),
+        (
+            json!({"patient": "P1", "coiVerification": {"coi": coi}}),
+            false,
+        ),
+    ] {
+        let mut story = bound();
+        let index = story.tell(DAY, "", kind.clone());
+        assert_eq!(story.codes(index).contains(code), two, "{kind}");
+    }
+}
+
+#[test]
+fn a_verification_is_of_the_lot_and_the_chain_that_were_given() {
+    let code = "COI_VERIFICATION_UNFIT";
+    let (own, other) = ("CHZ000126000001", "CHZ000126000002");
+    for (on_lot, coi, number, unfit) in [
+        (own, own, "OWN", false),
+        (own, other, "OWN", true),
+        (own, own, "L", true),
+        // Of a lot without a chain, whichever was read.
+        ("", other, "OWN", false),
+        ("", other, "L", true),
+    ] {
+        let mut story = treated();
+        let id = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+        story.tell("2026-01-02", "", lot("OWN", &json!({"coi": on_lot})));
+        let verified = json!({"coi": coi, "lot": key(number), "step": "COI_STEP_BEDSIDE",
+            "result": "COI_RESULT_MATCH"});
+        story.tell(
+            "2026-01-09",
+            "X",
+            json!({"recordId": id, "coiVerification": verified}),
+        );
+        let mut given = given("X", "OWN");
+        given["administration"]["coiVerification"] = json!(id);
+        let index = story.tell(DAY, "", given);
+        assert_eq!(
+            story.codes(index).contains(code),
+            unfit,
+            "{on_lot} {coi} {number}"
+        );
+    }
+}

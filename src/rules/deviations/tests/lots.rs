@@ -1,5 +1,7 @@
 //! Lots: whether one could be given, and as much of it; what it was made of; and its trace codes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{DAY, GTIN, Story, check, disposed, given, key, lot, of_record, planned, treated};
@@ -451,4 +453,186 @@ fn a_dose_is_off_by_more_than_the_plan_allows_or_not() {
             "{from} {number} {percent}"
         );
     }
+}
+
+#[test]
+fn what_another_lot_is_recalled_for_is_not_this_one() {
+    let story = |opened: &'static str, root: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell("2026-01-02", "", lot("OTHER", &json!({})));
+            let recall = json!({"recallId": "R", "roots": [key(root)]});
+            story.tell(opened, "", json!({"recallOpened": recall}));
+            story
+        }
+    };
+    let code = "RECALLED_LOT";
+    for (root, recalled) in [("L", true), ("OTHER", false)] {
+        let mut story = story("2026-01-09", root)();
+        let index = story.tell(DAY, "", given("X", "L"));
+        assert_eq!(story.codes(index).contains(code), recalled, "{root}");
+    }
+    // A release clears a lot of a recall that was opened before that day.
+    for (opened, recalled) in [("2026-01-02", false), ("2026-01-03", true)] {
+        let mut story = story(opened, "L")();
+        let index = story.tell(DAY, "", given("X", "L"));
+        assert_eq!(story.codes(index).contains(code), recalled, "{opened}");
+    }
+}
+
+#[test]
+fn what_was_decided_of_a_unit_is_of_that_unit() {
+    let code = "QUARANTINED_LOT";
+    let all = |disposition: &str| (disposition.to_owned(), json!([]));
+    let unit = |disposition: &str, unit: &str| (disposition.to_owned(), json!([unit]));
+    for (decided, given_units, flagged, why) in [
+        (
+            vec![unit("QUARANTINED", "1")],
+            json!(["1"]),
+            true,
+            "that unit",
+        ),
+        (
+            vec![unit("QUARANTINED", "1")],
+            json!(["2"]),
+            false,
+            "another unit",
+        ),
+        (
+            vec![unit("QUARANTINED", "1")],
+            json!(["2", "1"]),
+            true,
+            "that one as well",
+        ),
+        (
+            vec![unit("QUARANTINED", "1")],
+            json!([]),
+            true,
+            "it may be that one",
+        ),
+        (vec![all("QUARANTINED")], json!(["1"]), true, "all units"),
+        (
+            vec![all("QUARANTINED"), unit("RELEASED", "1")],
+            json!(["1"]),
+            false,
+            "that unit was let go",
+        ),
+        (
+            vec![all("QUARANTINED"), unit("RELEASED", "1")],
+            json!(["2"]),
+            true,
+            "another was let go",
+        ),
+        (
+            vec![all("QUARANTINED"), unit("RELEASED", "1")],
+            json!([]),
+            true,
+            "it may not be the one that was let go",
+        ),
+    ] {
+        let mut story = treated();
+        for (disposition, units) in decided {
+            let mut disposed = disposed("L", &disposition);
+            disposed["lotDisposition"]["serials"] = units;
+            story.tell("2026-01-05", "", disposed);
+        }
+        let mut given = given("X", "L");
+        given["administration"]["serials"] = given_units;
+        let index = story.tell(DAY, "", given);
+        assert_eq!(story.codes(index).contains(code), flagged, "{why}");
+    }
+}
+
+#[test]
+fn a_label_that_could_not_be_read_names_no_lot() {
+    let of = |lot: Value| {
+        let mut given = given("X", "L");
+        given["administration"]["lot"] = lot;
+        (DAY, given)
+    };
+    for unread in [json!({"gtin": GTIN}), json!({"lot": "NONE"}), json!({})] {
+        let unknown = of(key("NONE"));
+        check(&treated, "UNKNOWN_LOT", unknown, of(unread));
+    }
+}
+
+#[test]
+fn a_product_that_is_given_by_its_id_is_known() {
+    let of = |product: &str| {
+        let mut given = given("X", "L");
+        given["administration"]["productId"] = json!(product);
+        (DAY, given)
+    };
+    check(&treated, "UNKNOWN_PRODUCT", of("NONE"), of("SYN-CAR19"));
+    check(&treated, "UNKNOWN_PRODUCT", of("NONE"), of(""));
+}
+
+#[test]
+fn what_was_not_given_is_neither_given_twice_nor_too_late_to_reject() {
+    let story = |status: &'static str| {
+        move || {
+            let mut story = treated();
+            story.tell("2026-01-04", "", lot("UNITS", &json!({})));
+            let mut first = given("P1", "UNITS");
+            let administration = &mut first["administration"];
+            administration["serials"] = json!(["1"]);
+            administration["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
+            story.tell("2026-01-05", "", first);
+            story
+        }
+    };
+    let mut again = given("X", "UNITS");
+    again["administration"]["serials"] = json!(["1"]);
+    for (status, given) in [
+        ("GIVEN", true),
+        ("PARTIAL", true),
+        ("STOPPED", true),
+        ("NOT_DONE", false),
+    ] {
+        for (code, kind) in [
+            ("UNIT_GIVEN_TWICE", again.clone()),
+            (
+                "DISPOSITION_AFTER_ADMINISTRATION",
+                disposed("UNITS", "REJECTED"),
+            ),
+        ] {
+            let mut story = story(status)();
+            let index = story.tell(DAY, "", kind);
+            assert_eq!(story.codes(index).contains(code), given, "{code} {status}");
+        }
+    }
+}
+
+/// A lot's history has that of what it was made of as well: what is wrong there is told there.
+#[test]
+fn what_is_wrong_with_an_input_is_told_of_the_input() {
+    let mut story = treated();
+    // It bears the number of what was made of it, under another GTIN.
+    let input = || json!({"gtin": "09521123450035", "lot": "OUT"});
+    let made = |from: Value, to: Value| json!({"transformation": {"inputs": [{"lot": from}], "outputs": [{"lot": to}]}});
+    let of_input = |mut kind: Value, name: &str| {
+        kind[name]["lot"] = input();
+        kind
+    };
+    let registered = story.tell("2026-01-04", "", json!({"lotRegistered": input()}));
+    let step = story.tell("2026-01-04", "", made(key("NONE"), input()));
+    let bound = json!({"coi": "CHZ000126000009", "intendedPatient": "X"});
+    story.tell("2026-01-05", "", lot("OUT", &bound));
+    story.tell("2026-01-05", "", made(input(), key("OUT")));
+    story.tell("2026-01-06", "", given("X", "OUT"));
+    story.tell(
+        "2026-01-06",
+        "",
+        of_input(given("P1", ""), "administration"),
+    );
+    let rejected = of_input(disposed("", "REJECTED"), "lotDisposition");
+    let rejected = story.tell("2026-01-07", "", rejected);
+    for (index, code) in [
+        (registered, "UNKNOWN_PRODUCT"),
+        (step, "UNKNOWN_INPUT"),
+        (rejected, "DISPOSITION_AFTER_ADMINISTRATION"),
+    ] {
+        assert!(story.codes(index).contains(code), "{code}");
+    }
+    assert_eq!(story.raised_of_lot("OUT"), BTreeSet::new());
 }

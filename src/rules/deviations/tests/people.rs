@@ -113,6 +113,12 @@ fn who_acts_for_another_organisation_was_delegated_to() {
         "roles": ["ACTOR_ROLE_INVESTIGATOR"]}}),
     );
     check(&moved, code, of(SITE, "2026-01-10"), sponsor());
+    // Where another has gone to is not one's own.
+    let other_moved = with(
+        json!({"roleChanged": {"actorId": "s02-1", "organisation": SPONSOR,
+        "roles": ["ACTOR_ROLE_INVESTIGATOR"]}}),
+    );
+    check(&other_moved, code, sponsor(), of(SITE, "2026-01-10"));
 }
 
 #[test]
@@ -160,6 +166,19 @@ fn delegations_of_a_task_follow_each_other() {
     };
     check(
         &covered("2026-03-01"),
+        code,
+        next(&["SAMPLING"], "2026-03-03"),
+        next(&["SAMPLING"], "2026-03-02"),
+    );
+    // Nor does one that ends within the other, whichever began first.
+    let overlapped = || {
+        let mut story = story();
+        let longer = delegated("s02-1", &["SAMPLING"], "2026-01-20", "2026-03-01");
+        story.tell("2026-01-02", "", longer);
+        story
+    };
+    check(
+        &overlapped,
         code,
         next(&["SAMPLING"], "2026-03-03"),
         next(&["SAMPLING"], "2026-03-02"),
@@ -360,4 +379,131 @@ fn what_was_withdrawn_from_is_no_longer_done() {
         (DAY, event("PROCESSED")),
         (DAY, event("DESTROYED")),
     );
+}
+
+#[test]
+fn what_can_happen_to_the_living_only_is_flagged_after_death() {
+    let code = "AFTER_DEATH";
+    let story = || {
+        let mut story = treated();
+        let died = json!({"patientStatus": {"state": "PATIENT_STATE_DECEASED"}});
+        story.tell("2026-01-09", "X", died);
+        story
+    };
+    let seen = |kind: &str, reached: bool, mode: &str| json!({kind: {"reached": reached, "mode": format!("VISIT_MODE_{mode}")}});
+    let state = |state: &str| json!({"patientStatus": {"state": format!("PATIENT_STATE_{state}")}});
+    let administered = |status: &str| {
+        let mut given = given("X", "L");
+        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
+        given
+    };
+    for (kind, raises) in [
+        (administered("GIVEN"), true),
+        (administered("PARTIAL"), true),
+        (administered("NOT_DONE"), false),
+        (seen("followUpVisit", true, "ON_SITE"), true),
+        (seen("followUpVisit", false, "ON_SITE"), false),
+        (seen("followUpVisit", true, "RECORD_REVIEW"), false),
+        (seen("followUpContact", true, "PHONE"), true),
+        (seen("followUpContact", false, "PHONE"), false),
+        (seen("followUpContact", true, "RECORD_REVIEW"), false),
+        (state("ACTIVE"), true),
+        (state("TRANSFERRED"), true),
+        (state("LOST_TO_FOLLOW_UP"), true),
+        (state("FOUND"), true),
+        (state("COMPLETED"), false),
+        (state("PROCESSING_RESTRICTED"), false),
+        (json!({"sampleCollected": {"sampleId": "S"}}), true),
+        (json!({"materialCollected": {}}), true),
+        (json!({"consentSigned": {}}), true),
+        (json!({"consentDeclined": {}}), true),
+        (json!({"consentWithdrawn": {}}), true),
+        (json!({"followUpEnrolment": {}}), true),
+        (json!({"riskNotification": {}}), false),
+        (json!({"adverseEvent": {"caseId": "C"}}), false),
+        (json!({"assayResult": {"sampleId": "S"}}), false),
+    ] {
+        let mut story = story();
+        let index = story.tell(DAY, "X", kind.clone());
+        assert_eq!(story.codes(index).contains(code), raises, "{kind}");
+    }
+}
+
+#[test]
+fn what_did_not_take_place_is_not_done_after_a_withdrawal() {
+    let code = "AFTER_WITHDRAWAL";
+    let seen = |kind: &str, reached: bool, mode: &str| json!({kind: {"reached": reached, "mode": format!("VISIT_MODE_{mode}")}});
+    let administered = |status: &str| {
+        let mut given = given("X", "L");
+        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
+        given
+    };
+    for (scope, kind, raises) in [
+        ("ALL_PROCEDURES", administered("GIVEN"), true),
+        ("ALL_PROCEDURES", administered("NOT_DONE"), false),
+        ("CONTACT", administered("GIVEN"), false),
+        ("ALL_PROCEDURES", seen("followUpVisit", true, "HOME"), true),
+        (
+            "ALL_PROCEDURES",
+            seen("followUpVisit", false, "HOME"),
+            false,
+        ),
+        ("CONTACT", seen("followUpVisit", true, "HOME"), true),
+        ("CONTACT", seen("followUpVisit", false, "HOME"), false),
+        ("CONTACT", seen("followUpContact", true, "PHONE"), true),
+        ("CONTACT", seen("followUpContact", false, "PHONE"), false),
+        (
+            "ALL_PROCEDURES",
+            seen("followUpContact", true, "PHONE"),
+            false,
+        ),
+        (
+            "RECORD_FOLLOWUP",
+            seen("followUpContact", true, "RECORD_REVIEW"),
+            true,
+        ),
+        (
+            "RECORD_FOLLOWUP",
+            seen("followUpContact", true, "PHONE"),
+            false,
+        ),
+        (
+            "DATA_FUTURE_USE",
+            seen("followUpContact", true, "PHONE"),
+            false,
+        ),
+    ] {
+        let mut story = treated();
+        let scopes = [format!("WITHDRAWAL_SCOPE_{scope}")];
+        story.tell(
+            "2026-01-09",
+            "X",
+            json!({"consentWithdrawn": {"scopes": scopes}}),
+        );
+        let index = story.tell(DAY, "X", kind.clone());
+        assert_eq!(story.codes(index).contains(code), raises, "{scope} {kind}");
+    }
+}
+
+#[test]
+fn who_is_registered_twice_is_so_until_both_are_said_to_be_one_or_two() {
+    let code = "POSSIBLE_DUPLICATE";
+    for (patient, said, raises) in [
+        ("X", json!({"patientMerged": {"mergedPatient": "Y"}}), false),
+        ("Y", json!({"patientMerged": {"mergedPatient": "X"}}), false),
+        ("X", json!({"patientSplit": {"splitPatient": "Y"}}), false),
+        ("X", json!({"patientMerged": {"mergedPatient": "Z"}}), true),
+        ("Y", json!({"patientSplit": {"splitPatient": "Z"}}), true),
+        ("X", json!({"patientStatus": {}}), true),
+    ] {
+        let mut story = treated();
+        let twin = json!({"patientRegistered": {"identityCommitment": "AAAA"}});
+        let index = story.tell(DAY, "Y", twin);
+        story.tell(DAY, patient, said.clone());
+        assert_eq!(
+            story.codes(index).contains(code),
+            raises,
+            "{patient} {said}"
+        );
+    }
 }

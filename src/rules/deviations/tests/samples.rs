@@ -311,3 +311,87 @@ fn a_persistence_sample_is_taken_by_the_day_it_is_due() {
         taken("2026-07-10"),
     );
 }
+
+#[test]
+fn a_method_that_lacks_a_part_of_its_validation_is_unvalidated() {
+    let code = "METHOD_UNVALIDATED";
+    let sound = || {
+        json!({"methodId": "M", "version": "2", "lod": {"value": "1", "unit": "%"},
+            "sensitivityPercent": "9", "specificityPercent": "9", "reproducibilityPercent": "9",
+            "validationReport": {"sha256": "AAAA"}})
+    };
+    let by = |version: &str, method: Value| {
+        let mut story = sampled(&json!({}));
+        let bare = json!({"methodId": "M", "version": "1"});
+        story.tell("2026-01-05", "", json!({"assayMethodVersion": bare}));
+        story.tell("2026-01-06", "", json!({"assayMethodVersion": method}));
+        let key = json!({"methodId": "M", "version": version});
+        let index = story.tell(DAY, "", result(&json!({"method": key})));
+        story.codes(index)
+    };
+    for part in [
+        "lod",
+        "sensitivityPercent",
+        "specificityPercent",
+        "reproducibilityPercent",
+        "validationReport",
+    ] {
+        let mut lacking = sound();
+        lacking[part] = Value::Null;
+        assert!(by("2", lacking).contains(code), "{part}");
+    }
+    for (version, unvalidated) in [("1", true), ("2", false), ("", false)] {
+        let codes = by(version, sound());
+        assert_eq!(codes.contains(code), unvalidated, "version {version}");
+    }
+    assert!(by("3", sound()).contains("UNKNOWN_METHOD"));
+}
+
+#[test]
+fn a_result_is_on_the_sample_that_was_rejected() {
+    let code = "RESULT_ON_REJECTED_SAMPLE";
+    for (sample, event, findings, on_rejected) in [
+        ("S", "REJECTED", json!([]), true),
+        ("T", "REJECTED", json!([]), false),
+        ("S", "QUARANTINED", json!([]), false),
+        ("S", "REJECTED", json!(["FINDING_INVALID"]), false),
+    ] {
+        let mut story = sampled(&json!({}));
+        let taken = json!({"sampleCollected": {"sampleId": "T", "purposes": [1]}});
+        story.tell("2026-01-05", "X", taken);
+        let event = format!("SAMPLE_EVENT_KIND_{event}");
+        let handled = json!({"sampleEvent": {"sampleId": sample, "event": event}});
+        story.tell("2026-01-06", "X", handled);
+        let told = result(&json!({"findings": findings}));
+        let index = story.tell(DAY, "", told);
+        assert_eq!(
+            story.codes(index).contains(code),
+            on_rejected,
+            "{sample} {event}"
+        );
+    }
+}
+
+#[test]
+fn a_result_on_a_sample_that_nobody_took_says_so() {
+    let of = |sample: &str| (DAY, result(&json!({"sampleId": sample})));
+    let story = || sampled(&json!({}));
+    check(&story, "UNKNOWN_SAMPLE", of("T"), of("S"));
+}
+
+#[test]
+fn of_the_samples_of_one_day_the_one_that_was_due_is_late() {
+    let mut story = treated();
+    story.tell("2026-01-10", "X", given("X", "L"));
+    let mut taken = |sample: &str, purpose: &str| {
+        let purposes = [format!("SAMPLE_PURPOSE_{purpose}")];
+        let kind = json!({"sampleCollected": {"sampleId": sample, "purposes": purposes}});
+        story.tell("2026-07-14", "X", kind)
+    };
+    let first = taken("FIRST", "ARCHIVE");
+    let due = taken("DUE", "PERSISTENCE");
+    let last = taken("LAST", "ARCHIVE");
+    for (index, late) in [(first, false), (due, true), (last, false)] {
+        assert_eq!(story.codes(index).contains("LATE_SAMPLE"), late);
+    }
+}

@@ -204,3 +204,46 @@ fn a_taken_place_is_told_of_until_it_is_known_to_have_been_free() {
     let index = story.tell("2026-01-11", "", put("S", "A2"));
     assert!(story.codes(index).contains(CODE), "as corrected");
 }
+
+#[test]
+fn the_field_that_puts_a_sample_where_another_is_says_so() {
+    for (kind, field) in [
+        (put("T", "A1"), "sample_event.position"),
+        (moved(&["T"], "A1"), "storage_moved.to_position"),
+    ] {
+        let mut story = stored();
+        let index = story.tell("2026-01-09", "", kind);
+        assert_eq!(story.field_of(index, CODE).as_deref(), Some(field));
+    }
+}
+
+#[test]
+fn a_sample_is_followed_through_every_label_that_it_bore() {
+    let relabelled = |from: &str, to: &str| {
+        let mut relabelled = event(from, "RELABELLED");
+        relabelled["sampleEvent"]["newSampleId"] = json!(to);
+        relabelled
+    };
+    // It left the place under another label, and got its first one back.
+    let mut story = stored();
+    story.tell("2026-01-07", "", relabelled("S", "N"));
+    story.tell("2026-01-08", "", put("N", "A2"));
+    story.tell("2026-01-09", "", relabelled("N", "S"));
+    for (place, taken) in [("A1", false), ("A2", true)] {
+        let index = story.tell("2026-01-10", "", put("T", place));
+        assert_eq!(story.codes(index).contains(CODE), taken, "{place}");
+    }
+}
+
+#[test]
+fn where_a_sample_is_divided_is_not_where_its_parts_are() {
+    let mut story = stored();
+    let mut divided = event("S", "ALIQUOTED");
+    divided["sampleEvent"]["position"] = position("A1");
+    divided["sampleEvent"]["aliquots"] = json!([{"sampleId": "PART"}]);
+    story.tell("2026-01-07", "", divided);
+    story.tell("2026-01-08", "", event("S", "SHIPPED"));
+    story.tell("2026-01-09", "", put("PART", "A1"));
+    let raised = story.raised("2026-02-01");
+    assert!(raised.iter().all(|one| one.rule.code != CODE), "{raised:?}");
+}
