@@ -468,6 +468,8 @@ struct Pending<'a> {
     was_open: bool,
     months: Parameter<u32>,
     given: Option<NaiveDate>,
+    /// When the patient came back and had not consented to it.
+    returned: Option<NaiveDate>,
 }
 
 impl Pending<'_> {
@@ -481,14 +483,34 @@ impl Pending<'_> {
             && self.is_longer
             && self.given.is_none()
             && change.consent.is_some()
-            && (waits || change.is_awaited(day))
+            && (waits || self.is_awaited(day))
+    }
+
+    /// Whether its signature may still be waited for. Of who came back since, without a deadline: that was for those
+    /// who were still followed; and whatever was declined before the return.
+    fn is_awaited(&self, day: NaiveDate) -> bool {
+        match self.returned {
+            Some(_) => self.declined().is_none_or(|declined| day < declined),
+            None => self.change.is_awaited(day),
+        }
+    }
+
+    /// When it was declined, by who has not come back since.
+    fn declined(&self) -> Option<NaiveDate> {
+        let declined = self.change.declined;
+        declined.filter(|day| self.returned.is_none_or(|returned| returned <= *day))
+    }
+
+    /// Whether it was consented to by a day, and is in force.
+    fn is_given_by(&self, day: NaiveDate) -> bool {
+        self.change.holds().is_some_and(|holds| holds <= day)
     }
 
     fn state(&self, completed: bool, on: NaiveDate) -> AmendmentState {
         if let Some(given) = self.given {
             return AmendmentState::Given(given);
         }
-        match self.change.declined.filter(|day| *day <= on) {
+        match self.declined().filter(|day| *day <= on) {
             Some(declined) => AmendmentState::Declined(declined),
             None if completed || !self.was_open => AmendmentState::Missed,
             None => AmendmentState::Awaited,
@@ -653,7 +675,9 @@ impl<'a> Walk<'a> {
             }
             Turn::Enrolled(fact) => {
                 self.why.add(fact);
-                if self.returns(day) || !self.is_enrolled {
+                if self.returns(day) {
+                    self.come_back(day);
+                } else if !self.is_enrolled {
                     self.begin(day);
                 }
                 self.is_enrolled = true;
@@ -692,6 +716,42 @@ impl<'a> Walk<'a> {
         self.begun = Some(day);
     }
 
+    /// Who is enrolled again follows what is in force, as far as it was consented to. What was not changes no end yet
+    /// (R-A1): the patient is followed while it is waited for.
+    fn come_back(&mut self, day: NaiveDate) {
+        let given = self.pending.iter().filter(|one| one.is_given_by(day));
+        let given = given.max_by_key(|one| one.change.ordinal());
+        let given = given.map(|one| (one.change, one.months.clone()));
+        let newest = given.as_ref().map(|(change, _)| change.ordinal());
+        let is_newer =
+            |one: &Pending<'_>| newest.is_none_or(|newest| newest < one.change.ordinal());
+        let waits = |one: &Pending<'_>| is_newer(one) && one.change.consent.is_some();
+        if !self.pending.iter().any(waits) {
+            self.begin(day);
+            return;
+        }
+        if let Some((change, months)) = given {
+            self.follow(change, months);
+        }
+        self.pending
+            .retain(|one| one.given.is_some() || is_newer(one));
+        for one in self.pending.iter_mut().filter(|one| one.given.is_none()) {
+            one.was_open = true;
+            one.returned = Some(day);
+        }
+    }
+
+    /// From now on, the period is that of a plan version that the patient has consented to.
+    fn follow(&mut self, change: &'a Change<'a>, months: Parameter<u32>) {
+        self.months = self.longest(Some(months));
+        self.until_no_risk = asks_for_no_risk(Some(&change.plan));
+        self.plan = Some(change.plan.clone());
+        self.why.merge(&Why::by("R-A1").on(&change.version.said));
+        for said in change.signed.iter().flat_map(|set| &set.said) {
+            self.why.add(said);
+        }
+    }
+
     /// The months, or those that a decision has asked for, if they are more.
     fn longest(&self, months: Option<Parameter<u32>>) -> Option<Parameter<u32>> {
         let both = [months, self.extended.clone()];
@@ -721,6 +781,7 @@ impl<'a> Walk<'a> {
             was_open: self.standing(day).is_open(),
             months,
             given: None,
+            returned: None,
         });
     }
 
@@ -736,15 +797,9 @@ impl<'a> Walk<'a> {
         };
         amendment.given = Some(day);
         let months = amendment.months.clone();
-        self.months = self.longest(Some(months));
-        self.until_no_risk = asks_for_no_risk(Some(&change.plan));
-        self.plan = Some(change.plan.clone());
+        self.follow(change, months);
         self.pending
             .retain(|one| one.given.is_some() || ordinal < one.change.ordinal());
-        self.why.merge(&Why::by("R-A1").on(&change.version.said));
-        for said in change.signed.iter().flat_map(|set| &set.said) {
-            self.why.add(said);
-        }
     }
 
     fn decided(&mut self, day: NaiveDate, fact: &Seen, decision: &pb::MonitoringDecision) {

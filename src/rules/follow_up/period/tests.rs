@@ -268,7 +268,7 @@ fn a_signature_leaves_only_newer_versions_to_be_waited_for() {
     assert_eq!(waiting("P3"), [of("3", &given("2020-07-21"))]);
 }
 
-/// R-A3: who is enrolled again is enrolled under what is in force; nothing before it is missed any more.
+/// R-A1, R-A3: who is enrolled again has missed nothing any more, and follows what was consented to by then.
 #[test]
 fn who_is_enrolled_again_has_missed_nothing_that_is_in_force() {
     let mut story = Story::of_amendment("2021-01-10");
@@ -278,9 +278,56 @@ fn who_is_enrolled_again_has_missed_nothing_that_is_in_force() {
     story.enrolled("P1", "2021-06-01");
     let missed = |as_of| story.period("P1", as_of).courses[0].missed().count();
     assert_eq!((missed("2021-05-31"), missed("2021-06-01")), (2, 0));
-    let course = story.period("P1", "2021-06-01").courses.remove(0);
-    assert_eq!(course.amendments, [], "none is waited for");
-    check(&story, "P1", &[("2021-06-01", Status::Open, "2036-01-15")]);
+    let states = |story: &Story, as_of| -> Vec<AmendmentState> {
+        let course = story.period("P1", as_of).courses.remove(0);
+        course.amendments.iter().map(|one| one.state).collect()
+    };
+    let waits = AmendmentState::Awaited;
+    assert_eq!(states(&story, "2021-06-01"), [waits, waits]);
+    let longest = "2036-01-15";
+    story.signed("P1", "3", "2021-06-20");
+    let followed = ("2021-06-20", Status::Open, longest);
+    let waiting = Status::OpenPendingReconsent;
+    check(
+        &story,
+        "P1",
+        &[("2021-06-19", waiting, "2021-01-15"), followed],
+    );
+    // Signed before the return, it holds from the return on.
+    story.signed("P1", "3", "2021-05-31");
+    check(
+        &story,
+        "P1",
+        &[
+            ("2021-05-31", Status::Completed, "2021-01-15"),
+            ("2021-06-01", Status::Open, longest),
+        ],
+    );
+    assert_eq!(states(&story, "2021-06-01"), [], "none is waited for");
+}
+
+/// R-A1, R-K8: a return without a signature changes no end, and a refusal after it ends the waiting.
+#[test]
+fn who_is_enrolled_again_without_having_signed_is_not_followed_longer_without_being_asked() {
+    let old = "2021-01-15";
+    let waiting = Status::OpenPendingReconsent;
+    for (declined, status) in [
+        ("2021-02-01", waiting),
+        ("2021-05-31", waiting),
+        ("2021-06-01", Status::Completed),
+        ("2021-07-01", waiting),
+    ] {
+        let mut story = Story::of_amendment("2021-01-10");
+        story.patient("P1", "2016-01-15");
+        story.enrolled("P1", "2021-06-01");
+        story.declined("P1", "2", declined);
+        let on_return = ("2021-06-01", status, old);
+        let later = match declined {
+            "2021-02-01" | "2021-05-31" => waiting,
+            _ => Status::Completed,
+        };
+        check(&story, "P1", &[on_return, ("2021-07-01", later, old)]);
+    }
 }
 
 /// R-A3, of as many months or until no risk: that may be longer, and is waited for like more months.
