@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use anyhow::{Context as _, Result, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use genetrail::{clock::Clock as _, pb, record::format::parse_civil_date};
 use prost::Message as _;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,21 @@ const OF_EVERY_EVENT: [&str; 6] = [
     "recorded_at",
     "site",
 ];
+
+/// The words for what is still to come.
+const TO_COME: [&str; 8] = [
+    "future",
+    "ahead",
+    "tomorrow",
+    "not yet happened",
+    "still to come",
+    "before it happen",
+    "event_time",
+    "event_date",
+];
+
+/// What is later after the end of a history than this is still to come, whatever it says.
+const YEARS_AFTER: Days = Days::new(3 * 365);
 
 /// A number that is well formed, and that no site of any history has.
 const GLN_OF_NOBODY: &str = "9521123009998";
@@ -379,17 +394,8 @@ impl Played<'_> {
                     Err(_) => found.tell(format!("{place}: {recorded_at} is no instant")),
                 }
             }
-            if item["expect"] == "RECORD_AND_FLAG" {
-                // Supplied: what can be recorded is recorded no earlier than it happened.
-                let day = item["event_date"].as_str().map(parse_civil_date);
-                let day = day.and_then(Result::ok).map(|day| self.end_of(day));
-                let time = item["event_time"].as_str().map(str::parse);
-                let happened = [day.transpose()?, time.and_then(Result::ok)];
-                let happened = happened.into_iter().flatten().max();
-                let now = self.server.clock.now();
-                self.server
-                    .clock
-                    .set(happened.map_or(now, |happened| now.max(happened)));
+            if let Some(happened) = self.happened(item) {
+                self.server.clock.set(self.server.clock.now().max(happened));
             }
             let now = self.server.clock.now();
             let said = match said(self.history, &kept, number, item, now) {
@@ -421,6 +427,35 @@ impl Played<'_> {
             inexpressible.join("\n  ")
         );
         Ok(())
+    }
+
+    /// When an item is over, if it is recorded no earlier than it happened.
+    ///
+    /// Supplied: so is what can be recorded, and so is what does not say when it is recorded, unless what is
+    /// wrong with it is that it is still to come.
+    fn happened(&self, item: &Value) -> Option<DateTime<Utc>> {
+        let is_recorded = item["expect"] == "RECORD_AND_FLAG";
+        let day = item["event_date"].as_str().map(parse_civil_date);
+        let day = day.and_then(Result::ok);
+        if !is_recorded && (item.get("recorded_at").is_some() || self.is_to_come(item, day)) {
+            return None;
+        }
+        let time = item["event_time"].as_str().map(str::parse);
+        let ends = [
+            day.and_then(|day| self.end_of(day).ok()),
+            time.and_then(Result::ok),
+        ];
+        ends.into_iter().flatten().max()
+    }
+
+    /// Whether an item is wrong in that it is still to come: it says so, or it is years after the history.
+    fn is_to_come(&self, item: &Value, day: Option<NaiveDate>) -> bool {
+        let says = ["why", "field"].map(|name| item[name].as_str().unwrap_or_default());
+        let says = says.join(" ").to_lowercase();
+        let is_said = TO_COME.iter().any(|word| says.contains(word));
+        let years = |last: NaiveDate| last.checked_add_days(YEARS_AFTER);
+        let last = self.last_day().ok().and_then(years);
+        is_said || day.zip(last).is_some_and(|(day, last)| last < day)
     }
 
     /// Submits the records of an item until one is refused, and nothing of that one may be recorded.
