@@ -51,6 +51,17 @@ const TO_COME: [&str; 8] = [
 /// What is later after the end of a history than this is still to come, whatever it says.
 const YEARS_AFTER: Days = Days::new(3 * 365);
 
+/// What a runner supplies, and an item may be wrong in leaving out.
+const OFTEN_LEFT_OUT: [&str; 7] = [
+    "coi",
+    "communication",
+    "justification",
+    "mode",
+    "reason",
+    "scope",
+    "signatory",
+];
+
 /// A number that is well formed, and that no site of any history has.
 const GLN_OF_NOBODY: &str = "9521123009998";
 
@@ -183,6 +194,7 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
             .into_iter()
             .collect(),
     };
+    event.retain(|_, value| !value.is_null());
     event.remove("event_time");
     event.remove("note");
     event.insert("seq".to_owned(), json!(1_000_000 + number));
@@ -218,6 +230,9 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
         event.remove(name);
     }
     event.append(&mut item.clone());
+    for name in left_out(kind, item, &event) {
+        event.insert(name, Value::Null);
+    }
     event.retain(|name, _| !OF_THE_ITEM.contains(&name.as_str()));
     by_site(&mut event);
     // Supplied: an ethics committee approved a version no earlier than there was one.
@@ -228,6 +243,97 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
         event.insert("iec_approved".to_owned(), event["event_date"].clone());
     }
     Ok(Value::Object(event))
+}
+
+/// What an item neither tells nor takes from another event: what it says is missing, and the justification of
+/// a decision that is to be refused.
+fn left_out(kind: &str, item: &Map<String, Value>, event: &Map<String, Value>) -> Vec<String> {
+    let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+    let others: Vec<&str> = item
+        .keys()
+        .flat_map(|name| names_in_the_history(name))
+        .collect();
+    let is_told = |name: &str| item.contains_key(name) || others.contains(&name);
+    let field = text("field");
+    let is_unjustified = kind == "MonitoringDecision"
+        && text("expect") == "REFUSE"
+        && (field.is_empty() || field.contains("justification"));
+    let why = words(text("why"));
+    let names = event.keys().map(String::as_str).chain(OFTEN_LEFT_OUT);
+    let names = names.filter(|name| !OF_EVERY_EVENT.contains(name) && !is_told(name));
+    names
+        .filter(|name| is_missing(&why, name) || is_unjustified && *name == "justification")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words of a reason; what stands between its parts is a comma.
+fn words(text: &str) -> Vec<String> {
+    let text = text
+        .to_lowercase()
+        .replace([',', ';', ':', '.', '(', ')'], " , ");
+    let words = text.split(|c: char| c != ',' && !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// Whether a reason says that something is missing: "no expiry", "without a reason or scope", "mode missing".
+fn is_missing(why: &[String], name: &str) -> bool {
+    let parts: Vec<&str> = name.split('_').collect();
+    // A date or a number of something is that thing, in short.
+    let in_short = match parts.split_last() {
+        Some((&("gln" | "id" | "date" | "days" | "pct" | "sha256"), rest)) if !rest.is_empty() => {
+            rest
+        }
+        _ => &parts,
+    };
+    [parts.as_slice(), in_short].iter().any(|parts| {
+        let is_same = |(word, part): (&String, &&str)| {
+            word.trim_end_matches('s') == part.trim_end_matches('s')
+        };
+        let mut places = why.windows(parts.len()).enumerate();
+        places.any(|(at, words)| {
+            words.iter().zip(*parts).all(is_same)
+                && (is_after_without(&why[..at]) && is_end(&why[at + parts.len()..])
+                    || is_before_missing(&why[at + parts.len()..]))
+        })
+    })
+}
+
+fn is_after_without(before: &[String]) -> bool {
+    let is_any = |word: &str, words: &[&str]| words.contains(&word);
+    let mut before = before.iter().rev().map(String::as_str);
+    let articles = ["a", "an", "the", "any", "its", "his", "her"];
+    let marks = [
+        "without", "no", "missing", "lacks", "lacking", "omits", "empty",
+    ];
+    match before.by_ref().find(|word| !is_any(word, &articles)) {
+        // Another thing is missing as well, of at most three words.
+        Some("or" | "nor" | "and") => before.take(4).any(|word| is_any(word, &marks)),
+        word => word.is_some_and(|word| is_any(word, &marks)),
+    }
+}
+
+/// Whether nothing follows that would make another thing of it, as a number does of a lot.
+fn is_end(after: &[String]) -> bool {
+    let follow = [
+        ",", "and", "or", "nor", "on", "in", "at", "for", "of", "from", "to", "is", "was", "given",
+        "told", "named", "said", "when", "while", "by", "with",
+    ];
+    after
+        .first()
+        .is_none_or(|word| follow.contains(&word.as_str()))
+}
+
+fn is_before_missing(after: &[String]) -> bool {
+    let mut after = after.iter().map(String::as_str);
+    let word = after.find(|word| !["is", "was", "are", "were"].contains(word));
+    match word {
+        Some("missing" | "absent" | "omitted" | "lacking" | "empty") => true,
+        Some("left") => after.next() == Some("out"),
+        Some("not") => ["given", "told", "said", "named"].contains(&after.next().unwrap_or("")),
+        _ => false,
+    }
 }
 
 /// What the dictionary lists for each site, as a history tells it: field by field.
@@ -258,7 +364,11 @@ pub(crate) fn said(
     item: &Value,
     now: DateTime<Utc>,
 ) -> Result<Said> {
-    let mut mended = Mended::of(event(history, number, item, now)?, now);
+    let event = event(history, number, item, now)?;
+    let nothing = event.as_object().into_iter().flatten();
+    let nothing = nothing.filter(|(_, value)| value.is_null());
+    let nothing: Vec<String> = nothing.map(|(name, _)| name.clone()).collect();
+    let mut mended = Mended::of(event, now);
     let mut records = converted(history, kept, &mended.event);
     for _ in 0..REPLACEMENTS_MAX {
         let wrong = records.as_ref().err();
@@ -275,11 +385,10 @@ pub(crate) fn said(
         converter.put(&mut records, name, value)?;
     }
     // What the item says is not there is not supplied either.
-    let nothing = item.as_object().into_iter().flatten();
-    for (name, _) in nothing.filter(|(_, value)| value.is_null()) {
+    for name in nothing {
         if !OF_EVERY_EVENT.contains(&name.as_str()) {
             // Of what only a history has, there is nothing in the records to empty.
-            drop(converter.put(&mut records, name, &Value::Null));
+            drop(converter.put(&mut records, &name, &Value::Null));
         }
     }
     for record in &mut records {
@@ -518,4 +627,31 @@ async fn tree_size(server: &TestServer) -> Result<u64> {
     let request = as_actor(pb::GetCheckpointRequest {});
     let answer = server.ledger().get_checkpoint(request).await?;
     Ok(answer.into_inner().tree_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_what_is_missing() {
+        for (why, name, is) in [
+            ("no expiry", "expiry", true),
+            ("decision without a justification", "justification", true),
+            ("without a scope or justification", "justification", true),
+            ("without scope, and late", "scope", true),
+            ("a visit, mode missing", "mode", true),
+            ("the mode is not given", "mode", true),
+            ("autologous lot without patient", "intended_patient", false),
+            ("no manufacturer", "manufacturer_gln", true),
+            ("recall without lot", "lots", true),
+            ("no lot number", "lot", false),
+            ("without coi verification", "coi", false),
+            ("no such mode", "mode", false),
+            ("unknown mode", "mode", false),
+            ("", "mode", false),
+        ] {
+            assert_eq!(is_missing(&words(why), name), is, "{why}: {name}");
+        }
+    }
 }
