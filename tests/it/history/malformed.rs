@@ -318,7 +318,7 @@ fn is_after_without(before: &[String]) -> bool {
 fn is_end(after: &[String]) -> bool {
     let follow = [
         ",", "and", "or", "nor", "on", "in", "at", "for", "of", "from", "to", "is", "was", "given",
-        "told", "named", "said", "when", "while", "by", "with",
+        "told", "named", "said", "date", "day", "when", "while", "by", "with",
     ];
     after
         .first()
@@ -643,6 +643,7 @@ mod tests {
             ("a visit, mode missing", "mode", true),
             ("the mode is not given", "mode", true),
             ("autologous lot without patient", "intended_patient", false),
+            ("a lot without expiry date", "expiry", true),
             ("no manufacturer", "manufacturer_gln", true),
             ("recall without lot", "lots", true),
             ("no lot number", "lot", false),
