@@ -104,10 +104,8 @@ pub(crate) struct ComingOfAge<'h> {
 impl<'h> ComingOfAge<'h> {
     fn of(plan: &'h Value, fields: &mut Fields<'h>) -> Self {
         let months = |name: &str| {
-            let params = ["params", "parameters"].iter();
-            let months = params
-                .filter_map(|params| plan[*params][name].as_u64())
-                .next();
+            let mut params = ["params", "parameters"].iter();
+            let months = params.find_map(|params| plan[*params][name].as_u64());
             months.and_then(|months| u32::try_from(months).ok())
         };
         Self {

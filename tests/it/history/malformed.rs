@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use anyhow::{Context as _, Result, ensure};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use genetrail::{clock::Clock as _, pb, record::format::parse_civil_date};
 use prost::Message as _;
 use serde_json::{Map, Value, json};
@@ -34,6 +34,32 @@ const OF_EVERY_EVENT: [&str; 6] = [
     "event_time",
     "recorded_at",
     "site",
+];
+
+/// The words for what is still to come.
+const TO_COME: [&str; 8] = [
+    "future",
+    "ahead",
+    "tomorrow",
+    "not yet happened",
+    "still to come",
+    "before it happen",
+    "event_time",
+    "event_date",
+];
+
+/// What is later after the end of a history than this is still to come, whatever it says.
+const YEARS_AFTER: Days = Days::new(3 * 365);
+
+/// What a runner supplies, and an item may be wrong in leaving out.
+const OFTEN_LEFT_OUT: [&str; 7] = [
+    "coi",
+    "communication",
+    "justification",
+    "mode",
+    "reason",
+    "scope",
+    "signatory",
 ];
 
 /// A number that is well formed, and that no site of any history has.
@@ -168,6 +194,7 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
             .into_iter()
             .collect(),
     };
+    event.retain(|_, value| !value.is_null());
     event.remove("event_time");
     event.remove("note");
     event.insert("seq".to_owned(), json!(1_000_000 + number));
@@ -203,6 +230,9 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
         event.remove(name);
     }
     event.append(&mut item.clone());
+    for name in left_out(kind, item, &event) {
+        event.insert(name, Value::Null);
+    }
     event.retain(|name, _| !OF_THE_ITEM.contains(&name.as_str()));
     by_site(&mut event);
     // Supplied: an ethics committee approved a version no earlier than there was one.
@@ -213,6 +243,97 @@ fn event(history: &Value, number: u64, item: &Value, now: DateTime<Utc>) -> Resu
         event.insert("iec_approved".to_owned(), event["event_date"].clone());
     }
     Ok(Value::Object(event))
+}
+
+/// What an item neither tells nor takes from another event: what it says is missing, and the justification of
+/// a decision that is to be refused.
+fn left_out(kind: &str, item: &Map<String, Value>, event: &Map<String, Value>) -> Vec<String> {
+    let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+    let others: Vec<&str> = item
+        .keys()
+        .flat_map(|name| names_in_the_history(name))
+        .collect();
+    let is_told = |name: &str| item.contains_key(name) || others.contains(&name);
+    let field = text("field");
+    let is_unjustified = kind == "MonitoringDecision"
+        && text("expect") == "REFUSE"
+        && (field.is_empty() || field.contains("justification"));
+    let why = words(text("why"));
+    let names = event.keys().map(String::as_str).chain(OFTEN_LEFT_OUT);
+    let names = names.filter(|name| !OF_EVERY_EVENT.contains(name) && !is_told(name));
+    names
+        .filter(|name| is_missing(&why, name) || is_unjustified && *name == "justification")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words of a reason; what stands between its parts is a comma.
+fn words(text: &str) -> Vec<String> {
+    let text = text
+        .to_lowercase()
+        .replace([',', ';', ':', '.', '(', ')'], " , ");
+    let words = text.split(|c: char| c != ',' && !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// Whether a reason says that something is missing: "no expiry", "without a reason or scope", "mode missing".
+fn is_missing(why: &[String], name: &str) -> bool {
+    let parts: Vec<&str> = name.split('_').collect();
+    // A date or a number of something is that thing, in short.
+    let in_short = match parts.split_last() {
+        Some((&("gln" | "id" | "date" | "days" | "pct" | "sha256"), rest)) if !rest.is_empty() => {
+            rest
+        }
+        _ => &parts,
+    };
+    [parts.as_slice(), in_short].iter().any(|parts| {
+        let is_same = |(word, part): (&String, &&str)| {
+            word.trim_end_matches('s') == part.trim_end_matches('s')
+        };
+        let mut places = why.windows(parts.len()).enumerate();
+        places.any(|(at, words)| {
+            words.iter().zip(*parts).all(is_same)
+                && (is_after_without(&why[..at]) && is_end(&why[at + parts.len()..])
+                    || is_before_missing(&why[at + parts.len()..]))
+        })
+    })
+}
+
+fn is_after_without(before: &[String]) -> bool {
+    let is_any = |word: &str, words: &[&str]| words.contains(&word);
+    let mut before = before.iter().rev().map(String::as_str);
+    let articles = ["a", "an", "the", "any", "its", "his", "her"];
+    let marks = [
+        "without", "no", "missing", "lacks", "lacking", "omits", "empty",
+    ];
+    match before.by_ref().find(|word| !is_any(word, &articles)) {
+        // Another thing is missing as well, of at most three words.
+        Some("or" | "nor" | "and") => before.take(4).any(|word| is_any(word, &marks)),
+        word => word.is_some_and(|word| is_any(word, &marks)),
+    }
+}
+
+/// Whether nothing follows that would make another thing of it, as a number does of a lot.
+fn is_end(after: &[String]) -> bool {
+    let follow = [
+        ",", "and", "or", "nor", "on", "in", "at", "for", "of", "from", "to", "is", "was", "given",
+        "told", "named", "said", "date", "day", "when", "while", "by", "with",
+    ];
+    after
+        .first()
+        .is_none_or(|word| follow.contains(&word.as_str()))
+}
+
+fn is_before_missing(after: &[String]) -> bool {
+    let mut after = after.iter().map(String::as_str);
+    let word = after.find(|word| !["is", "was", "are", "were"].contains(word));
+    match word {
+        Some("missing" | "absent" | "omitted" | "lacking" | "empty") => true,
+        Some("left") => after.next() == Some("out"),
+        Some("not") => ["given", "told", "said", "named"].contains(&after.next().unwrap_or("")),
+        _ => false,
+    }
 }
 
 /// What the dictionary lists for each site, as a history tells it: field by field.
@@ -243,7 +364,11 @@ pub(crate) fn said(
     item: &Value,
     now: DateTime<Utc>,
 ) -> Result<Said> {
-    let mut mended = Mended::of(event(history, number, item, now)?, now);
+    let event = event(history, number, item, now)?;
+    let nothing = event.as_object().into_iter().flatten();
+    let nothing = nothing.filter(|(_, value)| value.is_null());
+    let nothing: Vec<String> = nothing.map(|(name, _)| name.clone()).collect();
+    let mut mended = Mended::of(event, now);
     let mut records = converted(history, kept, &mended.event);
     for _ in 0..REPLACEMENTS_MAX {
         let wrong = records.as_ref().err();
@@ -260,11 +385,10 @@ pub(crate) fn said(
         converter.put(&mut records, name, value)?;
     }
     // What the item says is not there is not supplied either.
-    let nothing = item.as_object().into_iter().flatten();
-    for (name, _) in nothing.filter(|(_, value)| value.is_null()) {
+    for name in nothing {
         if !OF_EVERY_EVENT.contains(&name.as_str()) {
             // Of what only a history has, there is nothing in the records to empty.
-            drop(converter.put(&mut records, name, &Value::Null));
+            drop(converter.put(&mut records, &name, &Value::Null));
         }
     }
     for record in &mut records {
@@ -379,17 +503,8 @@ impl Played<'_> {
                     Err(_) => found.tell(format!("{place}: {recorded_at} is no instant")),
                 }
             }
-            if item["expect"] == "RECORD_AND_FLAG" {
-                // Supplied: what can be recorded is recorded no earlier than it happened.
-                let day = item["event_date"].as_str().map(parse_civil_date);
-                let day = day.and_then(Result::ok).map(|day| self.end_of(day));
-                let time = item["event_time"].as_str().map(str::parse);
-                let happened = [day.transpose()?, time.and_then(Result::ok)];
-                let happened = happened.into_iter().flatten().max();
-                let now = self.server.clock.now();
-                self.server
-                    .clock
-                    .set(happened.map_or(now, |happened| now.max(happened)));
+            if let Some(happened) = self.happened(item) {
+                self.server.clock.set(self.server.clock.now().max(happened));
             }
             let now = self.server.clock.now();
             let said = match said(self.history, &kept, number, item, now) {
@@ -421,6 +536,35 @@ impl Played<'_> {
             inexpressible.join("\n  ")
         );
         Ok(())
+    }
+
+    /// When an item is over, if it is recorded no earlier than it happened.
+    ///
+    /// Supplied: so is what can be recorded, and so is what does not say when it is recorded, unless what is
+    /// wrong with it is that it is still to come.
+    fn happened(&self, item: &Value) -> Option<DateTime<Utc>> {
+        let is_recorded = item["expect"] == "RECORD_AND_FLAG";
+        let day = item["event_date"].as_str().map(parse_civil_date);
+        let day = day.and_then(Result::ok);
+        if !is_recorded && (item.get("recorded_at").is_some() || self.is_to_come(item, day)) {
+            return None;
+        }
+        let time = item["event_time"].as_str().map(str::parse);
+        let ends = [
+            day.and_then(|day| self.end_of(day).ok()),
+            time.and_then(Result::ok),
+        ];
+        ends.into_iter().flatten().max()
+    }
+
+    /// Whether an item is wrong in that it is still to come: it says so, or it is years after the history.
+    fn is_to_come(&self, item: &Value, day: Option<NaiveDate>) -> bool {
+        let says = ["why", "field"].map(|name| item[name].as_str().unwrap_or_default());
+        let says = says.join(" ").to_lowercase();
+        let is_said = TO_COME.iter().any(|word| says.contains(word));
+        let years = |last: NaiveDate| last.checked_add_days(YEARS_AFTER);
+        let last = self.last_day().ok().and_then(years);
+        is_said || day.zip(last).is_some_and(|(day, last)| last < day)
     }
 
     /// Submits the records of an item until one is refused, and nothing of that one may be recorded.
@@ -483,4 +627,32 @@ async fn tree_size(server: &TestServer) -> Result<u64> {
     let request = as_actor(pb::GetCheckpointRequest {});
     let answer = server.ledger().get_checkpoint(request).await?;
     Ok(answer.into_inner().tree_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_what_is_missing() {
+        for (why, name, is) in [
+            ("no expiry", "expiry", true),
+            ("decision without a justification", "justification", true),
+            ("without a scope or justification", "justification", true),
+            ("without scope, and late", "scope", true),
+            ("a visit, mode missing", "mode", true),
+            ("the mode is not given", "mode", true),
+            ("autologous lot without patient", "intended_patient", false),
+            ("a lot without expiry date", "expiry", true),
+            ("no manufacturer", "manufacturer_gln", true),
+            ("recall without lot", "lots", true),
+            ("no lot number", "lot", false),
+            ("without coi verification", "coi", false),
+            ("no such mode", "mode", false),
+            ("unknown mode", "mode", false),
+            ("", "mode", false),
+        ] {
+            assert_eq!(is_missing(&words(why), name), is, "{why}: {name}");
+        }
+    }
 }

@@ -139,24 +139,11 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         of_patient(
             json!({"kind": "ConsentDeclined", "family": "ICF", "version": "1", "signatory": "LAR"}),
         ),
-        of_patient(json!({"kind": "Visit"})),
+        of_patient(json!({"kind": "Visit", "mode": "ON_SITE"})),
         of_patient(
-            json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE",
-                   "e": {"status": "NOT_DONE", "reason": "refused"}}}),
+            json!({"kind": "Visit", "mode": "ON_SITE", "blocks": {"a": "DONE", "f": "NOT_DONE"}}),
         ),
-        of_patient(json!({"kind": "Contact", "purpose": "RECONTACT"})),
-        of_patient(
-            json!({"kind": "CoiVerification", "lot": "V1", "scanned_patient": "X1", "result": "MATCH"}),
-        ),
-        of_patient(
-            json!({"kind": "Administration", "lot": "V1", "dose": {"value": "2.50", "unit": "mL"}}),
-        ),
-        of_patient(
-            json!({"kind": "Administration", "lot": "V1", "dose": {"value": "1e13", "unit": "{vg}"}}),
-        ),
-        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2 mL"})),
-        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": "2.5"})),
-        of_patient(json!({"kind": "Administration", "lot": "V1", "dose": 2.5})),
+        of_patient(json!({"kind": "Contact", "mode": "PHONE", "purpose": "RECONTACT"})),
         of_patient(json!({"kind": "LostToFollowUp", "last_contact": "2026-02"})),
         of_patient(json!({"kind": "Found"})),
         json!({"kind": "MonitoringDecision", "patient": "X1", "decision": "EXTEND",
@@ -189,6 +176,43 @@ fn what_the_car_t_history_does_not_tell_converts_as_well() {
         (minor.majority_on.as_str(), minor.assent_on.as_str()),
         ("2037-02-28", "2025-02-28")
     );
+}
+
+#[test]
+fn what_is_left_out_or_told_in_another_shape_converts_as_well() {
+    let given = |dose: Value| json!({"kind": "Administration", "lot": "V1", "dose": dose});
+    let told = [
+        json!({"kind": "Visit"}),
+        json!({"kind": "Visit", "blocks": {"a": "DONE", "e": {"status": "NOT_DONE", "reason": "refused"}}}),
+        json!({"kind": "Contact"}),
+        json!({"kind": "CoiVerification", "lot": "V1", "scanned_patient": "X1", "result": "MATCH"}),
+        given(json!({"value": "2.50", "unit": "mL"})),
+        given(json!({"value": "1e13", "unit": "{vg}"})),
+        given(json!("2 mL")),
+        given(json!("2.5")),
+        given(json!(2.5)),
+    ];
+    let of_patient = told.into_iter().map(|mut event| {
+        event["patient"] = json!("X1");
+        event["site"] = json!("H01");
+        event
+    });
+    let of_none = [
+        json!({"kind": "Product", "product_id": "A", "gtin": "09521123450011", "name": "an AAV",
+               "vector_class": "AAV"}),
+        json!({"kind": "ConsentVersion", "family": "ICF", "version": "1",
+               "change_class": "RECONSENT_REQUIRED"}),
+        json!({"kind": "ConsentVersion", "family": "ICF", "version": "2",
+               "change_class": "RECONSENT_REQUIRED", "scope": "all_treated"}),
+    ];
+    let events: Vec<Value> = of_none.into_iter().chain(of_patient).collect();
+    for record in convert(&history_of(&events)).unwrap() {
+        let now = record.client_time.parse().unwrap();
+        assert_eq!(record::check(&record, now), [], "{record:?}");
+        if let Some(Kind::ConsentDocumentVersion(version)) = &record.kind {
+            assert!(version.scope.as_ref().unwrap().all_treated);
+        }
+    }
 }
 
 #[test]

@@ -140,10 +140,7 @@ impl<'h> Converter<'h> {
         let change_class = named(pb::ChangeClass::from_str_name, "CHANGE_CLASS", class)?;
         // Supplied: whoever was treated must sign anew, where the history does not say who must.
         let must_sign = change_class == i32::from(pb::ChangeClass::ReconsentRequired);
-        let everybody = must_sign.then(|| pb::CohortScope {
-            all_treated: true,
-            ..Default::default()
-        });
+        let scope = self.scope(fields)?.or(must_sign.then(everybody));
         let kind = Kind::ConsentDocumentVersion(pb::ConsentDocumentVersion {
             family: family.to_owned(),
             version: version.to_owned(),
@@ -155,7 +152,7 @@ impl<'h> Converter<'h> {
             items: (1..=8).map(item).collect(),
             change_class,
             change_summary: fields.maybe_string("change_summary")?,
-            scope: self.scope(fields)?.or(everybody),
+            scope,
             reconsent_due: days.map(|days| pb::ReconsentDue {
                 due: Some(pb::reconsent_due::Due::Days(days)),
                 before_next_procedure: false,
@@ -308,10 +305,7 @@ impl<'h> Converter<'h> {
     pub(crate) fn scope(&self, fields: &mut Fields<'h>) -> Result<Option<pb::CohortScope>> {
         if fields.is_text("scope", "all_treated") {
             fields.value("scope");
-            return Ok(Some(pb::CohortScope {
-                all_treated: true,
-                ..Default::default()
-            }));
+            return Ok(Some(everybody()));
         }
         let Some(mut scope) = fields.maybe_fields("scope")? else {
             return Ok(None);
@@ -338,6 +332,14 @@ impl<'h> Converter<'h> {
         };
         scope.finish()?;
         Ok(Some(cohort))
+    }
+}
+
+/// Whoever was treated.
+fn everybody() -> pb::CohortScope {
+    pb::CohortScope {
+        all_treated: true,
+        ..Default::default()
     }
 }
 
