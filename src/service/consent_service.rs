@@ -246,4 +246,4 @@ fn check_site(site: &str) -> Result<(), CallError> {
 }
 
 /// The rows of patients, by what makes each of them one row.
-type Rows = BTreeMap<(String, String, i32), ReconsentRow>;
+type Rows = BTreeMap<(String, String, i32, String), ReconsentRow>;

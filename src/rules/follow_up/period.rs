@@ -821,20 +821,19 @@ impl<'a> Walk<'a> {
             }
             Decision::Waive => self.halted = Some((Status::Waived, day)),
             Decision::Stop => self.halted = Some((Status::Stopped, day)),
-            Decision::Extend | Decision::Intensify => match months {
-                Some(months) => {
-                    self.extended = Some(months);
-                    self.months = self.longest(self.months.clone());
-                    self.settled = false;
-                    self.ended_by_decision = None;
-                }
+            Decision::Extend | Decision::Intensify => {
                 // One for many that does not say how long changes nobody's end: the plan version that follows
                 // from it does, once the patient has consented to it (R-A1).
-                None => {
+                let Some(months) = months else {
                     let is_own = !fact.record.patient.is_empty();
                     self.until_no_risk |= is_own && decision.decision() == Decision::Extend;
-                }
-            },
+                    return;
+                };
+                self.extended = Some(months);
+                self.months = self.longest(self.months.clone());
+                self.settled = false;
+                self.ended_by_decision = None;
+            }
             Decision::Shorten => {
                 let both = [months, self.months.clone()];
                 self.months = both.into_iter().flatten().min_by_key(|one| one.value);

@@ -216,7 +216,8 @@ impl Watching {
                     let wanted = (site.is_empty() || site == row.site)
                         && (family.is_empty() || family == key.family);
                     if wanted {
-                        rows.insert((row.patient.clone(), key.family, row.kind), row);
+                        let key = (row.patient.clone(), key.family, row.kind, key.version);
+                        rows.insert(key, row);
                     }
                 }
             }
