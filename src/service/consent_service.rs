@@ -7,18 +7,19 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Answers,
-    answers::{Asked, Page, PageOf, wrong},
+    answers::{Asked, Page, PageOf},
     call::Phase,
     driven::Driven,
     error::CallError,
+    violations::Violations,
 };
 use crate::{
     pb::{
-        self, ConsentStepKind, GetConsentStatusRequest, GetConsentStatusResponse,
-        ListReconsentRequest, ListReconsentResponse, ReconsentRow, WatchReconsentRequest,
-        WatchReconsentResponse, consent_service_server::ConsentService,
+        self, ConsentStepKind, DeadlineState, GetConsentStatusRequest, GetConsentStatusResponse,
+        ListReconsentRequest, ListReconsentResponse, ReconsentKind, ReconsentList, ReconsentRow,
+        WatchReconsentRequest, WatchReconsentResponse, consent_service_server::ConsentService,
     },
-    record::format::check_gln,
+    record::format::{check_civil_date, check_gln},
     rules::{
         consent::{requirements::requirements, standing::Standing},
         patient::Patient,
@@ -60,16 +61,21 @@ impl ConsentService for Consent {
         let question = request.question.take();
         let size = std::mem::take(&mut request.page_size);
         let token = std::mem::take(&mut request.page_token);
-        check_site(&request.site)?;
-        let page = PageOf::of(size, &token, &request);
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
+        let mut wrong = Violations::default();
+        wrong.values::<ReconsentList>("lists", &request.lists);
+        wrong.check("site", &request.site, check_gln);
+        wrong.values::<DeadlineState>("states", &request.states);
+        wrong.values::<ReconsentKind>("kinds", &request.kinds);
+        let page = PageOf::of("ListReconsent", size, &token, &request);
+        let rows = move |asked: &Asked<'_>, page: &Page| {
             let (rows, next_page_token) = listed(asked, page, &request)?;
             Ok(ListReconsentResponse {
                 answered: Some(asked.answered()),
                 rows,
                 next_page_token,
             })
-        });
+        };
+        let answer = self.answers.ask_page(wrong, question, page, rows);
         Ok(Response::new(answer.await?))
     }
 
@@ -78,12 +84,10 @@ impl ConsentService for Consent {
         request: Request<GetConsentStatusRequest>,
     ) -> Result<Response<GetConsentStatusResponse>, Status> {
         let GetConsentStatusRequest { question, patient } = request.into_inner();
-        if patient.is_empty() {
-            return Err(wrong("patient", "REQUIRED", "give the patient's pseudonym").into());
-        }
-        let answer = self
-            .answers
-            .ask(question, move |asked| status(asked, &patient));
+        let mut wrong = Violations::default();
+        wrong.demand("patient", &patient);
+        let of_patient = move |asked: &Asked<'_>| status(asked, &patient);
+        let answer = self.answers.ask(wrong, question, of_patient);
         Ok(Response::new(answer.await?))
     }
 
@@ -94,7 +98,10 @@ impl ConsentService for Consent {
         request: Request<WatchReconsentRequest>,
     ) -> Result<Response<Self::WatchReconsentStream>, Status> {
         let request = request.into_inner();
-        check_site(&request.site)?;
+        let mut wrong = Violations::default();
+        wrong.check("as_of", &request.as_of, check_civil_date);
+        wrong.check("site", &request.site, check_gln);
+        wrong.none()?;
         let watching = watching::Watching::begin(self.answers.clone(), request)?;
         let phase = self.phase.clone();
         let work = |changes| watching.run(phase, changes);
@@ -232,17 +239,6 @@ fn status(asked: &Asked<'_>, patient: &str) -> Result<GetConsentStatusResponse, 
         required: required(asked, &standing),
         in_force: in_force.map(convert::in_force).collect(),
     })
-}
-
-fn check_site(site: &str) -> Result<(), CallError> {
-    if !site.is_empty() && check_gln(site).is_err() {
-        return Err(wrong(
-            "site",
-            "GLN",
-            "give the GLN of a site: 13 digits with its check digit",
-        ));
-    }
-    Ok(())
 }
 
 /// The rows of patients, by what makes each of them one row.

@@ -6,24 +6,21 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Answers,
-    answers::{Asked, Page, PageOf, wrong},
+    answers::{Asked, Page, PageOf, check_question, wrong},
     driven::Driven,
     error::CallError,
+    violations::Violations,
 };
 use crate::{
     pb::{
         self, GetScheduleRequest, GetScheduleResponse, ListObligationsRequest,
         ListObligationsResponse, ListOpenSignalsRequest, ListOpenSignalsResponse,
-        ListTreatedNotEnrolledRequest, ListTreatedNotEnrolledResponse, ReportConformityRequest,
-        ReportConformityResponse, SummarizePeriodRequest, SummarizePeriodResponse,
-        follow_up_service_server::FollowUpService,
+        ListTreatedNotEnrolledRequest, ListTreatedNotEnrolledResponse, ObligationKind,
+        ObligationState, ReportConformityRequest, ReportConformityResponse, SamplePurpose,
+        SummarizePeriodRequest, SummarizePeriodResponse, follow_up_service_server::FollowUpService,
     },
-    record::{
-        Violation,
-        format::{
-            FormatError, check_civil_date, check_gln, check_pseudonym, check_token,
-            parse_civil_date,
-        },
+    record::format::{
+        FormatError, check_civil_date, check_gln, check_pseudonym, check_token, parse_civil_date,
     },
     rules::{
         consent::signatures::Signatures,
@@ -81,10 +78,11 @@ impl FollowUpService for FollowUp {
             question,
             product_id,
         } = request.into_inner();
-        if product_id.is_empty() {
-            return Err(wrong("product_id", "REQUIRED", "give the product").into());
-        }
-        demand([("product_id", &product_id, check_product)])?;
+        let mut wrong = Violations::default();
+        wrong.demand("product_id", &product_id);
+        wrong.check("product_id", &product_id, check_product);
+        check_question(question.as_ref(), &mut wrong);
+        wrong.none()?;
         let (answers, reports) = (self.answers.clone(), Arc::clone(&self.reports));
         let made = |sender| conformity::report(answers, question, product_id, reports, sender);
         Ok(Response::new(Driven::new(
@@ -102,13 +100,15 @@ impl FollowUpService for FollowUp {
         let question = request.question.take();
         let size = std::mem::take(&mut request.page_size);
         let token = std::mem::take(&mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        demand([
-            ("patient", &request.patient, check_pseudonym),
-            ("site", &request.site, check_gln),
-            ("product_id", &request.product_id, check_product),
-        ])?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
+        let page = PageOf::of("ListObligations", size, &token, &request);
+        let mut wrong = Violations::default();
+        wrong.check("patient", &request.patient, check_pseudonym);
+        wrong.check("site", &request.site, check_gln);
+        wrong.check("product_id", &request.product_id, check_product);
+        wrong.values::<ObligationKind>("kinds", &request.kinds);
+        wrong.values::<SamplePurpose>("purposes", &request.purposes);
+        wrong.values::<ObligationState>("states", &request.states);
+        let rows = move |asked: &Asked<'_>, page: &Page| {
             let among = (request.site.as_str(), request.patient.as_str());
             let rows = |patient: &Patient| open(asked, patient, &request);
             let (obligations, next_page_token) = of_patients(asked, page, among, rows)?;
@@ -117,7 +117,8 @@ impl FollowUpService for FollowUp {
                 obligations,
                 next_page_token,
             })
-        });
+        };
+        let answer = self.answers.ask_page(wrong, question, page, rows);
         Ok(Response::new(answer.await?))
     }
 
@@ -126,11 +127,10 @@ impl FollowUpService for FollowUp {
         request: Request<GetScheduleRequest>,
     ) -> Result<Response<GetScheduleResponse>, Status> {
         let GetScheduleRequest { question, patient } = request.into_inner();
-        if patient.is_empty() {
-            return Err(wrong("patient", "REQUIRED", "give the patient's pseudonym").into());
-        }
-        demand([("patient", &patient, check_pseudonym)])?;
-        let answer = self.answers.ask(question, move |asked| {
+        let mut wrong = Violations::default();
+        wrong.demand("patient", &patient);
+        wrong.check("patient", &patient, check_pseudonym);
+        let answer = self.answers.ask(wrong, question, move |asked| {
             let patient = Patient::of(&asked.dossier(&patient)?, asked.question());
             if patient.facts.is_empty() {
                 return Err(asked.unknown("patient"));
@@ -151,12 +151,11 @@ impl FollowUpService for FollowUp {
         let question = request.question.take();
         let size = std::mem::take(&mut request.page_size);
         let token = std::mem::take(&mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        demand([
-            ("site", &request.site, check_gln),
-            ("product_id", &request.product_id, check_product),
-        ])?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
+        let page = PageOf::of("ListTreatedNotEnrolled", size, &token, &request);
+        let mut wrong = Violations::default();
+        wrong.check("site", &request.site, check_gln);
+        wrong.check("product_id", &request.product_id, check_product);
+        let rows = move |asked: &Asked<'_>, page: &Page| {
             let rows = |patient: &Patient| not_enrolled(asked, patient, &request);
             let among = (request.site.as_str(), "");
             let (patients, next_page_token) = of_patients(asked, page, among, rows)?;
@@ -165,7 +164,8 @@ impl FollowUpService for FollowUp {
                 patients,
                 next_page_token,
             })
-        });
+        };
+        let answer = self.answers.ask_page(wrong, question, page, rows);
         Ok(Response::new(answer.await?))
     }
 
@@ -177,9 +177,10 @@ impl FollowUpService for FollowUp {
         let question = request.question.take();
         let size = std::mem::take(&mut request.page_size);
         let token = std::mem::take(&mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        demand([("product_id", &request.product_id, check_product)])?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
+        let page = PageOf::of("ListOpenSignals", size, &token, &request);
+        let mut wrong = Violations::default();
+        wrong.check("product_id", &request.product_id, check_product);
+        let rows = move |asked: &Asked<'_>, page: &Page| {
             let on = asked.question().as_of;
             let mut open = signals::open(asked.catalogue(), on);
             let product = &request.product_id;
@@ -197,7 +198,8 @@ impl FollowUpService for FollowUp {
                 signals: rows.map(convert::signal).collect(),
                 next_page_token,
             })
-        });
+        };
+        let answer = self.answers.ask_page(wrong, question, page, rows);
         Ok(Response::new(answer.await?))
     }
 
@@ -210,14 +212,15 @@ impl FollowUpService for FollowUp {
             from,
             product_id,
         } = request.into_inner();
-        demand([
-            ("from", &from, check_civil_date),
-            ("product_id", &product_id, check_product),
-        ])?;
-        let Ok(from) = parse_civil_date(&from) else {
-            return Err(wrong("from", "REQUIRED", "give the first day of the period").into());
-        };
-        let answer = self.answers.ask(question, move |asked| {
+        let mut violations = Violations::default();
+        if from.is_empty() {
+            violations.add("from", "REQUIRED", "give the first day of the period");
+        }
+        violations.check("from", &from, check_civil_date);
+        violations.check("product_id", &product_id, check_product);
+        // What is no day is told of before it would be used.
+        let from = parse_civil_date(&from).unwrap_or_default();
+        let answer = self.answers.ask(violations, question, move |asked| {
             let to = asked.question().as_of;
             if to < from {
                 let remedy = "give a day that is not after the question's";
@@ -239,26 +242,6 @@ impl FollowUpService for FollowUp {
         Ok(Response::new(answer.await?))
     }
 }
-
-/// The texts of a request that are set are in their formats; all that are not are named.
-fn demand<const N: usize>(texts: [(&str, &str, Check); N]) -> Result<(), CallError> {
-    let set = texts.into_iter().filter(|(_, text, _)| !text.is_empty());
-    let wrong = set.filter_map(|(field, text, check)| {
-        let error = check(text).err()?;
-        Some(Violation {
-            field: field.to_owned(),
-            rule: error.rule,
-            remedy: error.remedy.to_owned(),
-        })
-    });
-    let wrong: Vec<Violation> = wrong.collect();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(CallError::Fields(wrong))
-}
-
-type Check = fn(&str) -> Result<(), FormatError>;
 
 /// The id of a product.
 fn check_product(text: &str) -> Result<(), FormatError> {

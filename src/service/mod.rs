@@ -11,6 +11,7 @@
 //! | `ledger_service` | checkpoints, entries, proofs, cosignatures, the check of the whole log |
 //! | `trace_service` | lots, patients, samples and stock, where they went and came from; deviations |
 //! | `answers` | what every question has: a day, a tree size, a view; the facts; the page |
+//! | `violations` | what is wrong with the fields of a request, told all at once |
 //! | `submission`, `actor` | from a message to something the ledger takes |
 //! | `receipt` | from something the ledger took to a message |
 //! | `flagging` | what a record is flagged with, and what it would be |
@@ -39,6 +40,7 @@ mod recording_service;
 mod submission;
 mod trace_service;
 mod verification;
+mod violations;
 mod why;
 mod witnesses;
 

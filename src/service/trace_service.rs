@@ -6,19 +6,20 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Answers,
-    answers::{Asked, Page, PageOf, wrong},
+    answers::{Asked, Page, PageOf},
     error::CallError,
+    violations::Violations,
 };
 use crate::{
     pb::{
         self, GetChainOfIdentityRequest, GetChainOfIdentityResponse, GetRecallRequest,
         GetRecallResponse, ListDeviationsRequest, ListDeviationsResponse, ListRetentionRequest,
-        ListRetentionResponse, ListStockRequest, ListStockResponse, TraceLotRequest,
+        ListRetentionResponse, ListStockRequest, ListStockResponse, Severity, TraceLotRequest,
         TraceLotResponse, TracePatientRequest, TracePatientResponse, TraceSampleRequest,
         TraceSampleResponse, record::Kind, trace_lot_request::Root,
         trace_service_server::TraceService,
     },
-    record::format::{FormatError, check_coi, check_gln, check_gtin, check_lot},
+    record::format::{check_coi, check_gln},
     rules::{
         deviations::{self, Review},
         fact::{Fact, Facts as _, LotId, Material, Subject, subjects},
@@ -64,27 +65,33 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
+        let page = PageOf::of("TraceLot", size, &token, &request);
+        let mut wrong = Violations::default();
         let root = match request.root.take() {
-            Some(Root::Lot(key)) => Material::Lot(lot_id("lot", &key)?),
+            Some(Root::Lot(key)) => Material::Lot(wrong.lot("lot", &key)),
             Some(Root::Din(din)) => {
-                demand_text("din", &din)?;
+                wrong.demand("din", &din);
                 Material::Donation(din)
             }
-            None => return Err(wrong("root", "REQUIRED", "give a lot or a donation").into()),
+            None => {
+                wrong.add("root", "REQUIRED", "give a lot or a donation");
+                Material::Donation(String::new())
+            }
         };
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            demand_known(asked, &root)?;
-            let (part, next_page_token) = traced(asked, page, vec![root])?;
-            Ok(TraceLotResponse {
-                answered: Some(asked.answered()),
-                materials: convert::all(part.materials),
-                administrations: convert::all(part.administrations),
-                samples: convert::all(part.samples),
-                unadministered: convert::all(part.unadministered),
-                next_page_token,
-            })
-        });
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                demand_known(asked, &root)?;
+                let (part, next_page_token) = traced(asked, page, vec![root])?;
+                Ok(TraceLotResponse {
+                    answered: Some(asked.answered()),
+                    materials: convert::all(part.materials),
+                    administrations: convert::all(part.administrations),
+                    samples: convert::all(part.samples),
+                    unadministered: convert::all(part.unadministered),
+                    next_page_token,
+                })
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -95,24 +102,27 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
+        let page = PageOf::of("TracePatient", size, &token, &request);
+        let mut wrong = Violations::default();
         let pseudonym = request.patient.clone();
-        demand_text("patient", &pseudonym)?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let trace = patient::trace_patient(asked, asked.question(), &pseudonym)?
-                .ok_or_else(|| asked.unknown("patient"))?;
-            let (ancestors, next_page_token) = materials(asked, page, &trace.ancestors)?;
-            Ok(TracePatientResponse {
-                answered: Some(asked.answered()),
-                patient: trace.patient,
-                patient_status: convert::standing(trace.standing).into(),
-                cois: trace.cois,
-                administrations: convert::all(trace.administrations),
-                never_administered: convert::all(trace.never_administered),
-                ancestors,
-                next_page_token,
-            })
-        });
+        wrong.demand("patient", &pseudonym);
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                let trace = patient::trace_patient(asked, asked.question(), &pseudonym)?
+                    .ok_or_else(|| asked.unknown("patient"))?;
+                let (ancestors, next_page_token) = materials(asked, page, &trace.ancestors)?;
+                Ok(TracePatientResponse {
+                    answered: Some(asked.answered()),
+                    patient: trace.patient,
+                    patient_status: convert::standing(trace.standing).into(),
+                    cois: trace.cois,
+                    administrations: convert::all(trace.administrations),
+                    never_administered: convert::all(trace.never_administered),
+                    ancestors,
+                    next_page_token,
+                })
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -123,22 +133,25 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
+        let page = PageOf::of("TraceSample", size, &token, &request);
+        let mut wrong = Violations::default();
         let sample_id = request.sample_id.clone();
-        demand_text("sample_id", &sample_id)?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let trace = sample::trace_sample(asked, asked.question(), &sample_id)?
-                .ok_or_else(|| asked.unknown("sample"))?;
-            let (materials, next_page_token) = materials(asked, page, &trace.materials)?;
-            Ok(TraceSampleResponse {
-                answered: Some(asked.answered()),
-                patient: trace.patient,
-                tubes: convert::all(trace.samples),
-                administrations: convert::all(trace.administrations),
-                materials,
-                next_page_token,
-            })
-        });
+        wrong.demand("sample_id", &sample_id);
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                let trace = sample::trace_sample(asked, asked.question(), &sample_id)?
+                    .ok_or_else(|| asked.unknown("sample"))?;
+                let (materials, next_page_token) = materials(asked, page, &trace.materials)?;
+                Ok(TraceSampleResponse {
+                    answered: Some(asked.answered()),
+                    patient: trace.patient,
+                    tubes: convert::all(trace.samples),
+                    administrations: convert::all(trace.administrations),
+                    materials,
+                    next_page_token,
+                })
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -147,8 +160,10 @@ impl TraceService for Trace {
         request: Request<GetChainOfIdentityRequest>,
     ) -> Result<Response<GetChainOfIdentityResponse>, Status> {
         let GetChainOfIdentityRequest { question, coi } = request.into_inner();
-        check_text("coi", check_coi(&coi), &coi)?;
-        let answer = self.answers.ask(question, move |asked| {
+        let mut wrong = Violations::default();
+        wrong.demand("coi", &coi);
+        wrong.check("coi", &coi, check_coi);
+        let answer = self.answers.ask(wrong, question, move |asked| {
             let chain = identity::chain_of_identity(asked, asked.question(), &coi)?
                 .ok_or_else(|| asked.unknown("chain of identity"))?;
             Ok(GetChainOfIdentityResponse {
@@ -168,36 +183,33 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        let only = request
-            .lot
-            .as_ref()
-            .map(|key| lot_id("lot", key))
-            .transpose()?;
+        let page = PageOf::of("ListStock", size, &token, &request);
+        let mut wrong = Violations::default();
+        let only = request.lot.as_ref().map(|key| wrong.lot("lot", key));
         let place = request.site.clone();
-        if !place.is_empty() {
-            check_text("site", check_gln(&place), &place)?;
-        }
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let (lots, next_page_token) = lots(asked, page, only.as_ref())?;
-            let mut rows = Vec::new();
-            for id in &lots {
-                let lot = Lot::of(asked, asked.question(), id)?;
-                if !lot.is_known() {
-                    continue;
+        wrong.check("site", &place, check_gln);
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                let (lots, next_page_token) = lots(asked, page, only.as_ref())?;
+                let mut rows = Vec::new();
+                for id in &lots {
+                    let lot = Lot::of(asked, asked.question(), id)?;
+                    if !lot.is_known() {
+                        continue;
+                    }
+                    let of_lot = forward::stock_rows(&lot, &lot.stock()).into_iter();
+                    let is_asked = |row: &forward::StockRow| {
+                        place.is_empty() || (row.place == place && row.held.is_positive())
+                    };
+                    rows.extend(of_lot.filter(is_asked));
                 }
-                let of_lot = forward::stock_rows(&lot, &lot.stock()).into_iter();
-                let is_asked = |row: &forward::StockRow| {
-                    place.is_empty() || (row.place == place && row.held.is_positive())
-                };
-                rows.extend(of_lot.filter(is_asked));
-            }
-            Ok(ListStockResponse {
-                answered: Some(asked.answered()),
-                rows: convert::all(rows),
-                next_page_token,
-            })
-        });
+                Ok(ListStockResponse {
+                    answered: Some(asked.answered()),
+                    rows: convert::all(rows),
+                    next_page_token,
+                })
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -208,14 +220,17 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
+        let page = PageOf::of("GetRecall", size, &token, &request);
+        let mut wrong = Violations::default();
         let recall_id = request.recall_id.clone();
-        demand_text("recall_id", &recall_id)?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let recall = recall::recall(asked, asked.question(), &recall_id)?
-                .ok_or_else(|| asked.unknown("recall"))?;
-            recalled(asked, page, &recall)
-        });
+        wrong.demand("recall_id", &recall_id);
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                let recall = recall::recall(asked, asked.question(), &recall_id)?
+                    .ok_or_else(|| asked.unknown("recall"))?;
+                recalled(asked, page, &recall)
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -226,26 +241,25 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        let only = request
-            .lot
-            .as_ref()
-            .map(|key| lot_id("lot", key))
-            .transpose()?;
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            let (mut lots, next_page_token) = lots(asked, page, only.as_ref())?;
-            let mut known = Vec::new();
-            for id in lots.drain(..) {
-                if Lot::of(asked, asked.question(), &id)?.is_known() {
-                    known.push(id);
+        let page = PageOf::of("ListRetention", size, &token, &request);
+        let mut wrong = Violations::default();
+        let only = request.lot.as_ref().map(|key| wrong.lot("lot", key));
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                let (mut lots, next_page_token) = lots(asked, page, only.as_ref())?;
+                let mut known = Vec::new();
+                for id in lots.drain(..) {
+                    if Lot::of(asked, asked.question(), &id)?.is_known() {
+                        known.push(id);
+                    }
                 }
-            }
-            Ok(ListRetentionResponse {
-                answered: Some(asked.answered()),
-                rows: convert::all(retention::retention(asked, asked.question(), &known)?),
-                next_page_token,
-            })
-        });
+                Ok(ListRetentionResponse {
+                    answered: Some(asked.answered()),
+                    rows: convert::all(retention::retention(asked, asked.question(), &known)?),
+                    next_page_token,
+                })
+            });
         Ok(Response::new(answer.await?))
     }
 
@@ -256,18 +270,16 @@ impl TraceService for Trace {
         let mut request = request.into_inner();
         let question = request.question.take();
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
-        let page = PageOf::of(size, &token, &request);
-        let lot = request
-            .lot
-            .as_ref()
-            .map(|key| lot_id("lot", key))
-            .transpose()?;
-        if !request.site.is_empty() {
-            check_text("site", check_gln(&request.site), &request.site)?;
-        }
-        let answer = self.answers.ask_page(question, page, move |asked, page| {
-            deviations(asked, page, &request, lot.as_ref())
-        });
+        let page = PageOf::of("ListDeviations", size, &token, &request);
+        let mut wrong = Violations::default();
+        wrong.value::<Severity>("severity", request.severity);
+        wrong.check("site", &request.site, check_gln);
+        let lot = request.lot.as_ref().map(|key| wrong.lot("lot", key));
+        let answer = self
+            .answers
+            .ask_page(wrong, question, page, move |asked, page| {
+                deviations(asked, page, &request, lot.as_ref())
+            });
         Ok(Response::new(answer.await?))
     }
 }
@@ -275,24 +287,6 @@ impl TraceService for Trace {
 /// The page that is asked for, taken out of the request: what stays are the filters.
 fn page_of(size: &mut i32, token: &mut String) -> (i32, String) {
     (std::mem::take(size), std::mem::take(token))
-}
-
-fn check_text(field: &str, checked: Result<(), FormatError>, text: &str) -> Result<(), CallError> {
-    demand_text(field, text)?;
-    checked.map_err(|error| wrong(field, error.rule, error.remedy))
-}
-
-fn demand_text(field: &str, text: &str) -> Result<(), CallError> {
-    if text.is_empty() {
-        return Err(wrong(field, "REQUIRED", "say which one is asked about"));
-    }
-    Ok(())
-}
-
-fn lot_id(field: &str, key: &pb::LotKey) -> Result<LotId, CallError> {
-    check_text(&format!("{field}.gtin"), check_gtin(&key.gtin), &key.gtin)?;
-    check_text(&format!("{field}.lot"), check_lot(&key.lot), &key.lot)?;
-    Ok(key.into())
 }
 
 /// A trace of what nobody knows would read as "nobody received it".

@@ -14,6 +14,7 @@ mod ledger_service;
 
 mod properties;
 mod python;
+mod questions;
 mod recording_service;
 mod server;
 mod soak;

@@ -21,6 +21,7 @@ use crate::{
         blocking,
         call::{Phase, reached},
         error::CallError,
+        violations::Violations,
     },
     tlog::Index,
 };
@@ -69,8 +70,9 @@ impl Watching {
                     day.unwrap_or(NaiveDate::MIN)
                 }
             },
-            text => parse_civil_date(text)
-                .map_err(|error| wrong("as_of", error.rule, "write the date as YYYY-MM-DD"))?,
+            text => {
+                parse_civil_date(text).map_err(|error| wrong("as_of", error.rule, error.remedy))?
+            }
         };
         Ok(Self {
             answers,
@@ -173,7 +175,10 @@ impl Watching {
             Concerned::ThoseAt(leads) => {
                 if !leads.is_empty() {
                     let at = move |asked: &Asked<'_>| patients_at(asked, asked.question(), leads);
-                    let patients = self.answers.ask(Some(question(next)), at).await?;
+                    let patients = self
+                        .answers
+                        .ask(Violations::default(), Some(question(next)), at)
+                        .await?;
                     found = self.changes(before, next, patients).await?;
                 }
             }
@@ -184,7 +189,7 @@ impl Watching {
                     let question = question(next);
                     let patients = self
                         .answers
-                        .ask(Some(question), move |asked| {
+                        .ask(Violations::default(), Some(question), move |asked| {
                             asked.patients(&cursor, PATIENTS)
                         })
                         .await?;
@@ -226,11 +231,17 @@ impl Watching {
         let (rows_before, of) = (rows.clone(), patients.clone());
         let was = self
             .answers
-            .ask(Some(question(before)), move |asked| rows_before(asked, &of))
+            .ask(
+                Violations::default(),
+                Some(question(before)),
+                move |asked| rows_before(asked, &of),
+            )
             .await?;
         let is = self
             .answers
-            .ask(Some(question(after)), move |asked| rows(asked, &patients))
+            .ask(Violations::default(), Some(question(after)), move |asked| {
+                rows(asked, &patients)
+            })
             .await?;
         Ok(differences(was, is))
     }

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use super::{
-    super::{Answers, answers::Asked, error::CallError},
+    super::{Answers, answers::Asked, error::CallError, violations::Violations},
     PATIENTS_AHEAD,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub(super) async fn report(
         return;
     };
     let (listener, kept) = (sender.clone(), Arc::clone(&reports));
-    let made = answers.ask(question, move |asked| {
+    let made = answers.ask(Violations::default(), question, move |asked| {
         if let Some(report) = kept.kept(asked.question(), &product_id) {
             return Ok(Some(report));
         }
