@@ -89,6 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             &arguments.states,
             "OBLIGATION_STATE",
             ObligationState::from_str_name,
+            ObligationState::as_str_name,
         )?
     };
     let request = pb::ListObligationsRequest {
@@ -100,11 +101,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             &arguments.kinds,
             "OBLIGATION_KIND",
             ObligationKind::from_str_name,
+            ObligationKind::as_str_name,
         )?,
         purposes: values(
             &arguments.purposes,
             "SAMPLE_PURPOSE",
             SamplePurpose::from_str_name,
+            SamplePurpose::as_str_name,
         )?,
         states,
         page_size: PAGE_SIZE,

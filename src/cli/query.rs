@@ -5,7 +5,9 @@
 use std::io;
 
 use anyhow::Context as _;
-use comfy_table::{LineStyle, Table as Grid, TableStyle};
+use comfy_table::{
+    ColumnConstraint, ContentArrangement, LineStyle, Table as Grid, TableStyle, Width,
+};
 use prost::Message;
 use tonic::{Response, Status};
 
@@ -76,7 +78,7 @@ impl Asking {
         } else if self.csv {
             shown.write_csv(io::stdout().lock())?;
         } else {
-            for line in shown.lines() {
+            for line in shown.lines(terminal_width()) {
                 say!("{line}")?;
             }
         }
@@ -106,11 +108,11 @@ pub(super) struct Table {
 }
 
 impl Shown {
-    /// The tables, and what they are an answer to.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// The tables, and what they are an answer to; within a width, if one is given.
+    pub(super) fn lines(&self, width: Option<u16>) -> Vec<String> {
         let mut lines = Vec::new();
         for table in &self.tables {
-            lines.extend(table.lines());
+            lines.extend(table.lines(width));
             lines.push(String::new());
         }
         lines.extend(self.answered.as_ref().map(told));
@@ -147,8 +149,9 @@ impl Shown {
 }
 
 impl Table {
-    /// The table as it is printed.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// The table as it is printed: each row on one line, or within a width as far as words allow. Ids are never
+    /// broken, so a table of many columns may be wider still.
+    pub(super) fn lines(&self, width: Option<u16>) -> Vec<String> {
         if self.rows.is_empty() {
             return vec![format!("{}: {}", self.title, self.empty)];
         }
@@ -164,13 +167,34 @@ impl Table {
         let mut grid = Grid::new();
         grid.load_style(STYLE)
             .set_header(kept.iter().filter_map(|at| self.columns.get(*at)))
-            .add_rows(rows);
+            .add_rows(&rows);
+        if let Some(width) = width {
+            grid.set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
+            for (at, column) in grid.column_iter_mut().enumerate() {
+                let cells = rows.iter().filter_map(|row: &Vec<String>| row.get(at));
+                let words = cells
+                    .flat_map(|cell| cell.split(' '))
+                    .map(|word| word.chars().count());
+                let longest = u16::try_from(words.max().unwrap_or(0)).unwrap_or(u16::MAX);
+                // A space on either side.
+                let least = Width::Fixed(longest.saturating_add(2));
+                column.set_constraint(ColumnConstraint::LowerBoundary(least));
+            }
+        }
         let title = format!("{}: {}", self.title, self.rows.len());
         [title]
             .into_iter()
             .chain(grid.trim_fmt().lines().map(str::to_owned))
             .collect()
     }
+}
+
+/// How wide the terminal is that standard output is shown on; none where it goes to a file or to another program, which
+/// takes lines as they are.
+pub(super) fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (0 < size.ws_col).then_some(size.ws_col)
 }
 
 /// What was answered, in words.
@@ -213,16 +237,26 @@ pub(super) fn word<E: Copy + Default>(value: E, name: fn(&E) -> &'static str) ->
 }
 
 /// The values of an enum by the words for them.
-pub(super) fn values<E: Into<i32>>(
+pub(super) fn values<E: Into<i32> + TryFrom<i32>>(
     words: &[String],
     prefix: &str,
     from_str_name: fn(&str) -> Option<E>,
+    as_str_name: fn(&E) -> &'static str,
 ) -> anyhow::Result<Vec<i32>> {
     let value = |word: &String| {
         let value = from_str_name(&format!("{prefix}_{}", word.to_uppercase()));
-        value
-            .map(Into::into)
-            .with_context(|| format!("{word} is no {prefix}"))
+        value.map(Into::into).with_context(|| {
+            // The values of our enums follow one another; the first says nothing.
+            let all = (1..).map_while(|wire| E::try_from(wire).ok());
+            let words = all.map(|value| {
+                as_str_name(&value)
+                    .trim_start_matches(prefix)
+                    .trim_start_matches('_')
+            });
+            let words: Vec<&str> = words.collect();
+            let kind = prefix.to_lowercase().replace('_', " ");
+            format!("{word} is no {kind}; give one of {}", words.join(", "))
+        })
     };
     words.iter().map(value).collect()
 }
@@ -297,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_table_has_its_title_its_columns_and_its_rows() {
-        let lines = shown(vec![vec!["P1".to_owned(), "2024-05-14".to_owned()]]).lines();
+        let lines = shown(vec![vec!["P1".to_owned(), "2024-05-14".to_owned()]]).lines(None);
         assert_eq!(lines[0], "due: 1");
         assert_eq!(lines[1], " patient   deadline");
         assert_eq!(lines[3], " P1        2024-05-14");
@@ -307,13 +341,52 @@ mod tests {
 
     #[test]
     fn a_column_in_which_nothing_stands_is_left_out() {
-        let lines = shown(vec![vec!["P1".to_owned(), String::new()]]).lines();
+        let lines = shown(vec![vec!["P1".to_owned(), String::new()]]).lines(None);
         assert_eq!(lines[1], " patient");
     }
 
     #[test]
+    fn a_wide_table_is_wrapped_between_words_and_never_within_one() {
+        let entries = ["1234"; 30].join(" ");
+        let shown = shown(vec![vec!["9521123001015".to_owned(), entries.clone()]]);
+        let lines = shown.lines(Some(40));
+        let table = lines.get(..lines.len() - 6).unwrap();
+        assert!(
+            table.iter().all(|line| line.chars().count() <= 40),
+            "{lines:#?}"
+        );
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with(" 9521123001015   1234 1234"))
+        );
+        assert!(
+            shown
+                .lines(None)
+                .iter()
+                .any(|line| line.ends_with(&entries))
+        );
+        // A width that no id fits in.
+        let narrow = shown.lines(Some(9)).join("\n");
+        assert!(narrow.contains("9521123001015") && !narrow.contains(" 123\n"));
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_answered_with_those_there_are() {
+        let words = ["FOO".to_owned()];
+        let asked = values(
+            &words,
+            "DEADLINE_STATE",
+            pb::DeadlineState::from_str_name,
+            pb::DeadlineState::as_str_name,
+        );
+        let expected = "FOO is no deadline state; give one of DUE, OVERDUE, NO_DEADLINE";
+        assert_eq!(asked.unwrap_err().to_string(), expected);
+    }
+
+    #[test]
     fn an_empty_list_says_so() {
-        assert_eq!(shown(Vec::new()).lines()[0], "due: nobody");
+        assert_eq!(shown(Vec::new()).lines(None)[0], "due: nobody");
     }
 
     #[test]

@@ -83,12 +83,27 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     let request = pb::ListReconsentRequest {
         question: Some(asking.question()),
-        lists: values(lists, "RECONSENT_LIST", ReconsentList::from_str_name)?,
+        lists: values(
+            lists,
+            "RECONSENT_LIST",
+            ReconsentList::from_str_name,
+            ReconsentList::as_str_name,
+        )?,
         product_id: product.clone().unwrap_or_default(),
         site: site.clone().unwrap_or_default(),
         family: family.clone().unwrap_or_default(),
-        states: values(states, "DEADLINE_STATE", DeadlineState::from_str_name)?,
-        kinds: values(kinds, "RECONSENT_KIND", ReconsentKind::from_str_name)?,
+        states: values(
+            states,
+            "DEADLINE_STATE",
+            DeadlineState::from_str_name,
+            DeadlineState::as_str_name,
+        )?,
+        kinds: values(
+            kinds,
+            "RECONSENT_KIND",
+            ReconsentKind::from_str_name,
+            ReconsentKind::as_str_name,
+        )?,
         page_size: PAGE_SIZE,
         page_token: String::new(),
     };

@@ -4,11 +4,12 @@
 use super::{
     Outcome,
     client::{self, Connection},
-    query::{Asking, PAGE_SIZE, Shown, Table, amount, entries, lot, pages, word, yes},
+    query::{Asking, PAGE_SIZE, Shown, Table, amount, basis, entries, lot, pages, word, yes},
 };
 use crate::pb::{
     self, AdministrationStatus, CoiResult, CoiStep, Disposition, LotRole, PatientStanding,
-    SampleEventKind, SamplePurpose, trace_lot_request::Root, traced_material::Material,
+    RecallClass, SampleEventKind, SamplePurpose, trace_lot_request::Root,
+    traced_material::Material,
 };
 
 #[derive(Debug, clap::Args)]
@@ -320,6 +321,7 @@ fn sample_shown(answer: &pb::TraceSampleResponse) -> Shown {
                 happening.kind.clone(),
                 sample_event(happening.event()),
                 happening.site.clone(),
+                basis(happening.why.as_ref()),
                 entries(happening.why.as_ref()),
             ]
         })
@@ -328,7 +330,7 @@ fn sample_shown(answer: &pb::TraceSampleResponse) -> Shown {
         title: "tubes",
         empty: "none",
         columns: &[
-            "sample", "from", "patient", "day", "record", "event", "site", "entries",
+            "sample", "from", "patient", "day", "record", "event", "site", "rule", "entries",
         ],
         rows: rows.collect(),
     };
@@ -357,6 +359,7 @@ fn coi_shown(answer: &pb::GetChainOfIdentityResponse) -> Shown {
             word(link.step(), CoiStep::as_str_name),
             result,
             link.other_coi.clone(),
+            basis(link.why.as_ref()),
             entries(link.why.as_ref()),
         ]
     };
@@ -376,6 +379,7 @@ fn coi_shown(answer: &pb::GetChainOfIdentityResponse) -> Shown {
                 "step",
                 "result",
                 "other coi",
+                "rule",
                 "entries",
             ],
             rows: answer.links.iter().map(row).collect(),
@@ -392,8 +396,37 @@ pub(super) fn recall_shown(answer: &pb::GetRecallResponse) -> Shown {
             site.acknowledged_on.clone(),
             site.patient_action.clone(),
             yes(site.concerned),
+            basis(site.why.as_ref()),
             entries(site.why.as_ref()),
         ]
+    };
+    let roots: Vec<&str> = answer.roots.iter().map(|lot| lot.lot.as_str()).collect();
+    let recall = vec![
+        answer.recall_id.clone(),
+        word(answer.recall_class(), RecallClass::as_str_name),
+        roots.join(" "),
+        answer.opened_on.clone(),
+        answer.closed_on.clone(),
+        answer.authority.clone(),
+        answer.reason.clone(),
+        basis(answer.why.as_ref()),
+        entries(answer.why.as_ref()),
+    ];
+    let recall = Table {
+        title: "recalls",
+        empty: "none",
+        columns: &[
+            "recall",
+            "class",
+            "lots",
+            "opened",
+            "closed",
+            "authority",
+            "reason",
+            "rule",
+            "entries",
+        ],
+        rows: vec![recall],
     };
     let sites = Table {
         title: "sites",
@@ -404,6 +437,7 @@ pub(super) fn recall_shown(answer: &pb::GetRecallResponse) -> Shown {
             "acknowledged",
             "patient action",
             "concerned",
+            "rule",
             "entries",
         ],
         rows: answer.sites.iter().map(site).collect(),
@@ -412,6 +446,7 @@ pub(super) fn recall_shown(answer: &pb::GetRecallResponse) -> Shown {
         message: "genetrail.v1.GetRecallResponse",
         answered: answer.answered.clone(),
         tables: vec![
+            recall,
             materials("materials", &answer.materials),
             administrations(
                 "administered",
@@ -443,13 +478,16 @@ fn materials(title: &'static str, materials: &[pb::TracedMaterial]) -> Table {
             role,
             traced.expiry.clone(),
             word(traced.state(), Disposition::as_str_name),
+            basis(traced.why.as_ref()),
             entries(traced.why.as_ref()),
         ]
     };
     Table {
         title,
         empty: "none",
-        columns: &["steps", "lot", "gtin", "role", "expiry", "state", "entries"],
+        columns: &[
+            "steps", "lot", "gtin", "role", "expiry", "state", "rule", "entries",
+        ],
         rows: materials.iter().map(row).collect(),
     }
 }
@@ -469,6 +507,7 @@ fn administrations(
             word(row.status(), AdministrationStatus::as_str_name),
             amount(row.dose.as_ref()),
             row.coi.clone(),
+            basis(row.why.as_ref()),
             entries(row.why.as_ref()),
         ]
     };
@@ -476,7 +515,7 @@ fn administrations(
         title,
         empty,
         columns: &[
-            "lot", "patient", "standing", "site", "day", "given", "dose", "coi", "entries",
+            "lot", "patient", "standing", "site", "day", "given", "dose", "coi", "rule", "entries",
         ],
         rows: administrations.iter().map(row).collect(),
     }
@@ -494,13 +533,16 @@ fn samples(samples: &[pb::TracedSample]) -> Table {
             sample.collected_on.clone(),
             purposes.join(" "),
             sample_event(sample.last_event()),
+            basis(sample.why.as_ref()),
             entries(sample.why.as_ref()),
         ]
     };
     Table {
         title: "samples",
         empty: "none",
-        columns: &["patient", "sample", "day", "purpose", "event", "entries"],
+        columns: &[
+            "patient", "sample", "day", "purpose", "event", "rule", "entries",
+        ],
         rows: samples.iter().map(row).collect(),
     }
 }
@@ -513,13 +555,14 @@ fn stock(title: &'static str, stock: &[pb::StockRow]) -> Table {
             amount(row.held.as_ref()),
             word(row.state(), Disposition::as_str_name),
             yes(row.expired),
+            basis(row.why.as_ref()),
             entries(row.why.as_ref()),
         ]
     };
     Table {
         title,
         empty: "nothing",
-        columns: &["lot", "site", "held", "state", "expired", "entries"],
+        columns: &["lot", "site", "held", "state", "expired", "rule", "entries"],
         rows: stock.iter().map(row).collect(),
     }
 }
@@ -536,6 +579,13 @@ fn reconciliations(reconciliations: &[pb::StockReconciliation]) -> Table {
             amount(row.destroyed.as_ref()),
             amount(row.held.as_ref()),
             amount(row.unaccounted.as_ref()),
+            amount(
+                row.not_received
+                    .as_ref()
+                    .filter(|amount| amount.value != "0"),
+            ),
+            basis(row.why.as_ref()),
+            entries(row.why.as_ref()),
         ]
     };
     Table {
@@ -551,6 +601,9 @@ fn reconciliations(reconciliations: &[pb::StockReconciliation]) -> Table {
             "destroyed",
             "held",
             "unaccounted",
+            "under way",
+            "rule",
+            "entries",
         ],
         rows: reconciliations.iter().map(row).collect(),
     }

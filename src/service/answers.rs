@@ -12,7 +12,7 @@ use super::{blocking, catalogues::Catalogues, error::CallError, violations::Viol
 use crate::{
     clock::Clock,
     ledger::{Ledger, LedgerFacts},
-    pb::{self, QuestionView, question::KnownAt},
+    pb::{self, QuestionView, question::KnownAt, record::Kind},
     record::{
         Violation,
         format::{Instant, check_civil_date, parse_civil_date},
@@ -21,7 +21,7 @@ use crate::{
         catalogue::Catalogue,
         dossier::Dossier,
         fact::{Fact, Facts, Subject},
-        question::{Question, View},
+        question::{Question, Seen, View},
     },
     tlog::{Index, TreeSize},
 };
@@ -317,6 +317,36 @@ impl Asked<'_> {
             as_of: self.question.as_of,
             size: self.question.known_at.value(),
         }
+    }
+
+    /// That the product that a list is asked for is on record: an empty list would read as "nobody" also where a name
+    /// was mistyped.
+    pub(super) fn demand_product(&self, product_id: &str) -> Result<(), CallError> {
+        if product_id.is_empty() || self.catalogue.product(product_id).is_some() {
+            return Ok(());
+        }
+        Err(self.unknown("product"))
+    }
+
+    /// The same for a site: it is registered, or a patient may be there.
+    pub(super) fn demand_site(&self, site: &str) -> Result<(), CallError> {
+        let is_this = |fact: &Seen| matches!(fact.kind(), Some(Kind::OrganisationRegistered(one)) if one.gln == site);
+        let is_known = site.is_empty()
+            || self.catalogue.others.iter().any(is_this)
+            || !self.facts.patients_at(site, "", 1)?.is_empty();
+        if is_known {
+            return Ok(());
+        }
+        Err(self.unknown("site"))
+    }
+
+    /// The same for a patient: the pseudonym is on record, whatever it is told of.
+    pub(super) fn demand_patient(&self, pseudonym: &str) -> Result<(), CallError> {
+        let subject = Subject::Patient(pseudonym.to_owned());
+        if pseudonym.is_empty() || 0 < self.facts.count_about(&subject, self.question.known_at)? {
+            return Ok(());
+        }
+        Err(self.unknown("patient"))
     }
 
     /// What was answered, for the answer.

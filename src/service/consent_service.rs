@@ -115,6 +115,14 @@ fn listed(
     page: &Page,
     filters: &ListReconsentRequest,
 ) -> Result<(Vec<ReconsentRow>, String), CallError> {
+    if page.after.is_empty() {
+        asked.demand_product(&filters.product_id)?;
+        asked.demand_site(&filters.site)?;
+        let family = &filters.family;
+        if !family.is_empty() && !asked.catalogue().families.contains_key(family) {
+            return Err(asked.unknown("family of consent documents"));
+        }
+    }
     let mut rows = Vec::new();
     let patients = asked.patients_at(&filters.site, &page.after, PATIENTS_SCAN)?;
     let is_all = patients.len() < PATIENTS_SCAN;

@@ -106,9 +106,20 @@ impl FollowUpService for FollowUp {
         wrong.check("site", &request.site, check_gln);
         wrong.check("product_id", &request.product_id, check_product);
         wrong.values::<ObligationKind>("kinds", &request.kinds);
-        wrong.values::<SamplePurpose>("purposes", &request.purposes);
+        // Of no purpose is what is no sample.
+        for (item, purpose) in request.purposes.iter().enumerate() {
+            wrong.value::<SamplePurpose>(format!("purposes[{item}]"), *purpose);
+        }
         wrong.values::<ObligationState>("states", &request.states);
+        for (item, state) in request.states().enumerate() {
+            if state == ObligationState::Met {
+                let remedy = "what was met is not listed: see the schedule of the patient";
+                wrong.add(format!("states[{item}]"), "NOT_LISTED", remedy);
+            }
+        }
         let rows = move |asked: &Asked<'_>, page: &Page| {
+            demand_known(asked, page, &request.product_id, &request.site)?;
+            asked.demand_patient(&request.patient)?;
             let among = (request.site.as_str(), request.patient.as_str());
             let rows = |patient: &Patient| open(asked, patient, &request);
             let (obligations, next_page_token) = of_patients(asked, page, among, rows)?;
@@ -156,6 +167,7 @@ impl FollowUpService for FollowUp {
         wrong.check("site", &request.site, check_gln);
         wrong.check("product_id", &request.product_id, check_product);
         let rows = move |asked: &Asked<'_>, page: &Page| {
+            demand_known(asked, page, &request.product_id, &request.site)?;
             let rows = |patient: &Patient| not_enrolled(asked, patient, &request);
             let among = (request.site.as_str(), "");
             let (patients, next_page_token) = of_patients(asked, page, among, rows)?;
@@ -184,6 +196,7 @@ impl FollowUpService for FollowUp {
             let on = asked.question().as_of;
             let mut open = signals::open(asked.catalogue(), on);
             let product = &request.product_id;
+            asked.demand_product(product)?;
             open.retain(|one| product.is_empty() || one.products.contains(product));
             let done: usize = page.after.parse().unwrap_or(0);
             let until = done.saturating_add(page.rows);
@@ -226,6 +239,7 @@ impl FollowUpService for FollowUp {
                 let remedy = "give a day that is not after the question's";
                 return Err(wrong("from", "FROM_AFTER_END", remedy));
             }
+            asked.demand_product(&product_id)?;
             let days = Days { from, to };
             let product = (!product_id.is_empty()).then_some(product_id.as_str());
             let mut summary = Summary::default();
@@ -241,6 +255,20 @@ impl FollowUpService for FollowUp {
         });
         Ok(Response::new(answer.await?))
     }
+}
+
+/// What a list is asked for is on record; looked up with its first page.
+fn demand_known(
+    asked: &Asked<'_>,
+    page: &Page,
+    product_id: &str,
+    site: &str,
+) -> Result<(), CallError> {
+    if !page.after.is_empty() {
+        return Ok(());
+    }
+    asked.demand_product(product_id)?;
+    asked.demand_site(site)
 }
 
 /// The id of a product.

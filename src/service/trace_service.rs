@@ -23,6 +23,7 @@ use crate::{
     rules::{
         deviations::{self, Review},
         fact::{Fact, Facts as _, LotId, Material, Subject, subjects},
+        flags::codes,
         question::{Seen, seen},
         trace::{
             forward::{self, Part, Position},
@@ -204,6 +205,7 @@ impl TraceService for Trace {
                     };
                     rows.extend(of_lot.filter(is_asked));
                 }
+                demand_site(asked, page, &place, rows.is_empty(), &next_page_token)?;
                 Ok(ListStockResponse {
                     answered: Some(asked.answered()),
                     rows: convert::all(rows),
@@ -272,6 +274,16 @@ impl TraceService for Trace {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let page = PageOf::of("ListDeviations", size, &token, &request);
         let mut wrong = Violations::default();
+        for (item, code) in request.codes.iter().enumerate() {
+            if !codes::ALONE
+                .iter()
+                .chain(codes::ACROSS)
+                .any(|rule| rule.code == code)
+            {
+                let remedy = "give a code of docs/flags.md, as LATE_SAMPLE";
+                wrong.add(format!("codes[{item}]"), "CODE_UNKNOWN", remedy);
+            }
+        }
         wrong.value::<Severity>("severity", request.severity);
         wrong.check("site", &request.site, check_gln);
         let lot = request.lot.as_ref().map(|key| wrong.lot("lot", key));
@@ -304,6 +316,21 @@ fn demand_known(asked: &Asked<'_>, root: &Material) -> Result<(), CallError> {
     } else {
         Err(asked.unknown(what))
     }
+}
+
+/// A site of which a whole list has no row is on record. Records name sites that nobody registered, so only such a
+/// list tells.
+fn demand_site(
+    asked: &Asked<'_>,
+    page: &Page,
+    site: &str,
+    is_empty: bool,
+    next_page_token: &str,
+) -> Result<(), CallError> {
+    if page.after.is_empty() && is_empty && next_page_token.is_empty() {
+        return asked.demand_site(site);
+    }
+    Ok(())
 }
 
 /// A page of the trace from some roots, and the token of the next.
@@ -450,6 +477,7 @@ fn deviations(
     filters: &ListDeviationsRequest,
     lot: Option<&LotId>,
 ) -> Result<ListDeviationsResponse, CallError> {
+    asked.demand_patient(&filters.patient)?;
     let mut people = People::new(asked, asked.question());
     let patient = match filters.patient.as_str() {
         "" => None,
@@ -495,10 +523,13 @@ fn deviations(
         }
     }
     let next_page_token = further.map(|index| asked.next_page(page, &format!("{index} 0")));
+    let next_page_token = next_page_token.unwrap_or_default();
+    let site = &filters.site;
+    demand_site(asked, page, site, rows.is_empty(), &next_page_token)?;
     Ok(ListDeviationsResponse {
         answered: Some(asked.answered()),
         rows,
-        next_page_token: next_page_token.unwrap_or_default(),
+        next_page_token,
     })
 }
 
@@ -523,6 +554,9 @@ fn candidates(
         ] {
             let about = asked.about(&subject)?.into_iter();
             facts.extend(about.map(|fact| (fact.index, fact)));
+        }
+        if facts.is_empty() {
+            return Err(asked.unknown("lot"));
         }
     } else {
         let stretch = asked.facts_from(Index::new(from), DEVIATIONS_SCAN)?;

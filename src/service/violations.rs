@@ -67,7 +67,7 @@ impl Violations {
     }
 
     /// A value of an enum that may be left out is one that it has.
-    pub(super) fn value<E: TryFrom<i32>>(&mut self, field: &str, wire: i32) {
+    pub(super) fn value<E: TryFrom<i32>>(&mut self, field: impl Into<String>, wire: i32) {
         if E::try_from(wire).is_err() {
             let remedy = "give a value that the enum names, or leave the field out";
             self.add(field, "ENUM_UNKNOWN", remedy);

@@ -822,10 +822,11 @@ fn the_demonstration_shows_it_all_and_leaves_nothing_behind() {
         "LOST_TO_FOLLOW_UP",
         "QUARANTINED",
         "obligations",
-        "conformity.html",
+        "genetrail report --product SYN-CAR19 --html",
     ] {
         assert!(told.contains(shown), "{shown} is not shown in\n{told}");
     }
+    assert!(!told.contains("file://"), "a page that is gone:\n{told}");
     let mut left: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .map(|file| file.unwrap().file_name())

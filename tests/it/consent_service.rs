@@ -88,8 +88,10 @@ async fn the_list_is_filtered_by_what_is_asked_for() {
         ..needs("2024-04-20")
     };
     assert_eq!(patients(&mut consents, of(FAMILY, "SYN-CAR19")).await, all);
-    assert!(patients(&mut consents, of("OTHER", "")).await.is_empty());
-    assert!(patients(&mut consents, of("", "OTHER")).await.is_empty());
+    for unknown in [of("OTHER", ""), of("", "OTHER")] {
+        let status = consents.list_reconsent(unknown).await.unwrap_err();
+        refused(&status, Code::NotFound, "SUBJECT_UNKNOWN");
+    }
     let in_state = |state: DeadlineState, kind: ReconsentKind| ListReconsentRequest {
         states: vec![state.into()],
         kinds: vec![kind.into()],

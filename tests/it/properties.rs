@@ -437,6 +437,14 @@ impl Growing {
     }
 }
 
+/// An answer without its page token, which tells as well how the question was put.
+fn but_token(answer: &str) -> (&str, bool) {
+    let (answer, token) = answer
+        .split_once("next_page_token: ")
+        .unwrap_or((answer, ""));
+    (answer, token.starts_with("\"\""))
+}
+
 #[tokio::test]
 async fn what_was_answered_once_is_answered_again_of_what_was_known_then() {
     let mut of = Growing::start().await;
@@ -471,7 +479,7 @@ async fn what_was_answered_once_is_answered_again_of_what_was_known_then() {
     for (question, told) in asked {
         let again = of.answers(&question).await;
         for (then, now) in told.iter().zip(&again) {
-            assert_eq!(then, now, "{question:?}");
+            assert_eq!(but_token(then), but_token(now), "{question:?}");
         }
         assert_eq!(told.len(), again.len());
     }

@@ -4,16 +4,17 @@ use std::{fs, path::Path};
 
 use genetrail::pb::{
     self, GetScheduleRequest, ListDeviationsRequest, ListObligationsRequest, ListReconsentRequest,
-    ListStockRequest, Question, QuestionView, RecordBatchRequest,
-    consent_service_client::ConsentServiceClient, follow_up_service_client::FollowUpServiceClient,
-    question::KnownAt, trace_service_client::TraceServiceClient,
+    ListStockRequest, ListTreatedNotEnrolledRequest, Question, QuestionView, RecordBatchRequest,
+    SummarizePeriodRequest, consent_service_client::ConsentServiceClient,
+    follow_up_service_client::FollowUpServiceClient, question::KnownAt,
+    trace_service_client::TraceServiceClient,
 };
 use serde_json::Value;
 use tonic::{Code, Status, transport::Channel};
 
 use super::{
     history::convert::convert,
-    support::{TestServer, as_actor, plain, record, refused},
+    support::{TestServer, as_actor, metadata, plain, record, refused},
 };
 
 /// A server to which the CAR-T history was told, and who asks it.
@@ -192,7 +193,7 @@ async fn a_value_that_no_enum_has_is_refused_not_answered_with_nobody() {
     );
     let request = ListObligationsRequest {
         kinds: vec![99],
-        purposes: vec![0],
+        purposes: vec![99],
         states: vec![99],
         ..ListObligationsRequest::default()
     };
@@ -243,4 +244,137 @@ async fn all_that_is_wrong_with_a_request_is_told_at_once() {
         "page_token",
     ];
     assert_eq!(named, expected);
+}
+
+/// Nothing is known of a patient, a product or a site.
+fn unknown(status: &Status, what: &str) {
+    let details = refused(status, Code::NotFound, "SUBJECT_UNKNOWN");
+    assert_eq!(metadata(&details, "what"), what);
+}
+
+const NOBODY: &str = "NOBODY";
+const NOTHING: &str = "NOTHING";
+const NOWHERE: &str = "9521123001039";
+
+#[tokio::test]
+async fn a_list_of_follow_up_of_what_is_not_on_record_does_not_read_as_nobody() {
+    let mut told = told().await;
+    for (what, request) in [
+        (
+            "patient",
+            ListObligationsRequest {
+                patient: NOBODY.to_owned(),
+                ..ListObligationsRequest::default()
+            },
+        ),
+        (
+            "product",
+            ListObligationsRequest {
+                product_id: NOTHING.to_owned(),
+                ..ListObligationsRequest::default()
+            },
+        ),
+        (
+            "site",
+            ListObligationsRequest {
+                site: NOWHERE.to_owned(),
+                ..ListObligationsRequest::default()
+            },
+        ),
+    ] {
+        unknown(
+            &told.follow_up.list_obligations(request).await.unwrap_err(),
+            what,
+        );
+    }
+    let request = ListTreatedNotEnrolledRequest {
+        product_id: NOTHING.to_owned(),
+        ..ListTreatedNotEnrolledRequest::default()
+    };
+    let status = told.follow_up.list_treated_not_enrolled(request).await;
+    unknown(&status.unwrap_err(), "product");
+    let request = SummarizePeriodRequest {
+        from: "2019-01-01".to_owned(),
+        product_id: NOTHING.to_owned(),
+        ..SummarizePeriodRequest::default()
+    };
+    let status = told.follow_up.summarize_period(request).await;
+    unknown(&status.unwrap_err(), "product");
+    // Of who is on record nothing may be due.
+    let request = ListObligationsRequest {
+        patient: "P1".to_owned(),
+        ..ListObligationsRequest::default()
+    };
+    told.follow_up.list_obligations(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_of_consent_or_deviations_of_what_is_not_on_record_does_not_read_as_nobody() {
+    let mut told = told().await;
+    for (what, request) in [
+        (
+            "product",
+            ListReconsentRequest {
+                product_id: NOTHING.to_owned(),
+                ..ListReconsentRequest::default()
+            },
+        ),
+        (
+            "site",
+            ListReconsentRequest {
+                site: NOWHERE.to_owned(),
+                ..ListReconsentRequest::default()
+            },
+        ),
+    ] {
+        unknown(
+            &told.consents.list_reconsent(request).await.unwrap_err(),
+            what,
+        );
+    }
+    for (what, request) in [
+        (
+            "patient",
+            ListDeviationsRequest {
+                patient: NOBODY.to_owned(),
+                ..ListDeviationsRequest::default()
+            },
+        ),
+        (
+            "site",
+            ListDeviationsRequest {
+                site: NOWHERE.to_owned(),
+                ..ListDeviationsRequest::default()
+            },
+        ),
+    ] {
+        unknown(
+            &told.traces.list_deviations(request).await.unwrap_err(),
+            what,
+        );
+    }
+    let request = ListStockRequest {
+        site: NOWHERE.to_owned(),
+        ..ListStockRequest::default()
+    };
+    unknown(&told.traces.list_stock(request).await.unwrap_err(), "site");
+}
+
+#[tokio::test]
+async fn a_flag_or_a_state_that_is_never_listed_is_refused() {
+    let mut told = told().await;
+    let request = ListDeviationsRequest {
+        codes: vec!["LATE_SAMPLE".to_owned(), "late sample".to_owned()],
+        ..ListDeviationsRequest::default()
+    };
+    let status = told.traces.list_deviations(request).await.unwrap_err();
+    let expected = [("codes[1]".to_owned(), "CODE_UNKNOWN".to_owned())];
+    assert_eq!(fields(&status), expected);
+    let request = ListObligationsRequest {
+        states: vec![pb::ObligationState::Met.into()],
+        ..ListObligationsRequest::default()
+    };
+    let status = told.follow_up.list_obligations(request).await.unwrap_err();
+    let expected = [("states[0]".to_owned(), "NOT_LISTED".to_owned())];
+    assert_eq!(fields(&status), expected);
 }

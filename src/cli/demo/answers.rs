@@ -6,12 +6,7 @@ use std::{fs, path::Path};
 use anyhow::Context as _;
 
 use crate::{
-    cli::{
-        client::Connection,
-        due,
-        query::{Shown, Table},
-        reconsent, report, say, trace,
-    },
+    cli::{client::Connection, due, query::Shown, reconsent, report, say, trace},
     pb::{self, ObligationKind, ObligationState, ReconsentList, SamplePurpose},
 };
 
@@ -23,8 +18,8 @@ const RECALL_DAY: &str = "2025-08-14";
 /// The product of the history.
 const PRODUCT: &str = "SYN-CAR19";
 
-/// Asks the questions, prints the answers, and writes the page for an inspector.
-pub(super) async fn show(connection: Connection, page: &Path) -> anyhow::Result<()> {
+/// Asks the questions, prints the answers, and writes the page for an inspector, if there is a place where it stays.
+pub(super) async fn show(connection: Connection, page: Option<&Path>) -> anyhow::Result<()> {
     say!(
         "     On {RECONSENT_DAY} a new consent version is in force at both hospitals. Who must still sign it,"
     )?;
@@ -63,8 +58,13 @@ pub(super) async fn show(connection: Connection, page: &Path) -> anyhow::Result<
 
     say!("\n     And how does the product stand to the guideline, today?")?;
     let (html, summary) = report::page(connection, PRODUCT).await?;
-    fs::write(page, html).with_context(|| format!("cannot write {}", page.display()))?;
     say!("       {summary}")?;
+    let Some(page) = page else {
+        return say!(
+            "     The page for an inspector: genetrail report --product {PRODUCT} --html FILE"
+        );
+    };
+    fs::write(page, html).with_context(|| format!("cannot write {}", page.display()))?;
     say!("     The page for an inspector: file://{}", page.display())
 }
 
@@ -81,7 +81,7 @@ fn print(shown: &Shown, titles: &[&str]) -> anyhow::Result<()> {
         .tables
         .iter()
         .filter(|table| titles.contains(&table.title));
-    for line in tables.flat_map(Table::lines) {
+    for line in tables.flat_map(|table| table.lines(None)) {
         say!("       {line}")?;
     }
     say!("")

@@ -152,7 +152,7 @@ impl<'a> Demo<'a> {
         self.show_refusal(&administration).await?;
         self.clock.go_on();
         self.show_audit(&administration).await?;
-        self.show_answers().await?;
+        self.show_answers(once).await?;
         if once {
             return Ok(());
         }
@@ -272,10 +272,12 @@ impl<'a> Demo<'a> {
         say!("     REFUSED: {:#}", anyhow::Error::from(finding))
     }
 
-    async fn show_answers(&self) -> anyhow::Result<()> {
+    async fn show_answers(&self, once: bool) -> anyhow::Result<()> {
         say!("\n8. What is asked of the log")?;
         let connection = client::call_as(self.channel.clone(), Some(ADMINISTRATOR))?;
-        answers::show(connection, &self.workshop.join("conformity.html")).await
+        let page = self.workshop.join("conformity.html");
+        // What is removed at once is no page to open.
+        answers::show(connection, (!once).then_some(page.as_path())).await
     }
 
     fn invite(&self, administration: &Administration<'_>) -> anyhow::Result<()> {

@@ -167,7 +167,9 @@ fn why(row: &ConformityRow) -> Markup {
         @if !row.because.is_empty() {
             (row.because)
         } @else if 0 < row.exceptions_total {
-            a href={ "#" (row.obligation) } { (row.exceptions_total) " exceptions" }
+            a href={ "#" (row.obligation) } {
+                (row.exceptions_total) @if row.exceptions_total == 1 { " exception" } @else { " exceptions" }
+            }
         } @else if let Some(first) = row.evidence.first() {
             "entry " (first.index)
             @if 1 < row.evidence.len() { " and others" }

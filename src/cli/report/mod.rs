@@ -250,7 +250,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_obligation_and_says_why() {
-        let lines = shown(&report()).lines();
+        let lines = shown(&report()).lines(None);
         assert_eq!(lines[0], "obligations: 4");
         let line = |id: &str| lines.iter().find(|line| line.contains(id)).unwrap();
         assert!(line("A-12").contains("MET"));

@@ -47,12 +47,13 @@ fn yearly(followed: &Followed<'_>) -> Option<Obligation> {
     let months = parameters.map_or(12, |one| one.contact_interval_months.value);
     let mut why = Why::by("R-V2");
     let earliest = until.checked_sub_months(Months::new(months))?;
-    let from = match last(followed).filter(|last| earliest <= last.on) {
-        Some(last) => {
-            why.add(last);
-            last.on
-        }
-        None => until,
+    let from = if let Some(last) = last(followed).filter(|last| earliest <= last.on) {
+        why.add(last);
+        last.on
+    } else {
+        // The end of the intensive period is reckoned from what was given, by the plan.
+        followed.add_anchor(&mut why);
+        until
     };
     let due = add_months(from, months)?;
     let course = followed.course;

@@ -9,6 +9,7 @@ use chrono::{Days, NaiveDate};
 use super::{
     Why, contacts,
     period::{Course, Period, Status, decisions_of},
+    plan::Plan,
     samples,
     specimens::Specimens,
     tasks, visits,
@@ -96,6 +97,28 @@ pub(super) struct Followed<'a> {
     pub(super) course: &'a Course,
     pub(super) specimens: &'a Specimens<'a>,
     pub(super) on: NaiveDate,
+}
+
+impl<'a> Followed<'a> {
+    /// What was given of the product on a day.
+    pub(super) fn given_on(&self, day: NaiveDate) -> impl Iterator<Item = &'a Seen> {
+        let given = self
+            .patient
+            .given_of(self.catalogue, &self.course.product_id);
+        given
+            .map(|(fact, _)| fact)
+            .filter(move |fact| fact.on == day)
+    }
+
+    /// Adds what a day of the plan is reckoned from: what was given on the anchor, and the version of the plan.
+    pub(super) fn add_anchor(&self, why: &mut Why) {
+        for fact in self.given_on(self.course.anchor) {
+            why.add(fact);
+        }
+        if let Some(version) = self.course.plan.as_ref().and_then(Plan::said) {
+            why.add(&version.said);
+        }
+    }
 }
 
 /// Everything that is open for a patient on a day: one row for each obligation, in the order of [`What`].

@@ -83,7 +83,9 @@ pub(super) fn persistence(followed: &Followed<'_>, on: NaiveDate) -> Vec<Obligat
         }
     }
     let (last, last_fact) = last_sample(followed, on);
-    let since = |why: Why| last_fact.into_iter().fold(why, |why, fact| why.on(fact));
+    let given = followed.given_on(last).filter(|_| last_fact.is_none());
+    let reckoned_from: Vec<&Seen> = last_fact.into_iter().chain(given).collect();
+    let since = |why: Why| reckoned_from.iter().fold(why, |why, fact| why.on(fact));
     for intensified in intensified(followed, on) {
         if intensified.to.is_none() {
             let due = add_months(last, parameters.intensified_interval_months.value);

@@ -205,9 +205,7 @@ impl<'a> Slots<'a> {
         let at = (0..self.0.len()).find(|at| self.state(*at, followed.on) == SlotState::Open)?;
         let slot = self.0.get(at)?;
         let mut why = Why::by(rule);
-        if let Some(said) = followed.course.plan.as_ref().and_then(|plan| plan.said()) {
-            why.add(&said.said);
-        }
+        followed.add_anchor(&mut why);
         Some(Obligation {
             window_days: slot.window_days,
             slot: slot.name.clone(),

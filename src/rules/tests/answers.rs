@@ -404,7 +404,7 @@ impl<F: Facts<Error = std::convert::Infallible>> Told<'_, F> {
         let Some(found) = found else { return };
         let closed = found.closed.as_ref().map(|end| id(end).to_owned());
         self.tell((id(&found.opened), &found.roots, found.class, closed));
-        for mut site in found.sites(&BTreeSet::new()) {
+        for mut site in found.sites(&BTreeMap::new()) {
             in_order(&mut site.why);
             self.tell(site);
         }

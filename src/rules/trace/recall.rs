@@ -1,7 +1,7 @@
 //! A recall: from which lots it starts, which sites were told and which answered, and what was counted of the
 //! stock beside what the records say (R-L3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
@@ -43,9 +43,9 @@ pub struct RecallSite {
     pub acknowledged_on: Option<NaiveDate>,
     /// What it does for its patients.
     pub patient_action: String,
-    /// Whether one of the lots came to it, or was given there.
+    /// Whether one of the lots came to it, is on its way to it, or was given there.
     pub is_concerned: bool,
-    /// The notices and the answers.
+    /// The recall, the notices and the answers, and what brought the lots there.
     pub why: pb::Why,
 }
 
@@ -130,18 +130,45 @@ pub fn recall<F: Facts>(
     }))
 }
 
-/// The places that one of the lots of a trace came to, or where it was given: not those of its maker.
+/// The places that one of the lots of a trace was sent to, came to or was given at, each with what brought it there:
+/// not those of its maker. What is still under way counts: whoever is to receive it must be told.
 pub fn concerned<F: Facts>(
     facts: &F,
     question: &Question,
     reached: &[Reached],
-) -> Result<BTreeSet<String>, F::Error> {
-    let mut places = BTreeSet::new();
+) -> Result<BTreeMap<String, Vec<Seen>>, F::Error> {
+    let mut places: BTreeMap<String, Vec<Seen>> = BTreeMap::new();
     for reached in reached {
-        if let Material::Lot(id) = &reached.material {
-            let lot = Lot::of(facts, question, id)?;
-            places.extend(lot.stock().accounts.into_keys());
-            places.extend(lot.given().map(|(fact, _)| fact.record.site.clone()));
+        let Material::Lot(id) = &reached.material else {
+            continue;
+        };
+        let lot = Lot::of(facts, question, id)?;
+        let maker = lot.registered().map(|(_, lot)| lot.manufacturer.as_str());
+        let mut brought: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
+        for fact in &lot.moves {
+            let to = match fact.kind() {
+                Some(Kind::Shipment(shipment)) => &shipment.to_gln,
+                Some(Kind::ShipmentReceived(received)) => &received.to_gln,
+                _ => continue,
+            };
+            if maker != Some(to) {
+                brought.entry(to).or_default().push(fact);
+            }
+        }
+        let accounts = lot.stock().accounts;
+        let given = lot.given().map(|(fact, _)| fact.record.site.as_str());
+        for place in accounts.keys().map(String::as_str).chain(given) {
+            // Nothing says how it came there: the first that happened to it there shows that it did.
+            brought.entry(place).or_insert_with(|| {
+                let mut all = lot.moves.iter().chain(&lot.steps);
+                all.find(|fact| fact.record.site == place)
+                    .into_iter()
+                    .collect()
+            });
+        }
+        for (place, facts) in brought {
+            let known = places.entry(place.to_owned()).or_default();
+            known.extend(facts.into_iter().cloned());
         }
     }
     Ok(places)
@@ -165,10 +192,10 @@ impl Recall {
         )
     }
 
-    /// The sites: those that were told or answered, and those that one of the lots came to.
-    pub fn sites(&self, concerned: &BTreeSet<String>) -> Vec<RecallSite> {
+    /// The sites: those that were told or answered, and those that one of the lots came to or is on its way to.
+    pub fn sites(&self, concerned: &BTreeMap<String, Vec<Seen>>) -> Vec<RecallSite> {
         let mut sites: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
-        for site in concerned {
+        for site in concerned.keys() {
             sites.entry(site).or_default();
         }
         for fact in self.notices.iter().chain(&self.answers) {
@@ -191,8 +218,12 @@ impl Recall {
                 notified_on: facts.iter().find(is_notice).map(|fact| fact.on),
                 acknowledged_on: answer.map(|fact| fact.on),
                 patient_action: action,
-                is_concerned: concerned.contains(site),
-                why: why("R-L3", facts, ""),
+                is_concerned: concerned.contains_key(site),
+                why: {
+                    let brought = concerned.get(site).into_iter().flatten();
+                    let told = facts.into_iter().chain(brought);
+                    why("R-L3", told.chain([&self.opened]), "")
+                },
             }
         };
         sites.into_iter().map(row).collect()

@@ -1387,6 +1387,30 @@ fn what_a_site_counted_stands_beside_the_records_and_the_other_sites() {
 }
 
 #[test]
+fn a_site_to_which_a_recalled_lot_is_under_way_is_not_left_out() {
+    const THIRD: &str = "9521123003019";
+    let mut log = recalled();
+    log.ship("2020-02-28", THIRD, "A", "2");
+    let question = on("2020-03-03");
+    let Ok(found) = recall(&log.0, &question, "R1");
+    let roots = [Material::Lot(lot("A"))];
+    let Ok(reached) = walk(&log.0, &question, roots, Way::Descendants);
+    let Ok(concerned) = super::recall::concerned(&log.0, &question, &reached);
+    let sites = found.unwrap().sites(&concerned);
+    let indexes = |site: &str| {
+        let row = sites.iter().find(|row| row.site == site).unwrap();
+        assert!(row.is_concerned, "{site}");
+        let evidence = row.why.evidence.iter();
+        evidence.map(|one| one.index).collect::<Vec<u64>>()
+    };
+    // The recall is entry 4, its notice 5.
+    assert_eq!(indexes(THIRD), [4, 6], "the shipment, and the recall");
+    assert_eq!(indexes(SITE), [1, 2, 4, 5]);
+    assert_eq!(indexes(OTHER_SITE), [3, 4], "given there");
+    assert_eq!(sites.len(), 3, "not the maker");
+}
+
+#[test]
 fn a_site_is_concerned_though_nobody_told_it() {
     let mut log = recalled();
     log.add("2020-03-03", SITE, "", answer("3", "{vial}"));

@@ -114,6 +114,26 @@ fn the_car_t_history_has_the_contacts_due_that_it_expects() {
     }
 }
 
+#[test]
+fn no_row_of_the_car_t_history_is_without_the_entry_that_its_day_is_reckoned_from() {
+    let story = Story::over(car_t());
+    let days = [
+        "2019-04-01",
+        "2020-06-01",
+        "2022-03-01",
+        "2024-08-15",
+        "2026-01-15",
+    ];
+    for (as_of, patient) in days
+        .iter()
+        .flat_map(|day| PATIENTS.map(|patient| (day, patient)))
+    {
+        for row in story.open(patient, as_of) {
+            assert!(!row.why.evidence.is_empty(), "{as_of} {patient} {row:?}");
+        }
+    }
+}
+
 /// The due day, state and days overdue of what is open; empty where nothing is.
 fn row(story: &Story, what: &What, as_of: &str) -> String {
     let open = story.open("P1", as_of);
