@@ -66,7 +66,7 @@ impl Conformity<'_> {
     fn enrolment(&mut self, patient: &Patient, course: &Course, signatures: &Signatures) {
         let waived = matches!(course.status, Status::Waived | Status::NotRequired);
         if course.status != Status::Dead && !waived {
-            self.tally(9).look();
+            self.tally(9).look_because(&course.why);
         }
         if course.status == Status::NotEnrolled {
             let reason = format!("treated on {} and not enrolled", course.anchor);
@@ -123,7 +123,7 @@ impl Conformity<'_> {
     ///
     fn period(&mut self, patient: &Patient, course: &Course) {
         for (number, least) in [(12, 180), (13, 180), (14, 180), (15, 60)] {
-            self.tally(number).look();
+            self.tally(number).look_because(&course.why);
             if let Some(reason) = self.too_short(patient, course, least) {
                 self.tally(number)
                     .except(of(patient), reason, reasons(&course.why));
@@ -149,7 +149,7 @@ impl Conformity<'_> {
             }
         }
         if self.traits.marketed && course.status.is_open() {
-            self.tally(49).look();
+            self.tally(49).look_because(&course.why);
         }
         if let Some((fact, _)) = self.halting(patient, course) {
             let reason = "follow-up was ended by a decision without a communication".to_owned();
@@ -227,7 +227,7 @@ impl Conformity<'_> {
         if course.status == Status::Dead {
             return;
         }
-        self.tally(33).look();
+        self.tally(33).look_because(&course.why);
         let persists = Specimens::of(patient).persists(end);
         if let Some((true, fact)) = persists
             && course.status == Status::Completed
@@ -244,7 +244,7 @@ impl Conformity<'_> {
         if !course.status.is_open() {
             return;
         }
-        self.tally(35).look();
+        self.tally(35).look_because(&course.why);
         let on = self.on;
         let Some(plan) = &course.plan else {
             let reason = "no plan is in force for the patient".to_owned();
@@ -356,7 +356,7 @@ impl Conformity<'_> {
         });
         let begins = add_months(course.anchor, intensive);
         if course.status.is_open() && begins.is_some_and(|begins| begins < self.on) {
-            self.tally(32).look();
+            self.tally(32).look_because(&course.why);
             self.overdue(32, patient, schedule, |row| row.what == What::Contact);
         }
     }
@@ -371,7 +371,7 @@ impl Conformity<'_> {
                 () => 39,
             };
             if number == 39 {
-                self.tally(39).look();
+                self.tally(39).look_because(&taken.why);
             }
             if 0 < taken.days_late {
                 let reason = format!(
@@ -391,18 +391,20 @@ impl Conformity<'_> {
             row.what == persistence && !basis(row, "R-C1") && !basis(row, "R-C2")
         });
         for intensified in &schedule.intensified {
-            self.tally(44).look();
+            self.tally(44).look_because(&intensified.why);
             self.tally(44)
                 .count("open", u64::from(intensified.to.is_none()));
         }
         let intensify =
             |decision: &pb::MonitoringDecision| decision.decision() == Decision::Intensify;
         let mut decisions = patient.of_kind(pick!(MonitoringDecision));
-        let decided = decisions.any(|(_, decision)| intensify(decision));
-        if decided || !schedule.intensified.is_empty() {
-            self.tally(31).look();
-            self.overdue(31, patient, schedule, |row| is_of(row, "R-C2"));
+        let decided = decisions.find(|(_, decision)| intensify(decision));
+        match (decided, schedule.intensified.first()) {
+            (Some((fact, _)), _) => self.tally(31).look_at(fact),
+            (None, Some(intensified)) => self.tally(31).look_because(&intensified.why),
+            (None, None) => return,
         }
+        self.overdue(31, patient, schedule, |row| is_of(row, "R-C2"));
     }
 
     /// the tasks that findings and events open.
@@ -425,7 +427,7 @@ impl Conformity<'_> {
                 | What::MalignancyWatch => continue,
             };
             if task.what != What::IntegrationSites {
-                self.tally(number).look();
+                self.tally(number).look_because(&task.why);
             }
             let reason = match (task.state, task.due) {
                 (State::Overdue, Some(due)) => {
@@ -529,7 +531,7 @@ impl Conformity<'_> {
         if !course.status.is_open() || !followed_a_year {
             return;
         }
-        self.tally(51).look();
+        self.tally(51).look_because(&course.why);
         let asked = patient.facts.iter().any(|fact| match fact.kind() {
             Some(Kind::FollowUpVisit(visit)) => visit
                 .blocks

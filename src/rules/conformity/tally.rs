@@ -87,6 +87,16 @@ impl Tally {
         }
     }
 
+    /// Something was looked at that these entries show.
+    pub(super) fn look_because(&mut self, why: &Why) {
+        self.checked += 1;
+        for (index, id) in reasons(why) {
+            if self.evidence.len() < EVIDENCE_MAX {
+                self.evidence.insert(index, id);
+            }
+        }
+    }
+
     /// Counts something beside what was looked at.
     pub(super) fn count(&mut self, what: &'static str, by: u64) {
         match self.counts.iter_mut().find(|(have, _)| *have == what) {

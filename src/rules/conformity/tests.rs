@@ -169,6 +169,7 @@ fn the_car_t_history_stands_to_the_guideline_as_reckoned_by_hand() {
         if verdict != NotApplicable {
             assert_eq!(row.counts[0].1, looked_at, "{id}");
         }
+        assert!(verdict != Met || !row.evidence.is_empty(), "{id}");
         let says_why = matches!(verdict, NotApplicable | CannotTell);
         assert_eq!(!row.because.is_empty(), says_why, "{id}");
     }
