@@ -77,21 +77,29 @@ pub fn walk<F: Facts>(
     Ok(reached)
 }
 
+/// What a lot was made of, with the lot itself, that is looked at before what was made of others is.
+const ANCESTORS_FIRST: usize = 4;
+
 /// Whether a material is one of others, or was made from one of them through however many steps.
 ///
 /// It is looked for from both ends in turn, until either is at its end: before what was just made nothing was made from
 /// it, and after a step that is told late nothing was told of what went in. So each step of a long chain costs the same.
+/// Most lots were made of a few others, while a vector may have gone into thousands: those few are looked at first.
 pub fn descends_from_any<F: Facts>(
     facts: &F,
     question: &Question,
     material: &Material,
     others: &BTreeSet<Material>,
 ) -> Result<bool, F::Error> {
+    if others.is_empty() {
+        return Ok(false);
+    }
     let mut back = Search::new(Way::Ancestors, [material.clone()]);
     let mut forth = Search::new(Way::Descendants, others.iter().cloned());
     loop {
         match back.next(facts, question)? {
             Some(met) if others.contains(&met) => return Ok(true),
+            Some(_) if back.been.len() <= ANCESTORS_FIRST => continue,
             Some(_) => {}
             None => return Ok(false),
         }
