@@ -5,6 +5,8 @@
 //! answered. What has not ended after the grace period is cut. Then the ledger is closed. It ends by itself
 //! when the ledger has stopped writing, with an error, so that whoever supervises it starts it anew.
 
+mod socket;
+
 use std::{
     io,
     net::SocketAddr,
@@ -15,11 +17,12 @@ use std::{
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, timeout},
 };
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{
     service::Routes,
     transport::server::{Server as Transport, TcpIncoming},
@@ -27,6 +30,7 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_reflection::server::Builder as Reflection;
 
+use self::socket::Socket;
 use crate::{
     clock::Clock,
     ledger::{Ledger, ReadError},
@@ -298,8 +302,9 @@ impl Listener {
         Ok(Self { socket, addr })
     }
 
-    fn incoming(self) -> TcpIncoming {
-        TcpIncoming::from(self.socket).with_nodelay(Some(true))
+    fn incoming(self) -> impl Stream<Item = io::Result<Socket<TcpStream>>> {
+        let incoming = TcpIncoming::from(self.socket).with_nodelay(Some(true));
+        incoming.map(|accepted| accepted.map(Socket::new))
     }
 }
 
