@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use super::{
-    Details, Deviation,
+    By, Details, Deviation,
     envelope::{day_after_hours, has_task, least, roles},
 };
 use crate::{
@@ -35,6 +35,7 @@ pub(super) fn of(
     catalogue: &Catalogue,
     question: &Question,
     signatures: &Signatures,
+    by: By<'_>,
 ) -> Vec<Deviation> {
     let mut raised = Vec::new();
     for signature in &signatures.all {
@@ -52,7 +53,9 @@ pub(super) fn of(
         raised.extend(discusser(fact, signed, catalogue));
         raised.extend(not_countersigned(fact, signed, patient, catalogue));
     }
-    let mut days: Vec<NaiveDate> = signatures.all.iter().map(|one| one.on).collect();
+    let signed = signatures.all.iter();
+    let signed = signed.filter(|one| by.may_be(|fact| fact.index == one.said.index));
+    let mut days: Vec<NaiveDate> = signed.map(|one| one.on).collect();
     days.dedup();
     for day in days {
         raised.extend(late(dossier, catalogue, question, day));

@@ -1,9 +1,9 @@
 //! Follow-up: samples and visits that were late or out of their window, visits that lack content or were held
 //! otherwise than planned, enrolments that do not fit the plan, and patients given up too soon.
 
-use super::{Details, Deviation, envelope::least};
+use super::{By, Details, Deviation, envelope::least};
 use crate::{
-    pb::{self, PatientState, VisitMode},
+    pb::{self, PatientState, VisitMode, record::Kind},
     record::format::parse_civil_date,
     rules::{
         catalogue::Catalogue,
@@ -26,16 +26,18 @@ pub(super) fn of(
     patient: &Patient,
     catalogue: &Catalogue,
     signatures: &Signatures,
+    by: By<'_>,
 ) -> Vec<Deviation> {
-    let schedule = Schedule::of(patient, catalogue, signatures, patient.as_of);
-    let mut raised = late_samples(patient, &schedule);
-    for planned in &schedule.planned {
-        raised.extend(visited(patient, planned, &schedule.period));
-    }
-    for incomplete in &schedule.incomplete {
-        let visit = entry(patient, incomplete.visit.index);
-        let field = "follow_up_visit.blocks";
-        raised.extend(visit.map(|fact| Deviation::new(codes::INCOMPLETE_VISIT, fact, field)));
+    let is_scheduled = |fact: &Seen| {
+        let kind = fact.kind();
+        matches!(
+            kind,
+            Some(Kind::SampleCollected(_) | Kind::FollowUpVisit(_))
+        )
+    };
+    let mut raised = Vec::new();
+    if by.may_be(is_scheduled) {
+        raised = scheduled(patient, catalogue, signatures);
     }
     for (fact, enrolment) in patient.enrolments() {
         raised.extend(enrolled(fact, enrolment, catalogue));
@@ -52,6 +54,21 @@ pub(super) fn of(
                 "patient_status.attempts",
             ));
         }
+    }
+    raised
+}
+
+/// What samples and visits raise, held against the schedule.
+fn scheduled(patient: &Patient, catalogue: &Catalogue, signatures: &Signatures) -> Vec<Deviation> {
+    let schedule = Schedule::of(patient, catalogue, signatures, patient.as_of);
+    let mut raised = late_samples(patient, &schedule);
+    for planned in &schedule.planned {
+        raised.extend(visited(patient, planned, &schedule.period));
+    }
+    for incomplete in &schedule.incomplete {
+        let visit = entry(patient, incomplete.visit.index);
+        let field = "follow_up_visit.blocks";
+        raised.extend(visit.map(|fact| Deviation::new(codes::INCOMPLETE_VISIT, fact, field)));
     }
     raised
 }
@@ -119,7 +136,7 @@ fn visited(patient: &Patient, planned: &Planned, period: &Period) -> Vec<Deviati
     let mut slots = plans.flat_map(|plan| &plan.slots);
     let at_site = slots.any(|slot| slot.slot == planned.slot && slot.mode() == VisitMode::OnSite);
     let by_other_means = match fact.kind() {
-        Some(pb::record::Kind::FollowUpVisit(visit)) => matches!(
+        Some(Kind::FollowUpVisit(visit)) => matches!(
             visit.mode(),
             VisitMode::Phone | VisitMode::Questionnaire | VisitMode::Video
         ),

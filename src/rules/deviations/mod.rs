@@ -204,6 +204,23 @@ enum Group {
     Place(Box<Place>),
 }
 
+/// Whose deviations are asked for: a receipt has only its own, and what its record cannot raise need not be worked out.
+#[derive(Debug, Clone, Copy)]
+enum By<'a> {
+    Any,
+    This(&'a Seen),
+}
+
+impl By<'_> {
+    /// Whether somebody is asked for of whom this is true.
+    fn may_be(self, is: impl FnOnce(&Seen) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::This(fact) => is(fact),
+        }
+    }
+}
+
 impl<'a, F: Records> Review<'a, F> {
     /// Looks at the facts as the question sees them; the catalogue is as it sees it, too.
     pub const fn new(facts: &'a F, catalogue: &'a Catalogue, question: Question) -> Self {
@@ -222,9 +239,9 @@ impl<'a, F: Records> Review<'a, F> {
     /// it. What it raises by itself is [`own`].
     pub fn of_record(&mut self, fact: &Fact) -> Result<Vec<Deviation>, F::Error> {
         let Self { look, groups } = self;
-        look.of_record(fact, |group| {
+        look.of_record(fact, |group, _| {
             if !groups.contains_key(group) {
-                groups.insert(group.clone(), look.look_at(group)?);
+                groups.insert(group.clone(), look.look_at(group, By::Any)?);
             }
             let raised = groups.get(group).into_iter().flatten();
             let by_this = raised.filter(|one| one.raised_by.index == fact.index);
@@ -238,7 +255,7 @@ impl<F: Records> Look<'_, F> {
     fn of_record(
         &self,
         fact: &Fact,
-        mut of_group: impl FnMut(&Group) -> Result<Vec<Deviation>, F::Error>,
+        mut of_group: impl FnMut(&Group, &Seen) -> Result<Vec<Deviation>, F::Error>,
     ) -> Result<Vec<Deviation>, F::Error> {
         let Some(own) = self.seen(fact)? else {
             // Corrections are applied, not seen.
@@ -249,7 +266,7 @@ impl<F: Records> Look<'_, F> {
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
         raised.extend(identity::verified(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
-            raised.extend(of_group(&group)?);
+            raised.extend(of_group(&group, &own)?);
         }
         let mut different: Vec<Deviation> = Vec::new();
         for one in raised {
@@ -312,14 +329,15 @@ impl<F: Records> Look<'_, F> {
         Dossier::owner(self.facts, fact, &self.question)
     }
 
-    fn look_at(&self, group: &Group) -> Result<Vec<Deviation>, F::Error> {
+    /// What the facts of a group raise: all that is raised by who is asked for, and maybe more.
+    fn look_at(&self, group: &Group, by: By<'_>) -> Result<Vec<Deviation>, F::Error> {
         let (catalogue, question) = (self.catalogue, &self.question);
         let about = |subject: &Subject| Ok(seen(&self.facts.about(subject)?, question));
         Ok(match group {
             Group::Catalogue => of_catalogue(catalogue, question),
             Group::Patient(patient) => {
                 let dossier = Dossier::of_patient(self.facts, patient)?;
-                of_patient(&dossier, catalogue, question)
+                of_patient(&dossier, catalogue, question, by)
             }
             Group::Lot(lot) => {
                 let history = LotHistory::of(self.facts, lot, catalogue, question)?;
@@ -366,15 +384,20 @@ pub fn of_record<F: Records>(
         catalogue,
         question: *question,
     };
-    look.of_record(fact, |group| {
-        let mut raised = look.look_at(group)?;
+    look.of_record(fact, |group, own| {
+        let mut raised = look.look_at(group, By::This(own))?;
         raised.retain(|one| one.raised_by.index == fact.index);
         Ok(raised)
     })
 }
 
 /// What the facts of a patient raise.
-pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question) -> Vec<Deviation> {
+fn of_patient(
+    dossier: &Dossier,
+    catalogue: &Catalogue,
+    question: &Question,
+    by: By<'_>,
+) -> Vec<Deviation> {
     let patient = Patient::of(dossier, question);
     let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
     let around = seen(&facts, question);
@@ -390,8 +413,9 @@ pub fn of_patient(dossier: &Dossier, catalogue: &Catalogue, question: &Question)
         catalogue,
         question,
         &signatures,
+        by,
     ));
-    raised.extend(follow_up::of(&patient, catalogue, &signatures));
+    raised.extend(follow_up::of(&patient, catalogue, &signatures, by));
     raised
 }
 

@@ -128,8 +128,10 @@ impl Story {
         let mut review = Review::new(&self.book, &catalogue, *question);
         let mut raised = Vec::new();
         for fact in self.book.facts().iter().filter(|fact| question.knows(fact)) {
-            let Ok(of_record) = review.of_record(fact);
-            raised.extend(of_record);
+            let Ok(of_review) = review.of_record(fact);
+            let Ok(of_receipt) = of_record(&self.book, fact, &catalogue, question);
+            assert_eq!(of_receipt, of_review, "a receipt says what the list says");
+            raised.extend(of_review);
             raised.extend(own(fact));
         }
         raised

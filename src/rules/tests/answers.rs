@@ -131,6 +131,8 @@ pub(super) fn raised<F: Records<Error = std::convert::Infallible>>(
             rows.extend(deviations::own(&own.fact));
         }
         let Ok(with_others) = review.of_record(fact);
+        let Ok(of_receipt) = deviations::of_record(facts, fact, &catalogue, question);
+        assert_eq!(of_receipt, with_others, "a receipt says what the list says");
         rows.extend(with_others);
     }
     rows.iter()
