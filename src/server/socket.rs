@@ -56,6 +56,7 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
         // Most connections are idle most of the time: they keep no memory for this.
         self.held = Vec::new();
         self.left = 0;
+        self.awaited = false;
         Poll::Ready(Ok(()))
     }
 }
@@ -304,6 +305,19 @@ mod tests {
         socket.inner.times = 9;
         assert!(turns.read(&mut socket).is_pending());
         assert_eq!(socket.inner.pieces.concat(), b"0123456789");
+    }
+
+    #[test]
+    fn what_is_written_once_the_system_takes_more_again_asks_for_its_own_turn() {
+        let (mut socket, turns) = (System::new(usize::MAX, 0), Turns::new());
+        let much = vec![b'x'; HELD_BYTES_MAX];
+        assert_eq!(taken(&turns.write(&mut socket, &much)), Some(much.len()));
+        assert!(turns.read(&mut socket).is_pending());
+        socket.inner.times = 1;
+        assert_eq!(taken(&turns.write(&mut socket, b"after")), Some(5));
+        assert_eq!(socket.inner.pieces, [much]);
+        assert!(matches!(turns.flush(&mut socket), Poll::Ready(Ok(()))));
+        assert_eq!(turns.woken.times(), 1, "nothing else would send it");
     }
 
     #[test]
