@@ -1,5 +1,5 @@
-//! The facts that a receipt is flagged from: each subject is asked for many times over and looked up once, and the
-//! newest fact is at hand already.
+//! The facts that a receipt is flagged from: each subject and each record is asked for many times over and looked up
+//! once, and the newest fact is at hand already.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc};
 
@@ -9,11 +9,13 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-/// The facts of a tree, and what was asked of them so far: it grows with every subject.
+/// The facts of a tree, and what was asked of them so far: it grows with every subject and record.
 pub struct Remembered {
     facts: LedgerFacts,
     newest: Option<Arc<Fact>>,
     asked: RefCell<BTreeMap<Subject, Asked>>,
+    /// The records that were asked for by their ids; none where there is no such record.
+    records: RefCell<BTreeMap<String, Option<Arc<Fact>>>>,
 }
 
 /// What is known of a subject.
@@ -30,6 +32,7 @@ impl Remembered {
             facts,
             newest: None,
             asked: RefCell::new(BTreeMap::new()),
+            records: RefCell::new(BTreeMap::new()),
         }
     }
 
@@ -125,6 +128,11 @@ impl Facts for Remembered {
 
 impl Records for Remembered {
     fn record(&self, record_id: &str) -> Result<Option<Arc<Fact>>, ReadError> {
-        self.facts.record(record_id)
+        if let Some(known) = self.records.borrow().get(record_id) {
+            return Ok(known.clone());
+        }
+        let fact = self.facts.record(record_id)?;
+        let mut records = self.records.borrow_mut();
+        Ok(records.entry(record_id.to_owned()).or_insert(fact).clone())
     }
 }
