@@ -28,13 +28,6 @@ pub(super) fn of(
     signatures: &Signatures,
     by: By<'_>,
 ) -> Vec<Deviation> {
-    let is_scheduled = |fact: &Seen| {
-        let kind = fact.kind();
-        matches!(
-            kind,
-            Some(Kind::SampleCollected(_) | Kind::FollowUpVisit(_))
-        )
-    };
     let mut raised = Vec::new();
     if by.may_be(is_scheduled) {
         raised = scheduled(patient, catalogue, signatures);
@@ -56,6 +49,13 @@ pub(super) fn of(
         }
     }
     raised
+}
+
+fn is_scheduled(fact: &Seen) -> bool {
+    matches!(
+        fact.kind(),
+        Some(Kind::SampleCollected(_) | Kind::FollowUpVisit(_))
+    )
 }
 
 /// What samples and visits raise, held against the schedule.
