@@ -374,13 +374,24 @@ fn given(patient: &str, lot: &str) -> Value {
     json!({"patient": patient, "administration": {"lot": key(lot), "status": "ADMINISTRATION_STATUS_GIVEN"}})
 }
 
+/// An object with more fields, or with others in their place.
+fn extended(mut object: Value, more: &Value) -> Value {
+    let fields = object.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    object
+}
+
+/// An administration with another status: `PARTIAL`, `NOT_DONE`.
+fn administered(patient: &str, lot: &str, status: &str) -> Value {
+    let mut given = given(patient, lot);
+    given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
+    given
+}
+
 fn lot(number: &str, more: &Value) -> Value {
-    let mut lot = json!({"gtin": GTIN, "lot": number, "role": "LOT_ROLE_DRUG_PRODUCT", "expiry": "2030-06-30",
+    let lot = json!({"gtin": GTIN, "lot": number, "role": "LOT_ROLE_DRUG_PRODUCT", "expiry": "2030-06-30",
         "storageRange": {"min": {"value": "-196", "unit": "Cel"}, "max": {"value": "-130", "unit": "Cel"}}});
-    lot.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    json!({"lotRegistered": lot})
+    json!({"lotRegistered": extended(lot, more)})
 }
 
 fn disposed(number: &str, disposition: &str) -> Value {

@@ -2,20 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, GTIN, SITE, Story, check, falls_due, key, planned, treated};
+use super::{DAY, GTIN, SITE, Story, check, extended, falls_due, key, planned, treated};
 
 fn product(id: &str, version: u32, more: &Value) -> Value {
-    let mut product = json!({"productId": id, "version": version});
-    let fields = product.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"productRegistered": product})
+    let product = json!({"productId": id, "version": version});
+    json!({"productRegistered": extended(product, more)})
 }
 
 fn plan(products: &[&str], more: &Value) -> Value {
-    let mut plan = json!({"planId": "P", "version": "1", "ordinal": 1, "productIds": products});
-    let fields = plan.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"followUpPlanVersion": plan})
+    let plan = json!({"planId": "P", "version": "1", "ordinal": 1, "productIds": products});
+    json!({"followUpPlanVersion": extended(plan, more)})
 }
 
 #[test]

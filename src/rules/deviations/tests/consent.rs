@@ -2,17 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, SITE, Story, check, falls_due, given, planned, treated};
+use super::{DAY, SITE, Story, administered, check, extended, falls_due, given, planned, treated};
 use crate::{pb::record::Kind, tlog::Index};
 
 const FAMILY: &str = "ICF-LTFU-CAR19";
 
+/// X, and Y of whom nothing is known but the pseudonym.
+fn beside_another() -> Story {
+    let mut story = treated();
+    let registered = json!({"patientRegistered": {"identityCommitment": "BBBB"}});
+    story.tell("2026-01-01", "Y", registered);
+    story
+}
+
 fn signed(patient: &str, signatory: &str, more: &Value) -> Value {
-    let mut signed = json!({"signatory": format!("SIGNATORY_{signatory}"),
+    let signed = json!({"signatory": format!("SIGNATORY_{signatory}"),
         "version": {"family": FAMILY, "version": "2.0"}});
-    let fields = signed.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"patient": patient, "consentSigned": signed})
+    json!({"patient": patient, "consentSigned": extended(signed, more)})
 }
 
 #[test]
@@ -263,15 +269,7 @@ fn what_one_consent_does_not_speak_of_another_may() {
 
 #[test]
 fn consent_comes_before_what_is_done() {
-    let story = || {
-        let mut story = treated();
-        story.tell(
-            "2026-01-01",
-            "Y",
-            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
-        );
-        story
-    };
+    let story = beside_another;
     let sample = |patient: &str| json!({"patient": patient, "sampleCollected": {"sampleId": "S", "purposes": [1]}});
     check(
         &story,
@@ -425,15 +423,7 @@ fn who_signs_after_the_follow_up_was_over_is_late_if_it_was_waited_for() {
 
 #[test]
 fn nobody_is_enrolled_or_donates_under_a_consent_that_was_not_given() {
-    let story = || {
-        let mut story = treated();
-        story.tell(
-            "2026-01-01",
-            "Y",
-            json!({"patientRegistered": {"identityCommitment": "BBBB"}}),
-        );
-        story
-    };
+    let story = beside_another;
     let code = "NO_VALID_CONSENT";
     let enrolled = |patient: &str, consent: &str| json!({"patient": patient, "followUpEnrolment": {"planId": "LTFU-CAR19", "consent": consent}});
     let signature = story().last_id_of(|kind| matches!(kind, Kind::ConsentSigned(_)));
@@ -506,11 +496,7 @@ fn what_did_not_take_place_needs_no_consent() {
     let code = "NO_VALID_CONSENT";
     let visited =
         |reached: bool| json!({"followUpVisit": {"reached": reached, "mode": "VISIT_MODE_PHONE"}});
-    let administered = |status: &str| {
-        let mut given = given("Y", "L");
-        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
-        given
-    };
+    let administered = |status: &str| administered("Y", "L", status);
     for (kind, raises) in [
         (administered("GIVEN"), true),
         (administered("PARTIAL"), true),
@@ -523,9 +509,7 @@ fn what_did_not_take_place_needs_no_consent() {
         (json!({"materialCollected": {}}), false),
     ] {
         for (patient, consented) in [("Y", false), ("X", true)] {
-            let mut story = treated();
-            let registered = json!({"patientRegistered": {"identityCommitment": "BBBB"}});
-            story.tell("2026-01-01", "Y", registered);
+            let mut story = beside_another();
             let index = story.tell(DAY, patient, kind.clone());
             let raises = raises && !consented;
             assert_eq!(

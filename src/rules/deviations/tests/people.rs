@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, SITE, Story, check, given, planned, treated};
+use super::{DAY, SITE, Story, administered, check, given, planned, treated};
 use crate::pb::record::Kind;
 
 fn child(mut story: Story) -> Story {
@@ -392,11 +392,7 @@ fn what_can_happen_to_the_living_only_is_flagged_after_death() {
     };
     let seen = |kind: &str, reached: bool, mode: &str| json!({kind: {"reached": reached, "mode": format!("VISIT_MODE_{mode}")}});
     let state = |state: &str| json!({"patientStatus": {"state": format!("PATIENT_STATE_{state}")}});
-    let administered = |status: &str| {
-        let mut given = given("X", "L");
-        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
-        given
-    };
+    let administered = |status: &str| administered("X", "L", status);
     for (kind, raises) in [
         (administered("GIVEN"), true),
         (administered("PARTIAL"), true),
@@ -433,11 +429,7 @@ fn what_can_happen_to_the_living_only_is_flagged_after_death() {
 fn what_did_not_take_place_is_not_done_after_a_withdrawal() {
     let code = "AFTER_WITHDRAWAL";
     let seen = |kind: &str, reached: bool, mode: &str| json!({kind: {"reached": reached, "mode": format!("VISIT_MODE_{mode}")}});
-    let administered = |status: &str| {
-        let mut given = given("X", "L");
-        given["administration"]["status"] = json!(format!("ADMINISTRATION_STATUS_{status}"));
-        given
-    };
+    let administered = |status: &str| administered("X", "L", status);
     for (scope, kind, raises) in [
         ("ALL_PROCEDURES", administered("GIVEN"), true),
         ("ALL_PROCEDURES", administered("NOT_DONE"), false),

@@ -3,21 +3,17 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, SITE, check, key, treated};
+use super::{DAY, SITE, check, extended, key, treated};
 
 fn plan(version: &str, ordinal: u32, more: &Value) -> Value {
-    let mut plan = json!({"planId": "P", "version": version, "ordinal": ordinal});
-    let fields = plan.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"followUpPlanVersion": plan})
+    let plan = json!({"planId": "P", "version": version, "ordinal": ordinal});
+    json!({"followUpPlanVersion": extended(plan, more)})
 }
 
 fn consent(version: &str, ordinal: u32, more: &Value) -> Value {
-    let mut document =
+    let document =
         json!({"family": "F", "version": version, "ordinal": ordinal, "language": "zh-CN"});
-    let fields = document.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"consentDocumentVersion": document})
+    json!({"consentDocumentVersion": extended(document, more)})
 }
 
 #[test]

@@ -2,14 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, Story, check, falls_due, given, planned, treated};
+use super::{DAY, Story, check, extended, falls_due, given, planned, treated};
 use crate::tlog::Index;
 
 fn event(more: &Value) -> Value {
-    let mut event = json!({"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"});
-    let fields = event.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"patient": "X", "adverseEvent": event})
+    let event = json!({"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"});
+    json!({"patient": "X", "adverseEvent": extended(event, more)})
 }
 
 fn told(more: &Value) -> (Story, Index) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, Story, check, falls_due, given, planned, treated};
+use super::{DAY, Story, check, extended, falls_due, given, planned, treated};
 
 fn sampled(parameters: &Value) -> Story {
     let mut story = planned(parameters);
@@ -15,10 +15,8 @@ fn sampled(parameters: &Value) -> Story {
 }
 
 fn result(more: &Value) -> Value {
-    let mut result = json!({"sampleId": "S"});
-    let fields = result.as_object_mut().unwrap();
-    fields.extend(more.as_object().unwrap().clone());
-    json!({"assayResult": result})
+    let result = json!({"sampleId": "S"});
+    json!({"assayResult": extended(result, more)})
 }
 
 #[test]

@@ -21,6 +21,12 @@ fn put(sample: &str, place: &str) -> Value {
     put
 }
 
+fn relabelled(from: &str, to: &str) -> Value {
+    let mut relabelled = event(from, "RELABELLED");
+    relabelled["sampleEvent"]["newSampleId"] = json!(to);
+    relabelled
+}
+
 fn moved(samples: &[&str], place: &str) -> Value {
     let items: Vec<Value> = samples.iter().map(|one| json!({"sampleId": one})).collect();
     json!({"storageMoved": {"items": items, "toPosition": position(place)}})
@@ -130,11 +136,9 @@ fn a_place_is_free_when_the_sample_has_left_it() {
 
 #[test]
 fn a_sample_is_where_it_was_under_its_old_label() {
-    let mut relabelled = event("S", "RELABELLED");
-    relabelled["sampleEvent"]["newSampleId"] = json!("N");
     let story = || {
         let mut story = stored();
-        story.tell("2026-01-07", "", relabelled.clone());
+        story.tell("2026-01-07", "", relabelled("S", "N"));
         story
     };
     check(
@@ -158,11 +162,6 @@ fn a_sample_is_where_it_was_under_its_old_label() {
 
 #[test]
 fn a_sample_whose_labels_go_round_in_a_circle_is_one_sample() {
-    let relabelled = |from: &str, to: &str| {
-        let mut relabelled = event(from, "RELABELLED");
-        relabelled["sampleEvent"]["newSampleId"] = json!(to);
-        relabelled
-    };
     let mut story = stored();
     story.tell("2026-01-07", "", relabelled("S", "N"));
     story.tell("2026-01-08", "", relabelled("N", "S"));
@@ -219,11 +218,6 @@ fn the_field_that_puts_a_sample_where_another_is_says_so() {
 
 #[test]
 fn a_sample_is_followed_through_every_label_that_it_bore() {
-    let relabelled = |from: &str, to: &str| {
-        let mut relabelled = event(from, "RELABELLED");
-        relabelled["sampleEvent"]["newSampleId"] = json!(to);
-        relabelled
-    };
     // It left the place under another label, and got its first one back.
     let mut story = stored();
     story.tell("2026-01-07", "", relabelled("S", "N"));

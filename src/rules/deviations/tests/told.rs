@@ -4,8 +4,8 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use super::{
-    DAY, Details, Deviation, Review, SITE, Story, car_t, disposed, given, key, lot, own, planned,
-    treated,
+    DAY, Details, Deviation, Review, SITE, Story, car_t, disposed, extended, given, key, lot, own,
+    planned, treated,
 };
 use crate::{
     rules::{
@@ -329,14 +329,8 @@ fn a_flag_of_a_patient_says_when_it_happened_and_what_it_contradicts() {
 #[test]
 fn a_flag_of_an_event_says_when_it_was_known_and_until_when_it_was_to_be_looked_at() {
     let event = |more: Value| {
-        let mut event = of(
-            "X",
-            "adverseEvent",
-            &json!({"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"}),
-        );
-        let fields = event["adverseEvent"].as_object_mut().unwrap();
-        fields.extend(more.as_object().unwrap().clone());
-        event
+        let event = json!({"caseId": "C", "subjectKind": "SUBJECT_KIND_PATIENT"});
+        of("X", "adverseEvent", &extended(event, &more))
     };
     check(
         with(treated(), &[("2026-01-10", given("X", "L"))]),
