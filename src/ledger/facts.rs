@@ -2,7 +2,7 @@
 //! reads each of their blocks once, and keeps those that were read lately, decoded.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -14,6 +14,7 @@ use crate::{
     record::{entry::EntryView, format::parse_uuid},
     rules::fact::{Fact, Facts, Records, Subject, corrected, with_replacements},
     tlog::{Index, TreeSize},
+    views::Lately,
 };
 
 /// Facts that were read and are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
@@ -26,22 +27,15 @@ const KEPT_RECORDED: usize = 1_024;
 /// Facts that were read or recorded lately. An entry never changes, so neither does what is kept.
 #[derive(Debug)]
 pub(super) struct KeptFacts {
-    read: Mutex<Generations>,
-    recorded: Mutex<Generations>,
-}
-
-#[derive(Debug)]
-struct Generations {
-    size: usize,
-    young: BTreeMap<Index, Arc<Fact>>,
-    old: BTreeMap<Index, Arc<Fact>>,
+    read: Mutex<Lately<Index, Arc<Fact>>>,
+    recorded: Mutex<Lately<Index, Arc<Fact>>>,
 }
 
 impl Default for KeptFacts {
     fn default() -> Self {
         Self {
-            read: Mutex::new(Generations::of(KEPT_READ)),
-            recorded: Mutex::new(Generations::of(KEPT_RECORDED)),
+            read: Mutex::new(Lately::of(KEPT_READ)),
+            recorded: Mutex::new(Lately::of(KEPT_RECORDED)),
         }
     }
 }
@@ -49,40 +43,15 @@ impl Default for KeptFacts {
 impl KeptFacts {
     fn find(&self, indexes: &[Index]) -> Vec<Option<Arc<Fact>>> {
         let (mut read, mut recorded) = (lock(&self.read), lock(&self.recorded));
-        let find = |&index| read.find(index).or_else(|| recorded.find(index));
+        let find = |index| read.find(index).or_else(|| recorded.find(index)).cloned();
         indexes.iter().map(find).collect()
     }
 }
 
-fn lock(kept: &Mutex<Generations>) -> MutexGuard<'_, Generations> {
+type KeptLock<'a> = MutexGuard<'a, Lately<Index, Arc<Fact>>>;
+
+fn lock(kept: &Mutex<Lately<Index, Arc<Fact>>>) -> KeptLock<'_> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Generations {
-    const fn of(size: usize) -> Self {
-        Self {
-            size,
-            young: BTreeMap::new(),
-            old: BTreeMap::new(),
-        }
-    }
-
-    fn find(&mut self, index: Index) -> Option<Arc<Fact>> {
-        if let Some(fact) = self.young.get(&index) {
-            return Some(Arc::clone(fact));
-        }
-        let fact = self.old.remove(&index)?;
-        self.keep(Arc::clone(&fact));
-        Some(fact)
-    }
-
-    /// What is asked for again moves on; what is not is forgotten with its generation.
-    fn keep(&mut self, fact: Arc<Fact>) {
-        if self.size <= self.young.len() {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(fact.index, fact);
-    }
 }
 
 /// The facts of the tree that was published when they were asked for. What is recorded since is not seen.
@@ -210,7 +179,7 @@ impl LedgerFacts {
 
     /// Keeps a fact that was just recorded.
     pub(super) fn keep(&self, fact: &Arc<Fact>) {
-        lock(&self.shared.kept.recorded).keep(Arc::clone(fact));
+        lock(&self.shared.kept.recorded).keep(fact.index, Arc::clone(fact));
     }
 
     /// The facts at these indexes, which ascend.
@@ -229,7 +198,7 @@ impl LedgerFacts {
         })?;
         let mut kept = lock(&self.shared.kept.read);
         for fact in &read {
-            kept.keep(Arc::clone(fact));
+            kept.keep(fact.index, Arc::clone(fact));
         }
         drop(kept);
         let mut read = read.into_iter();

@@ -20,11 +20,13 @@ mod block;
 mod facts;
 mod filter;
 mod group;
+mod lately;
 mod postings;
 mod record_ids;
 mod tally;
 
 pub use facts::{Earlier, FactIndex, Posts};
+pub(crate) use lately::Lately;
 pub use record_ids::RecordIds;
 pub use tally::Tally;
 

@@ -22,6 +22,7 @@ use super::{
     POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, STEP_KEYS, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
     filter::Filter,
+    lately::Lately,
 };
 use crate::{
     store::{Direction, KeyRange, Store, Write},
@@ -50,6 +51,11 @@ const STEP_BLOCKS_MAX: usize = 64;
 /// Postings of a block, about.
 const BLOCK_POSTINGS: u64 = 500;
 
+/// Groups that were asked for lately, and whose entries are kept as the runs hold them: who records one thing of a
+/// patient often records the next. At least so many groups and at most twice as many, each with a few entries: 5 MB.
+const ASKED: usize = 8_192;
+const ASKED_ENTRIES_MAX: usize = 32;
+
 /// A posting ends with the index of its entry.
 const INDEX_BYTES: usize = 8;
 
@@ -65,7 +71,15 @@ pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
 pub(super) struct Postings {
     state: RwLock<State>,
     upkeep: Mutex<Upkeep>,
+    asked: Mutex<Lately<Vec<u8>, Asked>>,
     recent_max: usize,
+}
+
+/// The entries of a group below a watermark, in order. A merge of runs changes nothing about them.
+#[derive(Debug)]
+struct Asked {
+    watermark: u64,
+    entries: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -179,6 +193,7 @@ impl Postings {
         Ok(Self {
             state: RwLock::new(state),
             upkeep: Mutex::new(upkeep),
+            asked: Mutex::new(Lately::of(ASKED)),
             recent_max,
         })
     }
@@ -214,34 +229,53 @@ impl Postings {
         end: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
         let digest = digest(group);
-        let (mut indexes, runs) = {
+        let (recent, watermark, runs) = {
             let state = self.read();
             let recent = state.in_memory().filter_map(|recent| recent.get(group));
             let recent = recent.flat_map(Entries::iter);
             let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
             // Most runs do not hold the group, and say so without being taken out of the set.
             let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
-            (recent, runs.map(Arc::clone).collect::<Vec<_>>())
+            let runs: Vec<Arc<Run>> = runs.map(Arc::clone).collect();
+            (recent, state.watermark, runs)
         };
-        if runs.is_empty() {
-            return Ok(indexes.into_iter().map(Index::new).collect());
-        }
-        let (first, last) = (posting(group, 0), posting(group, end.value()));
-        for run in runs {
-            if !run.filter(store)?.may_hold(digest) {
-                continue;
-            }
-            let mut cursor = Cursor::new(run);
-            cursor.seek(store, &first)?;
-            while let Some(posting) = cursor.current()
-                && posting < last.as_slice()
-            {
-                indexes.extend(index_of(posting));
-                cursor.advance(store)?;
-            }
-        }
-        indexes.sort_unstable();
+        let mut indexes = if runs.is_empty() {
+            Vec::new()
+        } else if end.value() < watermark {
+            read_runs(store, &runs, group, digest, end.value())?
+        } else {
+            self.below_watermark(store, &runs, group, digest, watermark)?
+        };
+        // What is in memory comes after what is in runs.
+        indexes.extend(recent);
         Ok(indexes.into_iter().map(Index::new).collect())
+    }
+
+    /// The entries of a group that the runs hold, which reach up to `watermark`.
+    fn below_watermark(
+        &self,
+        store: &dyn Store,
+        runs: &[Arc<Run>],
+        group: &[u8],
+        digest: u64,
+        watermark: u64,
+    ) -> Result<Vec<u64>, ViewError> {
+        let asked = self.asked().find(group).and_then(|asked| {
+            let holds = asked.watermark == watermark;
+            holds.then(|| asked.entries.clone())
+        });
+        if let Some(entries) = asked {
+            return Ok(entries);
+        }
+        let entries = read_runs(store, runs, group, digest, watermark)?;
+        if entries.len() <= ASKED_ENTRIES_MAX {
+            let asked = Asked {
+                watermark,
+                entries: entries.clone(),
+            };
+            self.asked().keep(group.to_vec(), asked);
+        }
+        Ok(entries)
     }
 
     /// The groups from `start` up to, and without, `end` that have an entry below `size`: the first `limit`
@@ -546,6 +580,10 @@ impl Postings {
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn asked(&self) -> MutexGuard<'_, Lately<Vec<u8>, Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
@@ -783,6 +821,33 @@ impl<'a> Firsts<'a> {
     fn page(self) -> Vec<(Vec<u8>, u64)> {
         self.groups.into_iter().take(self.limit).collect()
     }
+}
+
+/// The entries of a group below `end` that these runs hold, in order.
+fn read_runs(
+    store: &dyn Store,
+    runs: &[Arc<Run>],
+    group: &[u8],
+    digest: u64,
+    end: u64,
+) -> Result<Vec<u64>, ViewError> {
+    let mut indexes = Vec::new();
+    let (first, last) = (posting(group, 0), posting(group, end));
+    for run in runs {
+        if !run.filter(store)?.may_hold(digest) {
+            continue;
+        }
+        let mut cursor = Cursor::new(Arc::clone(run));
+        cursor.seek(store, &first)?;
+        while let Some(posting) = cursor.current()
+            && posting < last.as_slice()
+        {
+            indexes.extend(index_of(posting));
+            cursor.advance(store)?;
+        }
+    }
+    indexes.sort_unstable();
+    Ok(indexes)
 }
 
 /// Hands the postings of a group in memory to `take`, in order.
