@@ -42,14 +42,17 @@ pub const LIMITS: Limits = Limits {
 /// A leaf has some 60 KB, which are read, summed and copied. What is in memory is there in one or two microseconds.
 const FROM_DISK: Duration = Duration::from_micros(8);
 
-/// How often sled is asked again for what may have been on the disk: for all keys of a read together, and for each.
+/// How often sled is asked again for what may have been on the disk: at most, for all keys of a read together; at least,
+/// for each; and once for so many bytes of their values.
 ///
 /// sled takes down which leaf was asked for in one of 256 queues, and looks whether its cache is too large when a
 /// queue has 64 entries. Until then all that is read stays: 256 x 64 leaves x 60 KB are 1 GB, however small the cache
 /// is to be. Asked for 16 times, a leaf fills a quarter of its queue: 256 x 4 x 60 KB are 61 MB. Of a long scan, a
-/// leaf has eight keys.
-const AGAIN: usize = 15;
+/// leaf has eight keys. Where values are small, because little was committed at once, so are their leaves: of 450
+/// bytes each, 256 x 64 leaves x 4 KB are 61 MB as well. But a neighbour may be larger.
+const AGAIN_MAX: usize = 15;
 const AGAIN_EACH: usize = 2;
+const AGAIN_BYTES: usize = 450;
 
 /// Where the head is kept.
 const HEAD_KEY: &[u8] = &[RESERVED, b'h'];
@@ -231,16 +234,21 @@ impl SledStore {
         self.keep(self.db.flush())
     }
 
-    /// Has sled see that these keys were read, if that began so long ago that it was from the disk.
+    /// Has sled see that these keys were read, if that began so long ago that it was from the disk. Their values have
+    /// so many bytes, all together, where there are any.
     fn tell_read<'a>(
         &self,
         began: Instant,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
+        value_bytes: Option<usize>,
     ) -> sled::Result<()> {
         if began.elapsed() < FROM_DISK {
             return Ok(());
         }
-        let times = (AGAIN / keys.clone().count().max(1)).max(AGAIN_EACH);
+        let count = keys.clone().count().max(1);
+        let of_a_value = value_bytes.map(|bytes| bytes / count / AGAIN_BYTES);
+        let times = of_a_value.unwrap_or(AGAIN_MAX).min(AGAIN_MAX) / count;
+        let times = times.max(AGAIN_EACH);
         for key in keys {
             for _ in 0..times {
                 self.db.contains_key(key)?;
@@ -341,7 +349,8 @@ impl Store for SledStore {
         let read = || {
             let began = Instant::now();
             let value = self.db.get(key)?;
-            self.tell_read(began, std::iter::once(key))?;
+            let bytes = value.as_ref().map(|value| value.len());
+            self.tell_read(began, std::iter::once(key), bytes)?;
             Ok(value)
         };
         let value = self.run(read);
@@ -374,8 +383,10 @@ impl Store for SledStore {
             };
             // Where nothing was found, a leaf was read all the same.
             let nothing = pairs.is_empty().then_some(start);
+            let bytes = pairs.iter().map(|(_, value)| value.len()).sum();
+            let bytes = nothing.is_none().then_some(bytes);
             let keys = pairs.iter().map(|(key, _)| key.as_slice());
-            self.tell_read(began, keys.chain(nothing))?;
+            self.tell_read(began, keys.chain(nothing), bytes)?;
             Ok(pairs)
         })
         .map_err(|cause| StoreError::Failed { cause })
