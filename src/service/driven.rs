@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendError};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
 /// See the module.
@@ -50,16 +50,57 @@ impl<T> Stream for Driven<T> {
     }
 }
 
+/// Waits for the place of the next item of somebody who sends alone; where all places were taken, until half of them
+/// are free. One at a time, as they are asked for, items would go on one at a time as well: to a commit each.
+///
+/// # Errors
+/// When nobody listens any more.
+pub(super) async fn place<T>(
+    items: &mpsc::Sender<T>,
+) -> Result<mpsc::Permit<'_, T>, SendError<()>> {
+    if items.capacity() == 0 {
+        let half = items.max_capacity().div_ceil(2);
+        drop(items.reserve_many(half).await?);
+    }
+    items.reserve().await
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Waker,
     };
 
     use tokio_stream::StreamExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_place_is_had_while_there_is_one_and_then_when_half_of_them_are_free() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (items, mut asked) = mpsc::channel(8);
+        for item in 0..8 {
+            place(&items).await.unwrap().send(item);
+        }
+        let mut next = pin!(place(&items));
+        for item in 0..4 {
+            assert!(next.as_mut().poll(&mut cx).is_pending(), "{item} are free");
+            assert_eq!(asked.recv().await, Some(item));
+        }
+        next.await.unwrap().send(8);
+        for item in 9..12 {
+            place(&items).await.unwrap().send(item);
+        }
+        assert!(pin!(place(&items)).poll(&mut cx).is_pending());
+
+        drop(asked);
+        place(&items).await.unwrap_err();
+    }
 
     #[tokio::test]
     async fn items_come_in_order_and_the_work_stays_within_its_lead() {

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use super::{
     actor, blocking,
     call::{Phase, reached},
-    driven::Driven,
+    driven::{self, Driven},
     error::{CallError, complete, in_request, item_status},
     flagging::Flagging,
     receipt,
@@ -203,7 +203,7 @@ impl Recording {
         let mut draining = std::pin::pin!(reached(self.phase.clone(), Phase::Draining));
         loop {
             // Room for the answer first: nothing is recorded whose answer could not be kept.
-            let Ok(place) = waiting.reserve().await else {
+            let Ok(place) = driven::place(&waiting).await else {
                 return;
             };
             let item = tokio::select! {
