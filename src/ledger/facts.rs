@@ -189,7 +189,8 @@ impl LedgerFacts {
         let missing = both.filter(|(_, fact)| fact.is_none());
         let missing: Vec<Index> = missing.map(|(index, _)| *index).collect();
         let mut read = Vec::with_capacity(missing.len());
-        reader::entries_at(self.shared.store.as_ref(), &missing, |index, entry| {
+        let (store, blocks) = (self.shared.store.as_ref(), &self.shared.blocks);
+        reader::entries_at(store, blocks, &missing, |index, entry| {
             let damaged = |_| ReadError::EntryDamaged {
                 index: index.value(),
             };

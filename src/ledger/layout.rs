@@ -121,6 +121,11 @@ fn put_block(first: Index, block: &[u8], writes: &mut Vec<Write>) {
     }
 }
 
+/// Whether a part of a block may be followed by another: all but the last are as long as they can be.
+pub(crate) const fn may_go_on(part: &[u8]) -> bool {
+    part.len() == BLOCK_BYTES
+}
+
 /// The entries of a block, in order; `None` where a length runs over the end.
 pub(crate) fn unpack_block(mut block: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();

@@ -13,6 +13,7 @@
 )]
 
 mod ahead;
+mod blocks;
 mod copies;
 pub mod export;
 mod facts;
@@ -240,6 +241,7 @@ impl AppendError {
 /// What the writer and the readers share.
 struct Shared {
     store: Arc<dyn Store>,
+    blocks: blocks::Blocks,
     views: views::Views,
     kept: facts::KeptFacts,
     published: RwLock<Arc<Published>>,
@@ -256,6 +258,24 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn new(
+        store: Arc<dyn Store>,
+        views: views::Views,
+        published: Published,
+        suspect: PathBuf,
+    ) -> Self {
+        Self {
+            store,
+            blocks: blocks::Blocks::default(),
+            views,
+            kept: facts::KeptFacts::default(),
+            published: RwLock::new(Arc::new(published)),
+            stopped: AtomicBool::new(false),
+            stop: tokio::sync::Notify::new(),
+            suspect,
+        }
+    }
+
     fn published(&self) -> Arc<Published> {
         Arc::clone(
             &self

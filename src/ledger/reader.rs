@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{layout, published::Published};
+use super::{blocks::Blocks, layout, published::Published};
 use crate::{
     store::{Direction, KeyRange, Store, StoreError},
     tlog::{
@@ -46,7 +46,7 @@ pub enum ReadError {
 /// [`ReadError::EntryDamaged`] where it is not there: ask only below the published tree size.
 pub(crate) fn entry(store: &dyn Store, index: Index) -> Result<Vec<u8>, ReadError> {
     let mut found = Vec::new();
-    entries_at(store, &[index], |_, entry| {
+    entries_at(store, &Blocks::default(), &[index], |_, entry| {
         entry.clone_into(&mut found);
         Ok(())
     })?;
@@ -54,7 +54,38 @@ pub(crate) fn entry(store: &dyn Store, index: Index) -> Result<Vec<u8>, ReadErro
 }
 
 /// The block that holds an entry, and its first index.
-fn block_of(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), ReadError> {
+fn block_of(
+    store: &dyn Store,
+    blocks: &Blocks,
+    index: Index,
+) -> Result<(Index, Vec<u8>), ReadError> {
+    match blocks.first(index) {
+        Some(first) => Ok((first, block_at(store, first)?)),
+        None => block_around(store, index),
+    }
+}
+
+/// The block that begins with an entry.
+fn block_at(store: &dyn Store, first: Index) -> Result<Vec<u8>, ReadError> {
+    let mut block = Vec::new();
+    for part in 0..=u8::MAX {
+        let value = store.get(&layout::block_key(first, part))?;
+        let value = value.unwrap_or_default();
+        let is_last = !layout::may_go_on(&value);
+        if part == 0 {
+            block = value;
+        } else {
+            block.extend(value);
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(block)
+}
+
+/// The block that holds an entry, looked for from there back.
+fn block_around(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), ReadError> {
     let damaged = || ReadError::EntryDamaged {
         index: index.value(),
     };
@@ -82,12 +113,13 @@ fn block_of(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), ReadErr
 /// `take` answers.
 pub(crate) fn entries_at(
     store: &dyn Store,
+    blocks: &Blocks,
     indexes: &[Index],
     mut take: impl FnMut(Index, &[u8]) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut rest = indexes;
     while let Some(&index) = rest.first() {
-        let (first, block) = block_of(store, index)?;
+        let (first, block) = block_of(store, blocks, index)?;
         let damaged = |index: Index| ReadError::EntryDamaged {
             index: index.value(),
         };
@@ -285,5 +317,63 @@ impl ReadNodes for Nodes<'_> {
             loaded = Some((tile, nodes));
         }
         Ok(hashes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Head, MemoryStore};
+
+    #[test]
+    fn entries_are_read_alike_whether_it_is_known_where_their_blocks_begin_or_not() {
+        let store = MemoryStore::default();
+        let known = Blocks::default();
+        let mut head = store.fence().unwrap();
+        // Small ones together; of one part that is full, of two, of ten; one entry that fills a part is the next.
+        let sizes = [100, 3_000, 3_000, 6_996, 6_997, 14_000, 65_535, 6_996, 1];
+        let all: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![1; size]).collect();
+        for commit in all.chunks(4) {
+            let first = Index::new(head.size);
+            let mut writes = Vec::new();
+            layout::pack_blocks(first, commit.iter().map(Vec::as_slice), &mut writes);
+            let size = head.size + u64::try_from(commit.len()).unwrap();
+            let next = Head { size, ..head };
+            store.commit(&head, &next, &writes).unwrap();
+            known.take(&writes, Index::new(size));
+            head = next;
+        }
+
+        let indexes: Vec<Index> = (0..head.size).map(Index::new).collect();
+        for blocks in [known, Blocks::default()] {
+            let mut read = Vec::new();
+            let take = |_, entry: &[u8]| {
+                read.push(entry.to_vec());
+                Ok(())
+            };
+            entries_at(&store, &blocks, &indexes, take).unwrap();
+            assert_eq!(read, all);
+            for (index, entry) in indexes.iter().zip(&all) {
+                let take = |found, read: &[u8]| {
+                    assert_eq!((found, read), (*index, entry.as_slice()));
+                    Ok(())
+                };
+                entries_at(&store, &blocks, &[*index], take).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_gone_is_damage_where_it_is_known_and_where_it_is_not() {
+        let store = MemoryStore::default();
+        let known = Blocks::default();
+        let mut writes = Vec::new();
+        layout::pack_blocks(Index::new(0), [b"one".as_slice(), b"two"], &mut writes);
+        known.take(&writes, Index::new(2));
+        for blocks in [known, Blocks::default()] {
+            let read = entries_at(&store, &blocks, &[Index::new(1)], |_, _| Ok(()));
+            let damaged = matches!(read, Err(ReadError::EntryDamaged { index: 1 }));
+            assert!(damaged, "{read:?}");
+        }
     }
 }

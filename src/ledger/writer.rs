@@ -555,6 +555,8 @@ impl Writer {
             checkpoint: note.to_vec(),
         };
         let entries = self.copies.commit(group, self.previous, &writes)?;
+        let end = index_at(first.value(), entries.len());
+        self.shared.blocks.take(&writes, end);
 
         let committed = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         metrics::histogram!("genetrail_commit_entries").record(f64::from(committed));

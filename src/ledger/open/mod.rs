@@ -22,7 +22,7 @@ mod state;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey as _};
@@ -36,7 +36,6 @@ use self::state::{Care, JournalDamage, StoreDamage, StoreState};
 use super::{
     Closed, CommitFailed, Entries, Ledger, QUEUE_JOBS_MAX, QUEUE_KIB_MAX, ReadError, Shared,
     copies::{Copies, Room},
-    facts::KeptFacts,
     published::Published,
     reader,
     signer::{Signed, Signer},
@@ -355,15 +354,8 @@ impl Ledger {
         let (previous, recorded_at) = (state.leaf, state.recorded_at);
         let signer = Signer::open(signer, state.checkpoint.origin.clone(), state.edge.clone());
         let published = publish(state, &keys);
-        let shared = Arc::new(Shared {
-            store: Arc::clone(&store),
-            views,
-            kept: KeptFacts::default(),
-            published: RwLock::new(Arc::new(published)),
-            stopped: AtomicBool::new(false),
-            stop: tokio::sync::Notify::new(),
-            suspect: options.suspect_path(),
-        });
+        let suspect = options.suspect_path();
+        let shared = Arc::new(Shared::new(Arc::clone(&store), views, published, suspect));
         let room = Room {
             paths: vec![dir.clone(), options.journal_dir()],
             reserve: options.reserve_bytes,
