@@ -19,6 +19,7 @@
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
+//! | `apart` | work in a task of its own |
 //! | `driven` | an answer that is a stream, and the work behind it |
 //! | `call` | what every call has: an id, a deadline, a line in the log, a place in the metrics |
 //!
@@ -27,6 +28,7 @@
 
 mod actor;
 mod answers;
+mod apart;
 pub(crate) mod call;
 mod catalogues;
 mod consent_service;
@@ -45,6 +47,7 @@ mod why;
 mod witnesses;
 
 pub(crate) use answers::Answers;
+use apart::Apart;
 pub(crate) use consent_service::Consent;
 pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;
@@ -65,11 +68,6 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
         clippy::disallowed_methods,
         reason = "this is the function that the others use"
     )]
-    let done = tokio::task::spawn_blocking(work).await;
-    match done.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(done) => done,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is being torn down, and with it whoever waits for this.
-        Err(Err(_)) => std::future::pending().await,
-    }
+    let task = tokio::task::spawn_blocking(work);
+    Apart::of(task).await
 }

@@ -1,13 +1,19 @@
 //! `RecordingService`: takes records in, one, many at once, or as they come.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+};
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    actor, blocking,
+    Apart, actor, blocking,
     call::{Phase, reached},
     driven::{self, Driven},
     error::{CallError, complete, in_request, item_status},
@@ -39,8 +45,13 @@ pub(crate) struct Recording {
     clock: Arc<dyn Clock>,
     phase: watch::Receiver<Phase>,
     in_flight: Arc<Semaphore>,
+    /// How many streams are read from.
+    streams: Arc<AtomicUsize>,
     flagging: Flagging,
 }
+
+/// What the ledger answers.
+type Answer = Result<Vec<Accepted>, AppendError>;
 
 impl Recording {
     /// The service over this ledger.
@@ -56,6 +67,7 @@ impl Recording {
             clock,
             phase,
             in_flight,
+            streams: Arc::default(),
             flagging,
         }
     }
@@ -164,16 +176,29 @@ impl RecordingService for Recording {
     ) -> Result<Response<Self::RecordStreamStream>, Status> {
         let (metadata, _, items) = request.into_parts();
         let actor = actor::of(&metadata)?.to_owned();
-        let service = self.clone();
-        let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
+        let (service, recording) = (self.clone(), self.clone());
         let answers = Driven::new(
             IN_FLIGHT_MAX,
             |waiting| service.take_in(actor, items, waiting),
-            |waiting| {
-                waiting.then(move |waiting| answer(Arc::clone(&ledger), flagging.clone(), waiting))
-            },
+            |waiting| waiting.then(move |waiting| answer(recording.clone(), waiting)),
         );
         Ok(Response::new(answers))
+    }
+}
+
+/// A stream that is counted while it is read from.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count_in(streams: &Arc<AtomicUsize>) -> Self {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(streams))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -181,8 +206,13 @@ impl RecordingService for Recording {
 enum Waiting {
     /// It is in the queue.
     Queued {
-        answer: oneshot::Receiver<Result<Vec<Accepted>, AppendError>>,
+        answer: oneshot::Receiver<Answer>,
         record: CheckedRecord,
+        _share: OwnedSemaphorePermit,
+    },
+    /// It is in the queue, and its receipt is made as soon as it is recorded, whether it is its turn or not.
+    Begun {
+        receipt: Apart<Result<pb::Receipt, CallError>>,
         _share: OwnedSemaphorePermit,
     },
     /// It was refused.
@@ -200,6 +230,7 @@ impl Recording {
         mut items: Streaming<RecordStreamRequest>,
         waiting: mpsc::Sender<Waiting>,
     ) {
+        let _open = Open::count_in(&self.streams);
         let mut draining = std::pin::pin!(reached(self.phase.clone(), Phase::Draining));
         loop {
             // Room for the answer first: nothing is recorded whose answer could not be kept.
@@ -230,6 +261,10 @@ impl Recording {
             return Waiting::Refused(CallError::ShuttingDown);
         };
         match self.ledger.queue(vec![submission]).await {
+            Ok(answer) if self.has_threads_left() => Waiting::Begun {
+                receipt: Apart::begin(self.clone().receipt(answer, record)),
+                _share: share,
+            },
             Ok(answer) => Waiting::Queued {
                 answer,
                 record,
@@ -238,14 +273,27 @@ impl Recording {
             Err(error) => Waiting::Refused(error.into()),
         }
     }
+
+    /// Whether there are more threads than streams: who streams alone has its receipts made by all of them. Where each
+    /// has a stream to do, handing receipts over only costs.
+    fn has_threads_left(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) < Handle::current().metrics().num_workers()
+    }
+
+    /// The receipt of a record that is in the queue.
+    async fn receipt(
+        self,
+        answer: oneshot::Receiver<Answer>,
+        record: CheckedRecord,
+    ) -> Result<pb::Receipt, CallError> {
+        let answered = answer.await;
+        let accepted = answered.unwrap_or_else(|_| Err(self.ledger.closed()))?;
+        receipt::receipt(&self.ledger, &self.flagging, only(accepted)?, record).await
+    }
 }
 
 /// The answer to one item.
-async fn answer(
-    ledger: Arc<Ledger>,
-    flagging: Flagging,
-    waiting: Waiting,
-) -> Result<RecordStreamResponse, Status> {
+async fn answer(recording: Recording, waiting: Waiting) -> Result<RecordStreamResponse, Status> {
     let outcome = match waiting {
         Waiting::Cut(status) => return Err(status),
         Waiting::Refused(error) => Err(error),
@@ -253,13 +301,8 @@ async fn answer(
             answer,
             record,
             _share,
-        } => {
-            let accepted = answer.await.unwrap_or_else(|_| Err(ledger.closed()));
-            match accepted.map_err(CallError::from).and_then(only) {
-                Ok(accepted) => receipt::receipt(&ledger, &flagging, accepted, record).await,
-                Err(error) => Err(error),
-            }
-        }
+        } => recording.receipt(answer, record).await,
+        Waiting::Begun { receipt, _share } => receipt.await,
     };
     let outcome = match outcome {
         Ok(receipt) => Outcome::Receipt(receipt),

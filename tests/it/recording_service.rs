@@ -444,6 +444,16 @@ async fn a_violation_for_each_of_a_thousand_records_still_fits_into_the_answer()
 
 #[tokio::test]
 async fn a_stream_is_answered_in_order_whatever_becomes_of_its_items() {
+    stream_of_all_kinds().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stream_is_answered_in_order_by_several_threads_as_well() {
+    stream_of_all_kinds().await;
+}
+
+#[expect(clippy::panic, reason = "a part of two tests")]
+async fn stream_of_all_kinds() {
     let server = TestServer::start().await;
     let items = (0..600_u32).map(|number| RecordStreamRequest {
         submission: Some(match number % 4 {
