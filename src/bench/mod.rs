@@ -8,6 +8,7 @@ mod callers;
 mod disk;
 mod figures;
 mod growth;
+mod histories;
 mod latency;
 mod ledgers;
 mod open;
@@ -98,7 +99,7 @@ impl Effort {
 type Measurement = fn(&Bench) -> anyhow::Result<Vec<Row>>;
 
 /// The measurements, in the order in which they are made.
-const MEASUREMENTS: [(&str, Measurement); 18] = [
+const MEASUREMENTS: [(&str, Measurement); 19] = [
     ("unary", unary::measure),
     ("stream", stream::measure),
     ("latency", latency::measure),
@@ -108,6 +109,7 @@ const MEASUREMENTS: [(&str, Measurement); 18] = [
     ("disk", disk::disk),
     ("memory", disk::memory),
     ("growth", growth::measure),
+    ("histories", histories::measure),
     ("reconsent", queries::reconsent),
     ("trace", queries::trace),
     ("schedule", queries::schedule),

@@ -128,7 +128,8 @@ pub(super) fn schedule(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     )])
 }
 
-fn population(patients: u64) -> impl Iterator<Item = pb::Record> {
+/// The records of an invented population, in the order of their days.
+pub(super) fn population(patients: u64) -> impl Iterator<Item = pb::Record> {
     let programme = Programme { seed: 1, patients };
     population::records(programme).map(|recorded| recorded.record)
 }

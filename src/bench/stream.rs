@@ -152,7 +152,10 @@ fn item(number: u64) -> RecordStreamRequest {
 }
 
 /// One stream, to its last answer.
-async fn one(channel: Channel, items: Vec<RecordStreamRequest>) -> anyhow::Result<Streamed> {
+pub(super) async fn one(
+    channel: Channel,
+    items: Vec<RecordStreamRequest>,
+) -> anyhow::Result<Streamed> {
     let mut streamed = Streamed::default();
     let (sender, to_send) = mpsc::channel(AHEAD);
     let sending = async {
