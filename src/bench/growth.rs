@@ -149,7 +149,6 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     large.close();
     let (small, large) = last(&turns);
     let what = format!("{large:.1} us for a record at {many} entries, {small:.1} at {few}");
-    let higher = real(many).ln() / real(few.max(2)).ln();
-    let aim = Aim::AtMost(higher);
+    let aim = Aim::as_the_tree(few, many);
     Ok(vec![Row::ratio("growth", ratios(&turns), aim, what)])
 }

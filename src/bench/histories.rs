@@ -3,17 +3,14 @@
 
 use std::time::Instant;
 
-use prost::Message as _;
-
 use super::{
     Bench, Row,
-    callers::{Served, submission},
+    callers::Served,
     figures::{last, ratios, real},
     queries::population,
     row::Aim,
-    stream::one,
+    stream::{item, one},
 };
-use crate::pb::{RecordStreamRequest, submission::Form};
 
 /// How often few and many are measured: many take long.
 const TURNS: u32 = 3;
@@ -25,22 +22,19 @@ const SHARE: u64 = 10;
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let few = (bench.effort.patients_few / SHARE).max(1);
     let many = (bench.effort.patients / SHARE).max(1);
-    let mut records = (0, 0);
+    let (mut records_few, mut records_many) = (0, 0);
     let mut turns = Vec::new();
     for _ in 0..TURNS {
-        let (of_few, told) = bench.tell(few)?;
-        records.0 = told;
-        let (of_many, told) = bench.tell(many)?;
-        records.1 = told;
+        let (of_few, of_many);
+        (of_few, records_few) = bench.tell(few)?;
+        (of_many, records_many) = bench.tell(many)?;
         turns.push((of_few, of_many));
     }
     let (of_few, of_many) = last(&turns);
     let what = format!(
-        "{of_many:.0} us for a record of {many} patients, {}; {of_few:.0} of {few}, {}",
-        records.1, records.0
+        "{of_many:.0} us for a record of {many} patients, {records_many}; {of_few:.0} of {few}, {records_few}"
     );
-    let higher = real(records.1).ln() / real(records.0.max(2)).ln();
-    let aim = Aim::AtMost(higher);
+    let aim = Aim::as_the_tree(records_few, records_many);
     Ok(vec![Row::ratio("histories", ratios(&turns), aim, what)])
 }
 
@@ -49,10 +43,7 @@ impl Bench {
     fn tell(&self, patients: u64) -> anyhow::Result<(f64, u64)> {
         let home = self.scratch("histories")?;
         let served = Served::new(&home.join("ledger"))?;
-        let items = population(patients).map(|record| RecordStreamRequest {
-            submission: Some(submission(Form::Encoded(record.encode_to_vec()))),
-        });
-        let items: Vec<RecordStreamRequest> = items.collect();
+        let items: Vec<_> = population(patients).map(|record| item(&record)).collect();
         let told = u64::try_from(items.len())?;
         let start = Instant::now();
         served.runtime.block_on(one(served.channel()?, items))?;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::figures::real;
+
 /// One figure, or why there is none.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -41,6 +43,13 @@ pub(super) enum Unit {
 pub(super) enum Aim {
     AtLeast(f64),
     AtMost(f64),
+}
+
+impl Aim {
+    /// Of what may grow as much as the height of the tree does from few entries to many.
+    pub(super) fn as_the_tree(few: u64, many: u64) -> Self {
+        Self::AtMost(real(many).ln() / real(few.max(2)).ln())
+    }
 }
 
 impl Row {

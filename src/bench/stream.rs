@@ -120,7 +120,7 @@ impl Served {
         let mut shares = vec![Vec::new(); STREAMS];
         for (number, to) in self.fresh(count).zip((0..STREAMS).cycle()) {
             if let Some(share) = shares.get_mut(to) {
-                share.push(item(number));
+                share.push(item(&ledgers::administration(number)));
             }
         }
         let channels = self.channels.iter().cycle().cloned();
@@ -144,10 +144,10 @@ fn tree_size(receipt: &pb::Receipt) -> Option<u64> {
     receipt.checkpoint.lines().nth(1)?.parse().ok()
 }
 
-fn item(number: u64) -> RecordStreamRequest {
-    let record = ledgers::administration(number).encode_to_vec();
+/// The item of a stream that is sent as the bytes of its record.
+pub(super) fn item(record: &pb::Record) -> RecordStreamRequest {
     RecordStreamRequest {
-        submission: Some(submission(Form::Encoded(record))),
+        submission: Some(submission(Form::Encoded(record.encode_to_vec()))),
     }
 }
 
