@@ -27,9 +27,11 @@ const KEPT_RECORDED: usize = 1_024;
 /// Facts that were read or recorded lately. An entry never changes, so neither does what is kept.
 #[derive(Debug)]
 pub(super) struct KeptFacts {
-    read: Mutex<Lately<Index, Arc<Fact>>>,
-    recorded: Mutex<Lately<Index, Arc<Fact>>>,
+    read: Mutex<Kept>,
+    recorded: Mutex<Kept>,
 }
+
+type Kept = Lately<Index, Arc<Fact>>;
 
 impl Default for KeptFacts {
     fn default() -> Self {
@@ -48,9 +50,7 @@ impl KeptFacts {
     }
 }
 
-type KeptLock<'a> = MutexGuard<'a, Lately<Index, Arc<Fact>>>;
-
-fn lock(kept: &Mutex<Lately<Index, Arc<Fact>>>) -> KeptLock<'_> {
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{blocks::Blocks, layout, published::Published};
 use crate::{
-    store::{Direction, KeyRange, Store, StoreError},
+    store::{Direction, Store, StoreError},
     tlog::{
         self, Edge, HASH_BYTES, Hash, Index, NodeId, ReadNodes, TILE_WIDTH, TileId, TileNodes,
         TreeSize, leaf_hash, tile_of,
@@ -92,17 +92,11 @@ fn block_around(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), Rea
     let parts = store.scan(&layout::blocks_up_to(index), Direction::Backward, 1)?;
     let (key, value) = parts.into_iter().next().ok_or_else(damaged)?;
     let (first, part) = layout::parse_block_key(&key).ok_or_else(damaged)?;
-    let mut block = value;
-    if 0 < part {
-        let range = KeyRange {
-            start: layout::block_key(first, 0),
-            end: layout::block_key(first, part),
-        };
-        let parts = store.scan(&range, Direction::Forward, usize::from(part))?;
-        let mut whole: Vec<u8> = parts.into_iter().flat_map(|(_, value)| value).collect();
-        whole.append(&mut block);
-        block = whole;
-    }
+    let block = if part == 0 {
+        value
+    } else {
+        block_at(store, first)?
+    };
     Ok((first, block))
 }
 
