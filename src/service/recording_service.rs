@@ -176,29 +176,44 @@ impl RecordingService for Recording {
     ) -> Result<Response<Self::RecordStreamStream>, Status> {
         let (metadata, _, items) = request.into_parts();
         let actor = actor::of(&metadata)?.to_owned();
-        let (service, recording) = (self.clone(), self.clone());
+        let service = self.clone();
+        let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
         let answers = Driven::new(
             IN_FLIGHT_MAX,
             |waiting| service.take_in(actor, items, waiting),
-            |waiting| waiting.then(move |waiting| answer(recording.clone(), waiting)),
+            |waiting| {
+                waiting.then(move |waiting| answer(Arc::clone(&ledger), flagging.clone(), waiting))
+            },
         );
         Ok(Response::new(answers))
     }
 }
 
 /// A stream that is counted while it is read from.
-struct Open(Arc<AtomicUsize>);
+struct Open {
+    streams: Arc<AtomicUsize>,
+    threads: usize,
+}
 
 impl Open {
     fn count_in(streams: &Arc<AtomicUsize>) -> Self {
         streams.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(streams))
+        Self {
+            streams: Arc::clone(streams),
+            threads: Handle::current().metrics().num_workers(),
+        }
+    }
+
+    /// Whether there are more threads than streams: who streams alone has its receipts made by all of them. Where each
+    /// has a stream to do, handing receipts over only costs.
+    fn leaves_threads(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) < self.threads
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -230,7 +245,7 @@ impl Recording {
         mut items: Streaming<RecordStreamRequest>,
         waiting: mpsc::Sender<Waiting>,
     ) {
-        let _open = Open::count_in(&self.streams);
+        let open = Open::count_in(&self.streams);
         let mut draining = std::pin::pin!(reached(self.phase.clone(), Phase::Draining));
         loop {
             // Room for the answer first: nothing is recorded whose answer could not be kept.
@@ -242,14 +257,14 @@ impl Recording {
                 () = &mut draining => Err(CallError::ShuttingDown.into()),
             };
             match item {
-                Ok(Some(item)) => place.send(self.queue(&actor, item).await),
+                Ok(Some(item)) => place.send(self.queue(&open, &actor, item).await),
                 Ok(None) => return,
                 Err(status) => return place.send(Waiting::Cut(complete(status))),
             }
         }
     }
 
-    async fn queue(&self, actor: &str, item: RecordStreamRequest) -> Waiting {
+    async fn queue(&self, open: &Open, actor: &str, item: RecordStreamRequest) -> Waiting {
         let Checked { submission, record } = match self.check(actor, item.submission) {
             Ok(checked) => checked,
             Err(error) => return Waiting::Refused(error),
@@ -261,10 +276,13 @@ impl Recording {
             return Waiting::Refused(CallError::ShuttingDown);
         };
         match self.ledger.queue(vec![submission]).await {
-            Ok(answer) if self.has_threads_left() => Waiting::Begun {
-                receipt: Apart::begin(self.clone().receipt(answer, record)),
-                _share: share,
-            },
+            Ok(answer) if open.leaves_threads() => {
+                let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
+                Waiting::Begun {
+                    receipt: Apart::begin(made(ledger, flagging, answer, record)),
+                    _share: share,
+                }
+            }
             Ok(answer) => Waiting::Queued {
                 answer,
                 record,
@@ -273,27 +291,26 @@ impl Recording {
             Err(error) => Waiting::Refused(error.into()),
         }
     }
+}
 
-    /// Whether there are more threads than streams: who streams alone has its receipts made by all of them. Where each
-    /// has a stream to do, handing receipts over only costs.
-    fn has_threads_left(&self) -> bool {
-        self.streams.load(Ordering::Relaxed) < Handle::current().metrics().num_workers()
-    }
-
-    /// The receipt of a record that is in the queue.
-    async fn receipt(
-        self,
-        answer: oneshot::Receiver<Answer>,
-        record: CheckedRecord,
-    ) -> Result<pb::Receipt, CallError> {
-        let answered = answer.await;
-        let accepted = answered.unwrap_or_else(|_| Err(self.ledger.closed()))?;
-        receipt::receipt(&self.ledger, &self.flagging, only(accepted)?, record).await
-    }
+/// The receipt of a record that is in the queue.
+async fn made(
+    ledger: Arc<Ledger>,
+    flagging: Flagging,
+    answer: oneshot::Receiver<Answer>,
+    record: CheckedRecord,
+) -> Result<pb::Receipt, CallError> {
+    let answered = answer.await;
+    let accepted = answered.unwrap_or_else(|_| Err(ledger.closed()))?;
+    receipt::receipt(&ledger, &flagging, only(accepted)?, record).await
 }
 
 /// The answer to one item.
-async fn answer(recording: Recording, waiting: Waiting) -> Result<RecordStreamResponse, Status> {
+async fn answer(
+    ledger: Arc<Ledger>,
+    flagging: Flagging,
+    waiting: Waiting,
+) -> Result<RecordStreamResponse, Status> {
     let outcome = match waiting {
         Waiting::Cut(status) => return Err(status),
         Waiting::Refused(error) => Err(error),
@@ -301,7 +318,7 @@ async fn answer(recording: Recording, waiting: Waiting) -> Result<RecordStreamRe
             answer,
             record,
             _share,
-        } => recording.receipt(answer, record).await,
+        } => made(ledger, flagging, answer, record).await,
         Waiting::Begun { receipt, _share } => receipt.await,
     };
     let outcome = match outcome {
