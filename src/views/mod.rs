@@ -30,6 +30,7 @@ pub(crate) use lately::Lately;
 pub use record_ids::RecordIds;
 pub use tally::Tally;
 
+use self::filter::Filter;
 use crate::store::{Direction, KeyRange, Store, StoreError, Write};
 
 const RUN: u8 = 0x10;
@@ -78,4 +79,57 @@ pub fn drop_all(store: &dyn Store) -> Result<(), StoreError> {
             .collect();
         store.trail(&removes)?;
     }
+}
+
+/// The key of a page of a run's filter.
+fn filter_key(kind: u8, run: u32, page: u32) -> Vec<u8> {
+    let (run, page) = (run.to_be_bytes(), page.to_be_bytes());
+    [&[kind], run.as_slice(), page.as_slice()].concat()
+}
+
+/// The writes of a run's filter.
+fn put_filter(kind: u8, run: u32, filter: &Filter) -> impl Iterator<Item = Write> {
+    let pages = (0_u32..).zip(filter.pages());
+    pages.map(move |(page, bytes)| Write::Put {
+        key: filter_key(kind, run, page),
+        value: bytes.to_vec(),
+    })
+}
+
+/// Reads the filter of a run that was made for so many digests.
+fn read_filter(store: &dyn Store, kind: u8, run: u32, digests: u64) -> Result<Filter, ViewError> {
+    let pages = (0_u32..).take(Filter::page_count(digests));
+    let keys: Vec<Vec<u8>> = pages.map(|page| filter_key(kind, run, page)).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
+    let filter = pages.and_then(|pages| Filter::from_pages(digests, &pages));
+    filter.ok_or(ViewError::Damaged { run })
+}
+
+/// Removes up to a step of the keys, of these kinds, of the runs `first..end`; `false` if there are none.
+fn remove_some(
+    store: &dyn Store,
+    kinds: [u8; 2],
+    first: u32,
+    end: u32,
+) -> Result<bool, StoreError> {
+    for kind in kinds {
+        let key = |run: u32| [&[kind], run.to_be_bytes().as_slice()].concat();
+        let range = KeyRange::new(key(first), key(end));
+        let found = store.scan(&range, Direction::Forward, STEP_KEYS)?;
+        if found.is_empty() {
+            continue;
+        }
+        let removes = found.into_iter().map(|(key, _)| Write::Remove { key });
+        store.trail(&removes.collect::<Vec<_>>())?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
+fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), StoreError> {
+    writes
+        .chunks(STEP_KEYS)
+        .try_for_each(|step| store.trail(step))
 }

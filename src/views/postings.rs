@@ -19,10 +19,11 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, STEP_KEYS, ViewError,
+    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
     filter::Filter,
     lately::Lately,
+    put_filter, read_filter, remove_some, trail,
 };
 use crate::{
     store::{Direction, KeyRange, Store, Write},
@@ -58,6 +59,9 @@ const ASKED_ENTRIES_MAX: usize = 32;
 
 /// A posting ends with the index of its entry.
 const INDEX_BYTES: usize = 8;
+
+/// What a run's keys begin with.
+const KINDS: [u8; 2] = [POSTINGS, POSTINGS_FILTER];
 
 /// What is posted under which groups, and how filters are made: another number than the manifest's, and the set is made
 /// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
@@ -176,7 +180,7 @@ impl Postings {
         };
         // What a spill left behind when it was interrupted would mix with the next run of its number.
         let beyond = u32::MAX;
-        while remove_some(store, manifest.next_run, beyond)? {}
+        while remove_some(store, KINDS, manifest.next_run, beyond)? {}
         let retired = |&id: &u32| Arc::new(Run::new(id, 0, 0, 0));
         let upkeep = Upkeep {
             next_run: manifest.next_run,
@@ -555,7 +559,7 @@ impl Postings {
             return Ok(());
         };
         let id = upkeep.retired.get(at).map_or(0, |run| run.id);
-        if !remove_some(store, id, id + 1)? {
+        if !remove_some(store, KINDS, id, id + 1)? {
             upkeep.retired.swap_remove(at);
             store.trail(&[Manifest::of(&self.read(), upkeep).write()])?;
         }
@@ -616,15 +620,7 @@ impl Run {
         if let Some(filter) = self.filter.get() {
             return Ok(filter);
         }
-        let keys: Vec<Vec<u8>> = (0_u32..)
-            .take(Filter::page_count(self.groups))
-            .map(|page| filter_key(self.id, page))
-            .collect();
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
-        let filter = pages
-            .and_then(|pages| Filter::from_pages(self.groups, &pages))
-            .ok_or(ViewError::Damaged { run: self.id })?;
+        let filter = read_filter(store, POSTINGS_FILTER, self.id, self.groups)?;
         Ok(self.filter.get_or_init(|| filter))
     }
 }
@@ -658,12 +654,7 @@ impl Writing {
     fn finish(mut self, writes: &mut Vec<Write>) -> Run {
         let rest = self.packer.finish();
         writes.extend(rest.map(|packed| put_block(self.id, packed)));
-        for (page, bytes) in (0_u32..).zip(self.filter.pages()) {
-            writes.push(Write::Put {
-                key: filter_key(self.id, page),
-                value: bytes.to_vec(),
-            });
-        }
+        writes.extend(put_filter(POSTINGS_FILTER, self.id, &self.filter));
         let run = Run::new(self.id, self.level, self.postings, self.groups);
         Run {
             filter: OnceLock::from(self.filter),
@@ -909,36 +900,6 @@ fn put_block(run: u32, packed: Packed) -> Write {
     }
 }
 
-fn filter_key(run: u32, page: u32) -> Vec<u8> {
-    let (run, page) = (run.to_be_bytes(), page.to_be_bytes());
-    [&[POSTINGS_FILTER], run.as_slice(), page.as_slice()].concat()
-}
-
-/// Removes up to a step of the keys of the runs `first..end`; `false` if there are none.
-fn remove_some(store: &dyn Store, first: u32, end: u32) -> Result<bool, ViewError> {
-    for kind in [POSTINGS, POSTINGS_FILTER] {
-        let key = |run: u32| [&[kind], run.to_be_bytes().as_slice()].concat();
-        let range = KeyRange::new(key(first), key(end));
-        let found = store.scan(&range, Direction::Forward, STEP_KEYS)?;
-        if found.is_empty() {
-            continue;
-        }
-        let removes: Vec<Write> = found
-            .into_iter()
-            .map(|(key, _)| Write::Remove { key })
-            .collect();
-        store.trail(&removes)?;
-        return Ok(true);
-    }
-    Ok(false)
-}
-
-/// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
-fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), ViewError> {
-    let steps = writes.chunks(STEP_KEYS);
-    Ok(steps.into_iter().try_for_each(|step| store.trail(step))?)
-}
-
 #[derive(Debug, Default)]
 struct Manifest {
     watermark: u64,
@@ -1025,7 +986,7 @@ impl Manifest {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::filter_key, *};
     use crate::store::MemoryStore;
 
     /// A spill is four blocks, a merge of four runs sixteen.
@@ -1290,7 +1251,7 @@ mod tests {
         let cut = block.len() - 1;
         let moved = put(&other, &block);
         block.truncate(cut);
-        let filter = filter_key(0, 0);
+        let filter = filter_key(POSTINGS_FILTER, 0, 0);
         for damage in [
             moved,
             put(&key, &block),
