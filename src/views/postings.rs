@@ -49,6 +49,10 @@ const MERGE_FACTOR: u64 = 8;
 /// A step writes at least one block, and at most these: 450 KB.
 const STEP_BLOCKS_MAX: usize = 64;
 
+/// Digests that go into a filter at once. A large filter is in no cache, and the processor fetches the places of several
+/// at a time where nothing else is done between them.
+const DIGESTS: usize = 128;
+
 /// Postings of a block, about.
 const BLOCK_POSTINGS: u64 = 500;
 
@@ -161,6 +165,8 @@ struct Writing {
     postings: u64,
     groups: u64,
     filter: Filter,
+    /// Digests that are still to go into the filter.
+    digests: Vec<u64>,
     packer: Packer,
     group: Vec<u8>,
 }
@@ -633,6 +639,7 @@ impl Writing {
             postings: 0,
             groups,
             filter: Filter::for_ids(groups),
+            digests: Vec::with_capacity(DIGESTS),
             packer: Packer::default(),
             group: Vec::new(),
         }
@@ -641,7 +648,10 @@ impl Writing {
     fn push(&mut self, posting: &[u8], writes: &mut Vec<Write>) {
         let group = group_of(posting).unwrap_or(posting);
         if self.postings == 0 || group != self.group {
-            self.filter.insert(digest(group));
+            if self.digests.len() == DIGESTS {
+                self.fill_filter();
+            }
+            self.digests.push(digest(group));
             self.group.clear();
             self.group.extend_from_slice(group);
         }
@@ -650,8 +660,15 @@ impl Writing {
         writes.extend(full.map(|packed| put_block(self.id, packed)));
     }
 
+    fn fill_filter(&mut self) {
+        self.digests
+            .drain(..)
+            .for_each(|digest| self.filter.insert(digest));
+    }
+
     /// The run, with the writes that complete it.
     fn finish(mut self, writes: &mut Vec<Write>) -> Run {
+        self.fill_filter();
         let rest = self.packer.finish();
         writes.extend(rest.map(|packed| put_block(self.id, packed)));
         writes.extend(put_filter(POSTINGS_FILTER, self.id, &self.filter));
