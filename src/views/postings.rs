@@ -4,7 +4,8 @@
 //! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
 //! packed blocks, addressed by their first posting. Memory becomes a run, and four small runs a larger one, in steps
 //! between commits, so that nobody waits for all of it. A step is as large as what was inserted asks for: every posting
-//! pays for two to be written from memory and eight to be merged, and passes through fewer levels than that. A run has a
+//! pays for two to be written from memory, and for one to be merged on each level and two more. Small runs go first, so
+//! that a long merge does not let them pile up, which whoever asks would have to ask one by one. A run has a
 //! [`Filter`] of its groups, read when it is first asked.
 //!
 //! Runs trail behind the log. The manifest's watermark says up to where they reach; what is beyond is read
@@ -38,13 +39,12 @@ const RECENT_MAX: usize = 32_768;
 const SPILL_FACTOR: u64 = 2;
 const SPILL_STEPS: usize = 16;
 
-/// Runs of one level that become one of the next, and the most that are merged at once where a long merge
-/// has let them pile up.
+/// Runs of one level that become one of the next, and the most that are merged at once where they have piled up.
 const FAN_IN: usize = 4;
 const FAN_IN_MAX: usize = 8;
 
-/// Postings to merge for each that is inserted: more than there are levels below 2,000,000,000 postings.
-const MERGE_FACTOR: u64 = 8;
+/// Postings to merge for each that is inserted, beside one for each level: what has piled up goes away.
+const MERGE_MORE: u64 = 2;
 
 /// A step writes at least one block, and at most these: 450 KB.
 const STEP_BLOCKS_MAX: usize = 64;
@@ -126,7 +126,8 @@ impl Entries {
 struct Upkeep {
     next_run: u32,
     spill: Option<Spill>,
-    merge: Option<Merge>,
+    /// Each of lower runs than those before it: the last goes on first.
+    merges: Vec<Merge>,
     /// Runs that do not count any more, and may still be read.
     retired: Vec<Arc<Run>>,
 }
@@ -191,7 +192,7 @@ impl Postings {
         let upkeep = Upkeep {
             next_run: manifest.next_run,
             spill: None,
-            merge: None,
+            merges: Vec::new(),
             retired: manifest.unfinished.iter().map(retired).collect(),
         };
         let state = State {
@@ -388,12 +389,15 @@ impl Postings {
             None => {}
         }
         self.clear_retired(store, &mut upkeep)?;
-        let blocks = unpaid.saturating_mul(MERGE_FACTOR) / BLOCK_POSTINGS;
+        self.plan(store, &mut upkeep)?;
+        let Some(merge) = upkeep.merges.pop() else {
+            return Ok(());
+        };
+        let levels = self.read().runs.iter().map(|run| run.level).max();
+        let levels = u64::from(levels.unwrap_or(0));
+        let blocks = unpaid.saturating_mul(levels + MERGE_MORE) / BLOCK_POSTINGS;
         let blocks = usize::try_from(blocks).unwrap_or(usize::MAX);
-        match upkeep.merge.take() {
-            Some(merge) => self.step(store, &mut upkeep, merge, blocks.clamp(1, STEP_BLOCKS_MAX)),
-            None => self.plan(store, &mut upkeep),
-        }
+        self.step(store, &mut upkeep, merge, blocks.clamp(1, STEP_BLOCKS_MAX))
     }
 
     /// Writes what is in memory as a run, so that nothing need be read again at the next start.
@@ -483,7 +487,7 @@ impl Postings {
         Ok(())
     }
 
-    /// Starts a merge where a level has enough runs.
+    /// Starts a merge where a level has enough runs: of lower runs than are being merged.
     fn plan(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
         let state = self.read();
         let mut levels: BTreeMap<u8, Vec<&Arc<Run>>> = BTreeMap::new();
@@ -493,6 +497,10 @@ impl Postings {
         let Some((level, runs)) = levels.into_iter().find(|(_, runs)| FAN_IN <= runs.len()) else {
             return Ok(());
         };
+        let merged = upkeep.merges.last().map(|merge| merge.output.level);
+        if merged.is_some_and(|output| output <= level.saturating_add(1)) {
+            return Ok(());
+        }
         let runs: Vec<&Arc<Run>> = runs.into_iter().take(FAN_IN_MAX).collect();
         let groups = runs.iter().map(|run| run.groups).sum();
         let output = Writing::new(upkeep.next_run, level.saturating_add(1), groups);
@@ -504,7 +512,7 @@ impl Postings {
         for input in &mut inputs {
             input.seek(store, &[])?;
         }
-        upkeep.merge = Some(Merge { inputs, output });
+        upkeep.merges.push(Merge { inputs, output });
         // On record before its first block, so that an interrupted merge can be cleared away.
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
         Ok(())
@@ -534,7 +542,7 @@ impl Postings {
             next.advance(store)?;
         }
         trail(store, &writes)?;
-        upkeep.merge = Some(merge);
+        upkeep.merges.push(merge);
         Ok(())
     }
 
@@ -930,7 +938,7 @@ impl Manifest {
     fn of(state: &State, upkeep: &Upkeep) -> Self {
         let mut unfinished: Vec<u32> = upkeep.retired.iter().map(|run| run.id).collect();
         unfinished.extend(upkeep.spill.iter().map(|spill| spill.output.id));
-        unfinished.extend(upkeep.merge.iter().map(|merge| merge.output.id));
+        unfinished.extend(upkeep.merges.iter().map(|merge| merge.output.id));
         let runs = state.runs.iter();
         Self {
             watermark: state.watermark,
@@ -1107,7 +1115,7 @@ mod tests {
         for _ in 0..2_000 {
             bench.insert(17);
             bench.keep_up();
-            merges += u32::from(bench.postings.upkeep().merge.is_some());
+            merges += u32::from(!bench.postings.upkeep().merges.is_empty());
             let spills = bench.postings.upkeep().spill.is_some();
             if spills && half_spilled < 40 {
                 half_spilled += 1;
@@ -1152,20 +1160,11 @@ mod tests {
                     crashed.keep_up();
                 }
                 crashed.postings.close(&crashed.store).unwrap();
-                let merging = crashed
-                    .postings
-                    .upkeep()
-                    .merge
-                    .as_ref()
-                    .map(|m| m.output.id);
+                let upkeep = crashed.postings.upkeep();
+                let merging = upkeep.merges.iter().map(|merge| merge.output.id);
                 let live: BTreeSet<u32> = crashed.run_ids().into_iter().chain(merging).collect();
-                let retired = crashed
-                    .postings
-                    .upkeep()
-                    .retired
-                    .iter()
-                    .map(|r| r.id)
-                    .collect();
+                let retired = upkeep.retired.iter().map(|run| run.id).collect();
+                drop(upkeep);
                 let stored = crashed.stored_run_ids();
                 assert!(
                     stored.is_subset(&live.union(&retired).copied().collect()),
@@ -1182,10 +1181,29 @@ mod tests {
         assert!(100 < tried, "{tried}");
     }
 
+    /// Whoever asks has to ask each run.
+    #[test]
+    fn a_long_merge_does_not_let_small_runs_pile_up() {
+        let mut bench = Bench::new();
+        let mut together = 0;
+        for _ in 0..260 {
+            bench.insert(500);
+            bench.keep_up();
+            let state = bench.postings.read();
+            let of_level = |level| state.runs.iter().filter(|run| run.level == level).count();
+            let runs: Vec<usize> = (0..4).map(of_level).collect();
+            assert!(runs.iter().all(|&runs| runs <= FAN_IN + 1), "{runs:?}");
+            together = bench.postings.upkeep().merges.len().max(together);
+        }
+        assert!(bench.postings.read().runs.iter().any(|run| run.level == 3));
+        assert!(1 < together, "no long merge was under way");
+        bench.check();
+    }
+
     #[test]
     fn a_merged_run_stays_until_nobody_reads_it_and_is_removed_then() {
         let mut bench = Bench::new();
-        while bench.postings.upkeep().merge.is_none() {
+        while bench.postings.upkeep().merges.is_empty() {
             bench.insert(100);
             bench.keep_up();
         }
