@@ -30,6 +30,8 @@ pub(crate) use lately::Lately;
 pub use record_ids::RecordIds;
 pub use tally::Tally;
 
+use std::sync::OnceLock;
+
 use self::filter::Filter;
 use crate::store::{Direction, KeyRange, Store, StoreError, Write};
 
@@ -96,14 +98,41 @@ fn put_filter(kind: u8, run: u32, filter: &Filter) -> impl Iterator<Item = Write
     })
 }
 
-/// Reads the filter of a run that was made for so many digests.
-fn read_filter(store: &dyn Store, kind: u8, run: u32, digests: u64) -> Result<Filter, ViewError> {
-    let pages = (0_u32..).take(Filter::page_count(digests));
-    let keys: Vec<Vec<u8>> = pages.map(|page| filter_key(kind, run, page)).collect();
-    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-    let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
-    let filter = pages.and_then(|pages| Filter::from_pages(digests, &pages));
-    filter.ok_or(ViewError::Damaged { run })
+/// The filter of a run, read when it is first asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct RunFilter(OnceLock<Filter>);
+
+impl RunFilter {
+    /// Whether the run may hold a digest, as far as can be told without reading the filter.
+    fn is_worth_asking(&self, digest: u64) -> bool {
+        self.0.get().is_none_or(|filter| filter.may_hold(digest))
+    }
+
+    /// The filter of a run, which was made for so many digests.
+    fn read(
+        &self,
+        store: &dyn Store,
+        kind: u8,
+        run: u32,
+        digests: u64,
+    ) -> Result<&Filter, ViewError> {
+        if let Some(filter) = self.0.get() {
+            return Ok(filter);
+        }
+        let pages = (0_u32..).take(Filter::page_count(digests));
+        let keys: Vec<Vec<u8>> = pages.map(|page| filter_key(kind, run, page)).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
+        let filter = pages.and_then(|pages| Filter::from_pages(digests, &pages));
+        let filter = filter.ok_or(ViewError::Damaged { run })?;
+        Ok(self.0.get_or_init(|| filter))
+    }
+}
+
+impl From<Filter> for RunFilter {
+    fn from(filter: Filter) -> Self {
+        Self(OnceLock::from(filter))
+    }
 }
 
 /// Removes up to a step of the keys, of these kinds, of the runs `first..end`; `false` if there are none.

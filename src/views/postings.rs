@@ -14,17 +14,17 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, ViewError,
+    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, RunFilter, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
     filter::Filter,
     lately::Lately,
-    put_filter, read_filter, remove_some, trail,
+    put_filter, remove_some, trail,
 };
 use crate::{
     store::{Direction, KeyRange, Store, Write},
@@ -148,7 +148,7 @@ struct Run {
     postings: u64,
     /// What the filter was made for: at least as many as there are groups.
     groups: u64,
-    filter: OnceLock<Filter>,
+    filter: RunFilter,
 }
 
 /// A merge on its way.
@@ -246,7 +246,10 @@ impl Postings {
             let recent = recent.flat_map(Entries::iter);
             let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
             // Most runs do not hold the group, and say so without being taken out of the set.
-            let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
+            let runs = state
+                .runs
+                .iter()
+                .filter(|run| run.filter.is_worth_asking(digest));
             let runs: Vec<Arc<Run>> = runs.map(Arc::clone).collect();
             (recent, state.watermark, runs)
         };
@@ -618,24 +621,14 @@ impl Run {
             level,
             postings,
             groups,
-            filter: OnceLock::new(),
+            filter: RunFilter::default(),
         }
-    }
-
-    /// Whether the run may hold a group, as far as can be told without reading its filter.
-    fn is_worth_asking(&self, digest: u64) -> bool {
-        self.filter
-            .get()
-            .is_none_or(|filter| filter.may_hold(digest))
     }
 
     /// The filter, read when it is first asked for.
     fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
-        if let Some(filter) = self.filter.get() {
-            return Ok(filter);
-        }
-        let filter = read_filter(store, POSTINGS_FILTER, self.id, self.groups)?;
-        Ok(self.filter.get_or_init(|| filter))
+        self.filter
+            .read(store, POSTINGS_FILTER, self.id, self.groups)
     }
 }
 
@@ -682,7 +675,7 @@ impl Writing {
         writes.extend(put_filter(POSTINGS_FILTER, self.id, &self.filter));
         let run = Run::new(self.id, self.level, self.postings, self.groups);
         Run {
-            filter: OnceLock::from(self.filter),
+            filter: RunFilter::from(self.filter),
             ..run
         }
     }

@@ -12,13 +12,13 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    FILTER, MANIFEST, RUN, STEP_KEYS, ViewError, filter::Filter, put_filter, read_filter,
+    FILTER, MANIFEST, RUN, RunFilter, STEP_KEYS, ViewError, filter::Filter, put_filter,
     remove_some, trail,
 };
 use crate::{
@@ -79,7 +79,7 @@ struct Run {
     /// Buckets are `1 << bits`.
     bits: u8,
     ids: u64,
-    filter: OnceLock<Filter>,
+    filter: RunFilter,
 }
 
 /// A merge on its way: the inputs' buckets are read range by range, in the order of digests.
@@ -151,7 +151,10 @@ impl RecordIds {
                 let state = self.read();
                 let recent = state.recent.range((digest, 0)..=(digest, u64::MAX));
                 let recent: Vec<u64> = recent.map(|&(_, index)| index).collect();
-                let runs = state.runs.iter().filter(|run| run.is_worth_asking(digest));
+                let runs = state
+                    .runs
+                    .iter()
+                    .filter(|run| run.filter.is_worth_asking(digest));
                 (recent, runs.map(Arc::clone).collect::<Vec<_>>())
             };
             match candidates_in(store, &runs, digest, &mut found) {
@@ -345,29 +348,18 @@ impl Run {
             level,
             bits,
             ids,
-            filter: OnceLock::new(),
+            filter: RunFilter::default(),
         }
     }
 
     fn with(self, filter: Filter) -> Self {
-        let filter = OnceLock::from(filter);
+        let filter = RunFilter::from(filter);
         Self { filter, ..self }
-    }
-
-    /// Whether the run may hold a digest, as far as can be told without reading its filter.
-    fn is_worth_asking(&self, digest: u64) -> bool {
-        self.filter
-            .get()
-            .is_none_or(|filter| filter.may_hold(digest))
     }
 
     /// The filter, read when it is first asked for.
     fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
-        if let Some(filter) = self.filter.get() {
-            return Ok(filter);
-        }
-        let filter = read_filter(store, FILTER, self.id, self.ids)?;
-        Ok(self.filter.get_or_init(|| filter))
+        self.filter.read(store, FILTER, self.id, self.ids)
     }
 }
 
@@ -507,7 +499,7 @@ impl Manifest {
                 level,
                 bits,
                 ids,
-                filter: OnceLock::new(),
+                filter: RunFilter::default(),
             });
             rest = later;
         }
@@ -576,7 +568,7 @@ mod tests {
         let are_read = |ids: &RecordIds| {
             let state = ids.read();
             assert_eq!(state.runs.len(), 1);
-            state.runs.iter().all(|run| run.filter.get().is_some())
+            state.runs.iter().all(|run| run.filter.0.get().is_some())
         };
         assert!(!are_read(&reopened));
         check(&reopened, &store, 1);
