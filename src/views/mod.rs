@@ -66,34 +66,22 @@ pub enum ViewError {
 /// # Errors
 /// The store's.
 pub fn drop_all(store: &dyn Store) -> Result<(), StoreError> {
-    loop {
-        let range = KeyRange {
-            start: vec![RUN],
-            end: vec![END],
-        };
-        let found = store.scan(&range, Direction::Forward, STEP_KEYS)?;
-        if found.is_empty() {
-            return store.sync();
-        }
-        let removes: Vec<Write> = found
-            .into_iter()
-            .map(|(key, _)| Write::Remove { key })
-            .collect();
-        store.trail(&removes)?;
-    }
+    let range = KeyRange::new([RUN], [END]);
+    while remove_step(store, &range)? {}
+    store.sync()
 }
 
-/// The key of a page of a run's filter.
-fn filter_key(kind: u8, run: u32, page: u32) -> Vec<u8> {
-    let (run, page) = (run.to_be_bytes(), page.to_be_bytes());
-    [&[kind], run.as_slice(), page.as_slice()].concat()
+/// The key of what is numbered in a run: a bucket, a page of its filter.
+fn run_key(kind: u8, run: u32, number: u32) -> Vec<u8> {
+    let (run, number) = (run.to_be_bytes(), number.to_be_bytes());
+    [&[kind], run.as_slice(), number.as_slice()].concat()
 }
 
 /// The writes of a run's filter.
 fn put_filter(kind: u8, run: u32, filter: &Filter) -> impl Iterator<Item = Write> {
     let pages = (0_u32..).zip(filter.pages());
     pages.map(move |(page, bytes)| Write::Put {
-        key: filter_key(kind, run, page),
+        key: run_key(kind, run, page),
         value: bytes.to_vec(),
     })
 }
@@ -120,7 +108,7 @@ impl RunFilter {
             return Ok(filter);
         }
         let pages = (0_u32..).take(Filter::page_count(digests));
-        let keys: Vec<Vec<u8>> = pages.map(|page| filter_key(kind, run, page)).collect();
+        let keys: Vec<Vec<u8>> = pages.map(|page| run_key(kind, run, page)).collect();
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let pages: Option<Vec<Vec<u8>>> = store.get_many(&keys)?.into_iter().collect();
         let filter = pages.and_then(|pages| Filter::from_pages(digests, &pages));
@@ -145,15 +133,23 @@ fn remove_some(
     for kind in kinds {
         let key = |run: u32| [&[kind], run.to_be_bytes().as_slice()].concat();
         let range = KeyRange::new(key(first), key(end));
-        let found = store.scan(&range, Direction::Forward, STEP_KEYS)?;
-        if found.is_empty() {
-            continue;
+        if remove_step(store, &range)? {
+            return Ok(true);
         }
-        let removes = found.into_iter().map(|(key, _)| Write::Remove { key });
-        store.trail(&removes.collect::<Vec<_>>())?;
-        return Ok(true);
     }
     Ok(false)
+}
+
+/// Removes up to a step of the keys in a range; `false` if there are none.
+fn remove_step(store: &dyn Store, range: &KeyRange) -> Result<bool, StoreError> {
+    let found = store.scan(range, Direction::Forward, STEP_KEYS)?;
+    let removes = found.into_iter().map(|(key, _)| Write::Remove { key });
+    let removes: Vec<Write> = removes.collect();
+    if removes.is_empty() {
+        return Ok(false);
+    }
+    store.trail(&removes)?;
+    Ok(true)
 }
 
 /// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.

@@ -1004,7 +1004,7 @@ impl Manifest {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{super::filter_key, *};
+    use super::{super::run_key, *};
     use crate::store::MemoryStore;
 
     /// A spill is four blocks, a merge of four runs sixteen.
@@ -1279,7 +1279,7 @@ mod tests {
         let cut = block.len() - 1;
         let moved = put(&other, &block);
         block.truncate(cut);
-        let filter = filter_key(POSTINGS_FILTER, 0, 0);
+        let filter = run_key(POSTINGS_FILTER, 0, 0);
         for damage in [
             moved,
             put(&key, &block),

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     FILTER, MANIFEST, RUN, RunFilter, STEP_KEYS, ViewError, filter::Filter, put_filter,
-    remove_some, trail,
+    remove_some, run_key, trail,
 };
 use crate::{
     store::{Store, Write},
@@ -392,11 +392,6 @@ fn digest(record_id: &[u8; 16]) -> u64 {
     hash.first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
-fn bucket_key(run: u32, bucket: u32) -> Vec<u8> {
-    let (run, bucket) = (run.to_be_bytes(), bucket.to_be_bytes());
-    [&[RUN], run.as_slice(), bucket.as_slice()].concat()
-}
-
 fn put_bucket(run: u32, filter: &mut Filter, bucket: u64, items: &[Item], writes: &mut Vec<Write>) {
     let mut value = Vec::with_capacity(items.len() * ITEM_BYTES);
     for &(digest, index) in items {
@@ -408,7 +403,7 @@ fn put_bucket(run: u32, filter: &mut Filter, bucket: u64, items: &[Item], writes
     }
     let bucket = u32::try_from(bucket).unwrap_or(u32::MAX);
     writes.push(Write::Put {
-        key: bucket_key(run, bucket),
+        key: run_key(RUN, run, bucket),
         value,
     });
 }
@@ -416,7 +411,7 @@ fn put_bucket(run: u32, filter: &mut Filter, bucket: u64, items: &[Item], writes
 fn read_bucket(store: &dyn Store, run: &Run, bucket: u64) -> Result<Vec<Item>, ViewError> {
     let damaged = ViewError::Damaged { run: run.id };
     let bucket = u32::try_from(bucket).unwrap_or(u32::MAX);
-    let Some(value) = store.get(&bucket_key(run.id, bucket))? else {
+    let Some(value) = store.get(&run_key(RUN, run.id, bucket))? else {
         return Err(damaged);
     };
     let (items, rest) = value.as_chunks::<ITEM_BYTES>();
@@ -515,7 +510,7 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::filter_key, *};
+    use super::*;
     use crate::store::{Direction, KeyRange, MemoryStore};
 
     fn id(n: u64) -> [u8; 16] {
@@ -575,7 +570,7 @@ mod tests {
         assert!(are_read(&reopened));
 
         let reopened = RecordIds::open(&store).unwrap();
-        let key = filter_key(FILTER, 0, 0);
+        let key = run_key(FILTER, 0, 0);
         store.trail(&[Write::Remove { key }]).unwrap();
         let found = reopened.candidates(&store, &id(0));
         assert!(matches!(found, Err(ViewError::Damaged { run: 0 })));
