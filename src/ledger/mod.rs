@@ -426,12 +426,10 @@ impl Ledger {
         record_id: &[u8; 16],
     ) -> Result<Option<(Index, Vec<u8>)>, AppendError> {
         let size = self.published().size();
-        for index in self
-            .shared
-            .views
-            .ids
-            .candidates(self.shared.store.as_ref(), record_id)?
-        {
+        let (views, store) = (&self.shared.views, self.shared.store.as_ref());
+        let candidates = views.ids.candidates(store, record_id);
+        let candidates = candidates.inspect_err(|error| self.shared.suspect(error))?;
+        for index in candidates {
             if size.value() <= index.value() {
                 continue;
             }

@@ -492,6 +492,76 @@ fn damage_that_a_read_finds_stops_the_ledger_and_the_next_start_mends_it() {
     bench.check(&[], 310);
 }
 
+/// Removes the filter of the first run of record ids, which is read when it is first asked.
+fn damage_a_filter(ledger: &Ledger) {
+    let key = [&[0x11][..], &[0; 8]].concat();
+    let store = &ledger.shared.store;
+    assert!(store.get(&key).unwrap().is_some());
+    store.trail(&[Write::Remove { key }]).unwrap();
+    store.sync().unwrap();
+}
+
+#[test]
+fn a_damaged_filter_that_a_question_finds_is_mended_at_the_next_start() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..5);
+    ledger.close();
+    let ledger = bench.open();
+    damage_a_filter(&ledger);
+    let id = submission(0).record_id;
+    ledger.entry_by_record_id(&id).unwrap_err();
+    assert!(ledger.has_stopped());
+    ledger.close();
+    let opened = bench.try_open().unwrap();
+    assert!(opened.recovered.contains(&Recovery::ViewsRebuilt));
+    check_ledger(&opened.ledger, 5);
+}
+
+#[test]
+fn a_damaged_filter_that_a_start_after_a_kill_finds_is_mended_by_it() {
+    let bench = Bench::new();
+    let append = |ledger: &Ledger, number: u32, kind: pb::record::Kind| {
+        let record = pb::Record {
+            record_id: uuid(number),
+            event_time: "2023-01-05".to_owned(),
+            kind: Some(kind),
+            ..pb::Record::default()
+        };
+        let submission = Submission {
+            record: record.encode_to_vec(),
+            posts: Posts::of(&record),
+            ..submission(number)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let outcome = runtime.unwrap().block_on(ledger.append(vec![submission]));
+        outcome.unwrap();
+    };
+    let ledger = bench.open();
+    let given = pb::Administration::default();
+    append(&ledger, 0, pb::record::Kind::Administration(given));
+    ledger.close();
+    let ledger = bench.open();
+    // The record that it corrects is looked for by its id again at the next start.
+    let correction = pb::Correction {
+        target: uuid(0),
+        ..pb::Correction::default()
+    };
+    append(&ledger, 1, pb::record::Kind::Correction(correction));
+    damage_a_filter(&ledger);
+    let killed = bench.home.path().join("killed");
+    copy_dir(&bench.dir(), &killed);
+    ledger.close();
+    fs::remove_dir_all(bench.dir()).unwrap();
+    copy_dir(&killed, &bench.dir());
+
+    let opened = bench.try_open().unwrap();
+    assert!(opened.recovered.contains(&Recovery::ViewsRebuilt));
+    let id = submission(0).record_id;
+    let found = opened.ledger.entry_by_record_id(&id).unwrap();
+    assert_eq!(found.unwrap().0, Index::new(1));
+}
+
 #[test]
 fn a_second_opener_is_refused() {
     let bench = Bench::new();

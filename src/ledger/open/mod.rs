@@ -466,17 +466,30 @@ fn open_views(
     suspect: bool,
     recovered: &mut Vec<Recovery>,
 ) -> Result<Views, OpenError> {
-    let opened = Views::open(store.as_ref());
-    let views = match opened {
-        Err(ViewError::Store(error)) => return Err(error.into()),
-        Ok(views) if !suspect && views.is_within(TreeSize::new(size)) => views,
-        Ok(_) | Err(ViewError::Damaged { .. }) => {
-            recovered.push(Recovery::ViewsRebuilt);
-            return rebuild_views(store, size);
+    let opened = match Views::open(store.as_ref()) {
+        Ok(views) if !suspect && views.is_within(TreeSize::new(size)) => {
+            // A filter, a bucket or a block may turn out damaged when it is first asked.
+            catch_up(store, &views, size).map(|()| Some(views))
         }
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.into()),
     };
-    catch_up(store, &views, size)?;
-    Ok(views)
+    match opened {
+        Ok(Some(views)) => Ok(views),
+        Err(error) if !is_of_a_damaged_view(&error) => Err(error),
+        Ok(None) | Err(_) => {
+            recovered.push(Recovery::ViewsRebuilt);
+            rebuild_views(store, size)
+        }
+    }
+}
+
+const fn is_of_a_damaged_view(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::View(ViewError::Damaged { .. })
+            | OpenError::Read(ReadError::View(ViewError::Damaged { .. }))
+    )
 }
 
 impl Ledger {
