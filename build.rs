@@ -10,10 +10,18 @@
     reason = "what is wrong with a proto stops the build, and says where; and it runs once"
 )]
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[path = "build/checks.rs"]
 mod checks;
+
+/// How the services' messages become bytes.
+const CODEC: &str = "crate::service::Codec";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -43,11 +51,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     tonic_prost_build::configure()
         .build_client(server)
-        .build_server(server)
+        .build_server(false)
+        .codec_path(CODEC)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .bytes(".genetrail.v1.Receipt.entry")
         // A record is larger than a kilobyte, and a submission goes from hand to hand.
         .boxed(".genetrail.v1.Submission.form.record")
         .compile_fds(compiler.file_descriptor_set())?;
+    if server {
+        servers(&out.join("servers"), &compiler)?;
+    }
+    Ok(())
+}
+
+/// The server's side of the services, apart from the messages and the clients: what it answers to a batch is another type,
+/// and the same bytes.
+fn servers(out: &Path, protos: &protox::Compiler) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(out)?;
+    tonic_prost_build::configure()
+        .out_dir(out)
+        .build_client(false)
+        .codec_path(CODEC)
+        .extern_path(".genetrail.v1", "crate::pb")
+        .extern_path(
+            ".genetrail.v1.RecordBatchResponse",
+            "crate::service::EncodedReceipts",
+        )
+        .compile_fds(protos.file_descriptor_set())?;
     Ok(())
 }

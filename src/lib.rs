@@ -37,6 +37,8 @@ pub mod views;
 )]
 pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/genetrail.v1.rs"));
+    #[cfg(feature = "server")]
+    include!(concat!(env!("OUT_DIR"), "/servers/genetrail.v1.rs"));
 
     /// The descriptors of all of it, as an encoded `google.protobuf.FileDescriptorSet`.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -20,11 +20,14 @@ use super::{
     ledgers::{ACTOR, administration},
     row::Aim,
 };
-use crate::pb::{
-    self,
-    recording_service_client::RecordingServiceClient,
-    recording_service_server::{RecordingService, RecordingServiceServer},
-    submission::Form,
+use crate::{
+    pb::{
+        self,
+        recording_service_client::RecordingServiceClient,
+        recording_service_server::{RecordingService, RecordingServiceServer},
+        submission::Form,
+    },
+    service::EncodedReceipts,
 };
 
 const CALLERS: usize = 512;
@@ -57,7 +60,7 @@ impl RecordingService for NoOp {
     async fn record_batch(
         &self,
         _: Request<pb::RecordBatchRequest>,
-    ) -> Result<Response<pb::RecordBatchResponse>, Status> {
+    ) -> Result<Response<EncodedReceipts>, Status> {
         Err(Status::unimplemented("not measured"))
     }
 

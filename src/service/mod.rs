@@ -19,6 +19,7 @@
 //! | `witnesses` | the cosignatures that are kept, and the notes made of them |
 //! | `verification` | the offline verifier over the stored log |
 //! | `error` | the one mapping from errors to answers |
+//! | `codec` | how messages become the bytes of an answer |
 //! | `apart` | work in a task of its own |
 //! | `driven` | an answer that is a stream, and the work behind it |
 //! | `call` | what every call has: an id, a deadline, a line in the log, a place in the metrics |
@@ -31,6 +32,7 @@ mod answers;
 mod apart;
 pub(crate) mod call;
 mod catalogues;
+mod codec;
 mod consent_service;
 mod driven;
 pub mod error;
@@ -48,6 +50,7 @@ mod witnesses;
 
 pub(crate) use answers::Answers;
 use apart::Apart;
+pub use codec::{Codec, EncodedReceipts};
 pub(crate) use consent_service::Consent;
 pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;

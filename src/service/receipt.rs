@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{blocking, error::CallError, flagging::Flagging, submission::CheckedRecord};
+use super::{
+    EncodedReceipts, blocking, error::CallError, flagging::Flagging, submission::CheckedRecord,
+};
 use crate::{
     ledger::{Accepted, Ledger, ReadError, Remembered},
     pb,
@@ -27,20 +29,19 @@ pub(super) async fn receipt(
     blocking(move || make(&ledger, &flagging, facts, accepted, record)).await
 }
 
-/// The receipts of the entries of a batch, in order. Reads the store.
+/// The receipts of the entries of a batch, in order, each encoded as soon as it is made. Reads the store.
 pub(super) fn of_batch(
     ledger: &Ledger,
     flagging: &Flagging,
     accepted: Vec<Accepted>,
     records: Vec<CheckedRecord>,
-) -> Result<Vec<pb::Receipt>, CallError> {
-    let pairs = accepted.into_iter().zip(records);
-    pairs
-        .map(|(accepted, record)| {
-            let facts = flagging.facts_up_to(accepted.index);
-            make(ledger, flagging, facts, accepted, record)
-        })
-        .collect()
+) -> Result<EncodedReceipts, CallError> {
+    let mut receipts = EncodedReceipts::default();
+    for (accepted, record) in accepted.into_iter().zip(records) {
+        let facts = flagging.facts_up_to(accepted.index);
+        receipts.push(&make(ledger, flagging, facts, accepted, record)?);
+    }
+    Ok(receipts)
 }
 
 /// The receipt of an entry that carries this record, from the facts up to it. Reads the store.

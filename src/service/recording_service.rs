@@ -13,7 +13,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    Apart, actor, blocking,
+    Apart, EncodedReceipts, actor, blocking,
     call::{Phase, reached},
     driven::{self, Driven},
     error::{CallError, complete, in_request, item_status},
@@ -25,8 +25,8 @@ use crate::{
     clock::Clock,
     ledger::{Accepted, AppendError, Ledger},
     pb::{
-        self, RecordBatchRequest, RecordBatchResponse, RecordRequest, RecordResponse,
-        RecordStreamRequest, RecordStreamResponse, record_stream_response::Outcome,
+        self, RecordBatchRequest, RecordRequest, RecordResponse, RecordStreamRequest,
+        RecordStreamResponse, record_stream_response::Outcome,
         recording_service_server::RecordingService,
     },
 };
@@ -142,7 +142,7 @@ impl RecordingService for Recording {
     async fn record_batch(
         &self,
         request: Request<RecordBatchRequest>,
-    ) -> Result<Response<RecordBatchResponse>, Status> {
+    ) -> Result<Response<EncodedReceipts>, Status> {
         let (metadata, _, request) = request.into_parts();
         let actor = actor::of(&metadata)?.to_owned();
         let RecordBatchRequest {
@@ -155,7 +155,8 @@ impl RecordingService for Recording {
         let receipts = if validate_only {
             let records = batch.into_iter().map(|checked| checked.record);
             let paths = (0..).map(Path::Item);
-            self.preview(&actor, paths.zip(records).collect()).await?
+            let previews = self.preview(&actor, paths.zip(records).collect()).await?;
+            EncodedReceipts::of(&previews)
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()
@@ -165,7 +166,7 @@ impl RecordingService for Recording {
             let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
             blocking(move || receipt::of_batch(&ledger, &flagging, accepted, records)).await?
         };
-        Ok(Response::new(RecordBatchResponse { receipts }))
+        Ok(Response::new(receipts))
     }
 
     type RecordStreamStream = Driven<Result<RecordStreamResponse, Status>>;
