@@ -58,11 +58,15 @@ impl Bytes {
     }
 
     fn part(mut self, part: &[u8]) -> Self {
-        for &byte in part {
-            self.0.push(byte);
-            if byte == 0 {
-                self.0.push(0xff);
+        if part.contains(&0) {
+            for &byte in part {
+                self.0.push(byte);
+                if byte == 0 {
+                    self.0.push(0xff);
+                }
             }
+        } else {
+            self.0.extend_from_slice(part);
         }
         self.0.extend_from_slice(&[0, 1]);
         self
