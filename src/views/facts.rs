@@ -11,7 +11,12 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
-use super::{ViewError, group, postings::Postings, tally::Tally};
+use super::{
+    ViewError,
+    group::{self, Group},
+    postings::Postings,
+    tally::Tally,
+};
 use crate::{
     pb::{self, PatientState, record::Kind},
     record::format::parse_uuid,
@@ -26,7 +31,7 @@ use crate::{
 /// What a record is posted under: made where the record is at hand, for the thread that knows its index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Posts {
-    groups: BTreeSet<Vec<u8>>,
+    groups: BTreeSet<Group>,
     /// The record id of a correction's target.
     target: Option<[u8; 16]>,
 }
@@ -47,12 +52,12 @@ impl Posts {
     }
 }
 
-fn groups_of(record: &pb::Record) -> BTreeSet<Vec<u8>> {
+fn groups_of(record: &pb::Record) -> BTreeSet<Group> {
     groups_about(record, &subjects(record))
 }
 
-fn groups_about(record: &pb::Record, subjects: &BTreeSet<Subject>) -> BTreeSet<Vec<u8>> {
-    let mut groups: BTreeSet<Vec<u8>> = subjects.iter().map(group::of_subject).collect();
+fn groups_about(record: &pb::Record, subjects: &BTreeSet<Subject>) -> BTreeSet<Group> {
+    let mut groups: BTreeSet<Group> = subjects.iter().map(group::of_subject).collect();
     let patients = subjects.iter().filter_map(patient_of);
     if record.kind.as_ref().is_some_and(tells_standing) {
         groups.extend(patients.clone().map(group::of_standing));
@@ -85,7 +90,7 @@ fn patient_of(subject: &Subject) -> Option<&str> {
 }
 
 /// What records are about as they are corrected in the end.
-fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Vec<u8>> {
+fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Group> {
     let seen = seen(trail, &Question::EVERYTHING);
     seen.iter()
         .flat_map(|seen| groups_of(&seen.record))
@@ -186,7 +191,7 @@ impl FactIndex {
         index: Index,
         posts: Posts,
         earlier: &E,
-    ) -> Result<BTreeSet<Vec<u8>>, E::Error> {
+    ) -> Result<BTreeSet<Group>, E::Error> {
         let Posts { mut groups, target } = posts;
         let target = match target {
             Some(target) => earlier.find(&target, index)?,

@@ -12,6 +12,7 @@
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
 
 use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
 use super::postings::GROUP_BYTES_MAX;
 use crate::{
@@ -48,11 +49,15 @@ pub(super) const CATALOGUE_GROUP: &[u8] = &[CATALOGUE];
 /// a place in a store may be so long.
 const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
 
-struct Bytes(Vec<u8>);
+/// What a posting is about, as bytes. Most are 13 to 30 bytes long and lie where they are held: each record has half a
+/// dozen, which are compared, kept, and forgotten some ten thousand records later.
+pub(super) type Group = SmallVec<[u8; 40]>;
+
+struct Bytes(Group);
 
 impl Bytes {
     fn new(kind: u8) -> Self {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Group::new();
         bytes.push(kind);
         Self(bytes)
     }
@@ -85,7 +90,7 @@ impl Bytes {
         self
     }
 
-    fn done(mut self) -> Vec<u8> {
+    fn done(mut self) -> Group {
         if GROUP_BYTES_MAX < self.0.len() {
             let hash: [u8; 32] = Sha256::digest(&self.0).into();
             self.0.truncate(CUT_BYTES);
@@ -96,7 +101,7 @@ impl Bytes {
 }
 
 /// The entries about a subject.
-pub(super) fn of_subject(subject: &Subject) -> Vec<u8> {
+pub(super) fn of_subject(subject: &Subject) -> Group {
     let text = |kind, text: &str| Bytes::new(kind).text(text);
     let bytes = match subject {
         Subject::Catalogue => Bytes::new(CATALOGUE),
@@ -175,12 +180,12 @@ pub(super) fn subject(group: &[u8]) -> Option<Subject> {
 pub(super) const SUBJECTS_END: &[u8] = &[PLACED];
 
 /// The entries that may put a patient at a site.
-pub(super) fn of_place(site: &str, patient: &str) -> Vec<u8> {
+pub(super) fn of_place(site: &str, patient: &str) -> Group {
     Bytes::new(PLACED).text(site).text(patient).done()
 }
 
 /// What the groups of all patients of a site begin with.
-pub(super) fn places_of(site: &str) -> Vec<u8> {
+pub(super) fn places_of(site: &str) -> Group {
     Bytes::new(PLACED).text(site).done()
 }
 
@@ -194,7 +199,7 @@ pub(super) fn placed(group: &[u8]) -> Option<String> {
 }
 
 /// The merges and splits of a patient.
-pub(super) fn of_merges(patient: &str) -> Vec<u8> {
+pub(super) fn of_merges(patient: &str) -> Group {
     Bytes::new(MERGED).text(patient).done()
 }
 
@@ -210,24 +215,24 @@ pub(super) fn merged(group: &[u8]) -> Option<String> {
 }
 
 /// The entries that tell how a patient stands.
-pub(super) fn of_standing(patient: &str) -> Vec<u8> {
+pub(super) fn of_standing(patient: &str) -> Group {
     Bytes::new(STANDING).text(patient).done()
 }
 
 /// The corrections of an entry.
-pub(super) fn corrections_of(index: Index) -> Vec<u8> {
+pub(super) fn corrections_of(index: Index) -> Group {
     numbered(CORRECTIONS, index)
 }
 
 /// That a correction corrects an entry in the end.
-pub(super) fn first_of(correction: Index, first: Index) -> Vec<u8> {
+pub(super) fn first_of(correction: Index, first: Index) -> Group {
     let mut group = firsts_of(correction);
     group.extend_from_slice(&first.value().to_be_bytes());
     group
 }
 
 /// What the group of an entry that a correction corrects in the end begins with.
-pub(super) fn firsts_of(correction: Index) -> Vec<u8> {
+pub(super) fn firsts_of(correction: Index) -> Group {
     numbered(FIRST, correction)
 }
 
@@ -237,8 +242,10 @@ pub(super) fn first(group: &[u8]) -> Option<Index> {
     Some(Index::new(u64::from_be_bytes(*first)))
 }
 
-fn numbered(kind: u8, index: Index) -> Vec<u8> {
-    [&[kind], index.value().to_be_bytes().as_slice()].concat()
+fn numbered(kind: u8, index: Index) -> Group {
+    let mut group = Group::from_elem(kind, 1);
+    group.extend_from_slice(&index.value().to_be_bytes());
+    group
 }
 
 /// What comes behind everything that begins so.

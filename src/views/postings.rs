@@ -23,6 +23,7 @@ use super::{
     POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, RunFilter, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
     filter::Filter,
+    group::Group,
     lately::Lately,
     put_filter, remove_some, trail,
 };
@@ -79,7 +80,7 @@ pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
 pub(super) struct Postings {
     state: RwLock<State>,
     upkeep: Mutex<Upkeep>,
-    asked: Mutex<Lately<Vec<u8>, Asked>>,
+    asked: Mutex<Lately<Group, Asked>>,
     recent_max: usize,
 }
 
@@ -107,7 +108,7 @@ struct State {
 }
 
 /// Groups with their entries.
-type Recent = BTreeMap<Vec<u8>, Entries>;
+type Recent = BTreeMap<Group, Entries>;
 
 /// The entries of a group, which ascend. Most groups have one.
 #[derive(Debug)]
@@ -215,7 +216,7 @@ impl Postings {
     }
 
     /// Inserts the postings of the next entry, one for each group.
-    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Vec<u8>>) {
+    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Group>) {
         let mut state = self.write();
         for group in groups {
             let first = Entries {
@@ -287,7 +288,7 @@ impl Postings {
                 watermark,
                 entries: entries.clone(),
             };
-            self.asked().keep(group.to_vec(), asked);
+            self.asked().keep(group.into(), asked);
         }
         Ok(entries)
     }
@@ -602,7 +603,7 @@ impl Postings {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self) -> MutexGuard<'_, Lately<Vec<u8>, Asked>> {
+    fn asked(&self) -> MutexGuard<'_, Lately<Group, Asked>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -860,7 +861,7 @@ fn read_runs(
 }
 
 /// Hands the postings of a group in memory to `take`, in order.
-fn postings_of((group, entries): (&Vec<u8>, &Entries), mut take: impl FnMut(&[u8])) {
+fn postings_of((group, entries): (&Group, &Entries), mut take: impl FnMut(&[u8])) {
     let mut posting = Vec::with_capacity(group.len() + INDEX_BYTES);
     for index in entries.iter() {
         posting.clear();
@@ -1042,7 +1043,8 @@ mod tests {
 
         fn insert(&mut self, entries: u64) {
             for index in self.next..self.next + entries {
-                self.postings.insert(Index::new(index), groups(index));
+                let of_entry = groups(index).into_iter().map(Group::from);
+                self.postings.insert(Index::new(index), of_entry);
                 for group in groups(index) {
                     self.model.entry(group).or_default().push(index);
                 }
@@ -1059,7 +1061,8 @@ mod tests {
             self.store = store;
             self.postings = Postings::with_recent(&self.store, RECENT).unwrap();
             for index in self.postings.watermark().value()..self.next {
-                self.postings.insert(Index::new(index), groups(index));
+                let of_entry = groups(index).into_iter().map(Group::from);
+                self.postings.insert(Index::new(index), of_entry);
             }
         }
 
