@@ -24,34 +24,61 @@ const KEPT_READ: usize = 8_192;
 /// memory that is in no cache any more; and apart, so that what is recorded does not push out what is read.
 const KEPT_RECORDED: usize = 1_024;
 
+/// The parts that facts are kept in, by the last digits of their indexes. Threads that make receipts at the same time
+/// seldom wait for each other; and what is forgotten at once is little.
+const KEPT_PARTS: usize = 32;
+
 /// Facts that were read or recorded lately. An entry never changes, so neither does what is kept.
 #[derive(Debug)]
 pub(super) struct KeptFacts {
-    read: Mutex<Kept>,
-    recorded: Mutex<Kept>,
+    parts: [Mutex<Kept>; KEPT_PARTS],
 }
 
-type Kept = Lately<Index, Arc<Fact>>;
+/// A part of what is kept.
+#[derive(Debug)]
+struct Kept {
+    read: Lately<Index, Arc<Fact>>,
+    recorded: Lately<Index, Arc<Fact>>,
+}
 
 impl Default for KeptFacts {
     fn default() -> Self {
+        let part = || Kept {
+            read: Lately::of(KEPT_READ / KEPT_PARTS),
+            recorded: Lately::of(KEPT_RECORDED / KEPT_PARTS),
+        };
         Self {
-            read: Mutex::new(Lately::of(KEPT_READ)),
-            recorded: Mutex::new(Lately::of(KEPT_RECORDED)),
+            parts: std::array::from_fn(|_| Mutex::new(part())),
         }
     }
 }
 
 impl KeptFacts {
-    fn find(&self, indexes: &[Index]) -> Vec<Option<Arc<Fact>>> {
-        let (mut read, mut recorded) = (lock(&self.read), lock(&self.recorded));
-        let find = |index| read.find(index).or_else(|| recorded.find(index)).cloned();
-        indexes.iter().map(find).collect()
+    fn find(&self, index: Index) -> Option<Arc<Fact>> {
+        let Kept { read, recorded } = &mut *self.part(index);
+        read.find(&index)
+            .or_else(|| recorded.find(&index))
+            .map(Arc::clone)
     }
-}
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keep_read(&self, fact: &Arc<Fact>) {
+        self.part(fact.index)
+            .read
+            .keep(fact.index, Arc::clone(fact));
+    }
+
+    fn keep_recorded(&self, fact: &Arc<Fact>) {
+        self.part(fact.index)
+            .recorded
+            .keep(fact.index, Arc::clone(fact));
+    }
+
+    fn part(&self, index: Index) -> MutexGuard<'_, Kept> {
+        let part = usize::try_from(index.value()).unwrap_or(0) % KEPT_PARTS;
+        self.parts[part]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The facts of the tree that was published when they were asked for. What is recorded since is not seen.
@@ -179,12 +206,14 @@ impl LedgerFacts {
 
     /// Keeps a fact that was just recorded.
     pub(super) fn keep(&self, fact: &Arc<Fact>) {
-        lock(&self.shared.kept.recorded).keep(fact.index, Arc::clone(fact));
+        self.shared.kept.keep_recorded(fact);
     }
 
     /// The facts at these indexes, which ascend.
     fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
-        let mut found = self.shared.kept.find(indexes);
+        let kept = &self.shared.kept;
+        let mut found: Vec<Option<Arc<Fact>>> =
+            indexes.iter().map(|&index| kept.find(index)).collect();
         let both = indexes.iter().zip(&found);
         let missing = both.filter(|(_, fact)| fact.is_none());
         let missing: Vec<Index> = missing.map(|(index, _)| *index).collect();
@@ -197,11 +226,9 @@ impl LedgerFacts {
             read.push(Arc::new(Fact::read(entry).map_err(damaged)?));
             Ok(())
         })?;
-        let mut kept = lock(&self.shared.kept.read);
         for fact in &read {
-            kept.keep(fact.index, Arc::clone(fact));
+            kept.keep_read(fact);
         }
-        drop(kept);
         let mut read = read.into_iter();
         for fact in &mut found {
             if fact.is_none() {
@@ -217,6 +244,10 @@ impl LedgerFacts {
         &self,
         mut facts: Vec<Arc<Fact>>,
     ) -> Result<Vec<Arc<Fact>>, ReadError> {
+        // Most subjects have no corrections at all.
+        if !facts.iter().any(|fact| corrected(&fact.record).is_some()) {
+            return Ok(facts);
+        }
         let (views, store) = (&self.shared.views, self.shared.store.as_ref());
         let mut known: BTreeSet<&str> = BTreeSet::new();
         let mut missing: BTreeSet<Index> = BTreeSet::new();
