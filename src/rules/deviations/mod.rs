@@ -257,35 +257,43 @@ impl<F: Records> Look<'_, F> {
         fact: &Fact,
         mut of_group: impl FnMut(&Group, &Seen) -> Result<Vec<Deviation>, F::Error>,
     ) -> Result<Vec<Deviation>, F::Error> {
-        let Some(own) = self.seen(fact)? else {
+        let around = self.around(fact)?;
+        let own = around.iter().find(|one| one.index == fact.index).cloned();
+        let Some(own) = own else {
             // Corrections are applied, not seen.
             return corrections::raised(self.facts, fact, self.catalogue, &self.question);
         };
         let mut raised = envelope::raised(&own, self.catalogue);
-        raised.extend(self.unknown_patient(&own)?);
+        raised.extend(if own.record.patient == fact.record.patient {
+            people::unknown(&own, &around)
+        } else {
+            people::unknown(&own, &self.about_patient(&own.record.patient)?)
+        });
         raised.extend(dangling::raised(self.facts, &own, &self.question)?);
         raised.extend(identity::verified(self.facts, &own, &self.question)?);
         for group in self.groups_of(&own)? {
             raised.extend(of_group(&group, &own)?);
         }
-        let mut different: Vec<Deviation> = Vec::new();
-        for one in raised {
-            if !different.contains(&one) {
-                different.push(one);
-            }
-        }
-        Ok(different)
+        Ok(each_once(raised))
     }
 
-    /// The fact as the question sees it.
-    fn seen(&self, fact: &Fact) -> Result<Option<Seen>, F::Error> {
+    /// The facts about the patient whom a fact names, or else about something that it is about: what the question sees
+    /// of them. The fact is among them, unless the question does not see it.
+    fn around(&self, fact: &Fact) -> Result<Vec<Seen>, F::Error> {
+        if !fact.record.patient.is_empty() {
+            return self.about_patient(&fact.record.patient);
+        }
         let about = match subjects(&fact.record).into_iter().next() {
             Some(subject) => self.facts.about(&subject)?,
             // What keeps house for the ledger is about nothing, and is not corrected.
             None => vec![Arc::new(fact.clone())],
         };
-        let all = seen(&about, &self.question);
-        Ok(all.into_iter().find(|one| one.index == fact.index))
+        Ok(seen(&about, &self.question))
+    }
+
+    fn about_patient(&self, patient: &str) -> Result<Vec<Seen>, F::Error> {
+        let about = self.facts.about(&Subject::Patient(patient.to_owned()))?;
+        Ok(seen(&about, &self.question))
     }
 
     fn groups_of(&self, fact: &Seen) -> Result<Vec<Group>, F::Error> {
@@ -361,15 +369,17 @@ impl<F: Records> Look<'_, F> {
             Group::Place(place) => storage::taken(self.facts, place, question)?,
         })
     }
+}
 
-    fn unknown_patient(&self, fact: &Seen) -> Result<Option<Deviation>, F::Error> {
-        let patient = &fact.record.patient;
-        if patient.is_empty() {
-            return Ok(None);
+/// Without those that are there already, in their order. There seldom are any.
+fn each_once(mut raised: Vec<Deviation>) -> Vec<Deviation> {
+    for at in (1..raised.len()).rev() {
+        let (before, rest) = raised.split_at(at);
+        if rest.first().is_some_and(|one| before.contains(one)) {
+            raised.remove(at);
         }
-        let about = self.facts.about(&Subject::Patient(patient.clone()))?;
-        Ok(people::unknown(fact, &seen(&about, &self.question)))
     }
+    raised
 }
 
 /// What one entry raises together with others, or for want of them.

@@ -17,9 +17,12 @@ use crate::{
 /// From how many months of age on a child assents, where no plan says so (R-M2).
 const ASSENT_MONTHS: u32 = 96;
 
-/// A record about a patient of whom no registration is seen.
+/// A record about a patient of whom no registration is seen; `about` is what is seen of the patient.
 pub(super) fn unknown(fact: &Seen, about: &[Seen]) -> Option<Deviation> {
     let patient = &fact.record.patient;
+    if patient.is_empty() {
+        return None;
+    }
     let registered = about.iter().any(|one| {
         matches!(one.kind(), Some(Kind::PatientRegistered(_))) && one.record.patient == *patient
     });
