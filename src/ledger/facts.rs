@@ -14,70 +14,94 @@ use crate::{
     record::{entry::EntryView, format::parse_uuid},
     rules::fact::{Fact, Facts, Records, Subject, corrected, with_replacements},
     tlog::{Index, TreeSize},
-    views::Lately,
 };
 
-/// Facts that were read and are kept decoded, at least; at most twice as many. Of about 3 KB each: up to 50 MB.
-const KEPT_READ: usize = 8_192;
+/// Facts that were read and are kept decoded, at most. Of about 3 KB each: up to 50 MB.
+const KEPT_READ: usize = 16_384;
 
 /// Facts that were recorded and are kept, as who records one is often followed by who refers to it. Few, as each takes
 /// memory that is in no cache any more; and apart, so that what is recorded does not push out what is read.
-const KEPT_RECORDED: usize = 1_024;
+const KEPT_RECORDED: usize = 2_048;
 
-/// The parts that facts are kept in, by the last digits of their indexes. Threads that make receipts at the same time
-/// seldom wait for each other; and what is forgotten at once is little.
+/// The parts that facts are kept in. Threads that make receipts at the same time seldom wait for each other.
 const KEPT_PARTS: usize = 32;
 
 /// Facts that were read or recorded lately. An entry never changes, so neither does what is kept.
 #[derive(Debug)]
 pub(super) struct KeptFacts {
-    parts: [Mutex<Kept>; KEPT_PARTS],
+    parts: Vec<Mutex<Kept>>,
 }
 
 /// A part of what is kept.
 #[derive(Debug)]
 struct Kept {
-    read: Lately<Index, Arc<Fact>>,
-    recorded: Lately<Index, Arc<Fact>>,
+    read: Places,
+    recorded: Places,
 }
+
+/// Each fact in the place that its index says, until another is kept there: it is found in one step, where what was used
+/// last would cost several to find and to keep in order, and it lasts about as long.
+#[derive(Debug)]
+struct Places(Vec<Option<Arc<Fact>>>);
 
 impl Default for KeptFacts {
     fn default() -> Self {
         let part = || Kept {
-            read: Lately::of(KEPT_READ / KEPT_PARTS),
-            recorded: Lately::of(KEPT_RECORDED / KEPT_PARTS),
+            read: Places::of(KEPT_READ / KEPT_PARTS),
+            recorded: Places::of(KEPT_RECORDED / KEPT_PARTS),
         };
+        let parts = (0..KEPT_PARTS).map(|_| Mutex::new(part()));
         Self {
-            parts: std::array::from_fn(|_| Mutex::new(part())),
+            parts: parts.collect(),
         }
     }
 }
 
 impl KeptFacts {
     fn find(&self, index: Index) -> Option<Arc<Fact>> {
-        let Kept { read, recorded } = &mut *self.part(index);
-        read.find(&index)
-            .or_else(|| recorded.find(&index))
-            .map(Arc::clone)
+        let (part, index_there) = self.part(index)?;
+        let Kept { read, recorded } = &*part;
+        let found = read.find(index, index_there);
+        let found = found.or_else(|| recorded.find(index, index_there));
+        found.map(Arc::clone)
     }
 
     fn keep_read(&self, fact: &Arc<Fact>) {
-        self.part(fact.index)
-            .read
-            .keep(fact.index, Arc::clone(fact));
+        if let Some((mut part, index_there)) = self.part(fact.index) {
+            part.read.keep(fact, index_there);
+        }
     }
 
     fn keep_recorded(&self, fact: &Arc<Fact>) {
-        self.part(fact.index)
-            .recorded
-            .keep(fact.index, Arc::clone(fact));
+        if let Some((mut part, index_there)) = self.part(fact.index) {
+            part.recorded.keep(fact, index_there);
+        }
     }
 
-    fn part(&self, index: Index) -> MutexGuard<'_, Kept> {
-        let part = usize::try_from(index.value()).unwrap_or(0) % KEPT_PARTS;
-        self.parts[part]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The part that a fact belongs in, and its index among those of the part.
+    fn part(&self, index: Index) -> Option<(MutexGuard<'_, Kept>, usize)> {
+        let index = usize::try_from(index.value()).ok()?;
+        let part = self.parts.get(index % KEPT_PARTS)?;
+        let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((part, index / KEPT_PARTS))
+    }
+}
+
+impl Places {
+    fn of(places: usize) -> Self {
+        Self(vec![None; places])
+    }
+
+    fn find(&self, index: Index, index_here: usize) -> Option<&Arc<Fact>> {
+        let place = self.0.get(index_here % self.0.len())?;
+        place.as_ref().filter(|fact| fact.index == index)
+    }
+
+    fn keep(&mut self, fact: &Arc<Fact>, index_here: usize) {
+        let places = self.0.len();
+        if let Some(place) = self.0.get_mut(index_here % places) {
+            *place = Some(Arc::clone(fact));
+        }
     }
 }
 
@@ -313,5 +337,54 @@ impl Records for LedgerFacts {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(index: u64) -> Arc<Fact> {
+        let record = crate::pb::Record {
+            event_time: "2026-01-05".to_owned(),
+            ..Default::default()
+        };
+        Arc::new(Fact {
+            index: Index::new(index),
+            recorded_at: DateTime::default(),
+            actor: "ward-1".to_owned(),
+            on: chrono::NaiveDate::default(),
+            record,
+            replacement: None,
+        })
+    }
+
+    fn is_there(kept: &KeptFacts, index: u64) -> bool {
+        let found = kept.find(Index::new(index));
+        found.is_some_and(|fact| fact.index.value() == index)
+    }
+
+    #[test]
+    fn what_was_read_is_kept_until_another_takes_its_place() {
+        let kept = KeptFacts::default();
+        let many = u64::try_from(KEPT_READ).unwrap();
+        (0..many).for_each(|index| kept.keep_read(&fact(index)));
+        assert!((0..many).all(|index| is_there(&kept, index)));
+        kept.keep_read(&fact(many + 7));
+        let gone: Vec<u64> = (0..many).filter(|index| !is_there(&kept, *index)).collect();
+        assert_eq!(gone, [7]);
+        assert!(is_there(&kept, many + 7));
+        assert!(!is_there(&kept, many + 8));
+    }
+
+    #[test]
+    fn what_is_recorded_does_not_push_out_what_was_read() {
+        let kept = KeptFacts::default();
+        kept.keep_read(&fact(3));
+        let (newest, many) = (10_000, u64::try_from(KEPT_RECORDED).unwrap());
+        (0..newest).for_each(|index| kept.keep_recorded(&fact(index)));
+        assert!(is_there(&kept, 3));
+        assert!((newest - many..newest).all(|index| is_there(&kept, index)));
+        assert!(!is_there(&kept, newest - many - 1));
     }
 }

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, collections::BTreeMap, mem};
 
 /// Values by their keys: as many as were used last, at least, and at most twice as many.
 #[derive(Debug)]
-pub(crate) struct Lately<K, V> {
+pub(super) struct Lately<K, V> {
     least: usize,
     young: BTreeMap<K, V>,
     old: BTreeMap<K, V>,
@@ -12,7 +12,7 @@ pub(crate) struct Lately<K, V> {
 
 impl<K: Ord, V> Lately<K, V> {
     /// Keeps none yet, and so many at least.
-    pub(crate) fn of(least: usize) -> Self {
+    pub(super) fn of(least: usize) -> Self {
         Self {
             least,
             young: BTreeMap::new(),
@@ -21,7 +21,7 @@ impl<K: Ord, V> Lately<K, V> {
     }
 
     /// The value of a key, which counts as used.
-    pub(crate) fn find<Q>(&mut self, key: &Q) -> Option<&V>
+    pub(super) fn find<Q>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
@@ -34,7 +34,7 @@ impl<K: Ord, V> Lately<K, V> {
     }
 
     /// Keeps a value in place of the key's earlier one. What was not used since as many others were is forgotten.
-    pub(crate) fn keep(&mut self, key: K, value: V) {
+    pub(super) fn keep(&mut self, key: K, value: V) {
         if self.least <= self.young.len() {
             self.old = mem::take(&mut self.young);
         }

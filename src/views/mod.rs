@@ -26,7 +26,6 @@ mod record_ids;
 mod tally;
 
 pub use facts::{Earlier, FactIndex, Posts};
-pub(crate) use lately::Lately;
 pub use record_ids::RecordIds;
 pub use tally::Tally;
 
