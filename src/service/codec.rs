@@ -38,7 +38,7 @@ impl EncodedReceipts {
 }
 
 /// Protobuf, as the library encodes and decodes it; but a message is measured first. The library's encoder lets a buffer of
-/// 8 KB grow to the message's megabytes by halves, and copies what it has each time.
+/// 8 KB grow to the message's megabytes by doubling, and copies what it has each time.
 pub struct Codec<T, U> {
     of: PhantomData<(T, U)>,
 }
