@@ -63,15 +63,11 @@ impl Bytes {
     }
 
     fn part(mut self, part: &[u8]) -> Self {
-        if part.contains(&0) {
-            for &byte in part {
-                self.0.push(byte);
-                if byte == 0 {
-                    self.0.push(0xff);
-                }
+        for piece in part.split_inclusive(|&byte| byte == 0) {
+            self.0.extend_from_slice(piece);
+            if piece.ends_with(&[0]) {
+                self.0.push(0xff);
             }
-        } else {
-            self.0.extend_from_slice(part);
         }
         self.0.extend_from_slice(&[0, 1]);
         self

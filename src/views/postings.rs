@@ -899,9 +899,8 @@ fn after_group(group: &[u8]) -> Vec<u8> {
     [group, &[u8::MAX; INDEX_BYTES], &[0]].concat()
 }
 
-/// What filters know of a group. Each posting is digested again by each merge, and each question digests what it asks for:
-/// a hash for short keys costs a quarter of SHA-256. Whoever makes two groups collide on purpose gains that a block is read in
-/// vain.
+/// What filters know of a group. Each merge digests every group again, and each question what it asks for: a hash for
+/// short keys costs a fraction of SHA-256. Whoever makes two groups collide on purpose gains that a block is read in vain.
 fn digest(group: &[u8]) -> u64 {
     SipHasher13::new().hash(group)
 }
@@ -1041,10 +1040,14 @@ mod tests {
             }
         }
 
+        fn post(&self, index: u64) {
+            let groups = groups(index).into_iter().map(Group::from);
+            self.postings.insert(Index::new(index), groups);
+        }
+
         fn insert(&mut self, entries: u64) {
             for index in self.next..self.next + entries {
-                let of_entry = groups(index).into_iter().map(Group::from);
-                self.postings.insert(Index::new(index), of_entry);
+                self.post(index);
                 for group in groups(index) {
                     self.model.entry(group).or_default().push(index);
                 }
@@ -1061,8 +1064,7 @@ mod tests {
             self.store = store;
             self.postings = Postings::with_recent(&self.store, RECENT).unwrap();
             for index in self.postings.watermark().value()..self.next {
-                let of_entry = groups(index).into_iter().map(Group::from);
-                self.postings.insert(Index::new(index), of_entry);
+                self.post(index);
             }
         }
 
