@@ -53,7 +53,13 @@ pub(super) fn patient(number: u64) -> String {
     format!("P-{:08}", number % 100_000_000)
 }
 
-/// The administration of this number, to a patient.
+/// The chain of identity of one product: a facility, a year from 2019 on, and a million numbers in each.
+fn coi(number: u64) -> String {
+    let year = (19 + number / 1_000_000) % 100;
+    format!("CHZ0001{year:02}{:06}", number % 1_000_000)
+}
+
+/// The administration of this number, to a patient. Each is of a lot of its own, made for that patient.
 pub(super) fn administration_of(number: u64, patient: u64) -> pb::Record {
     let quantity = |value: &str, unit: &str| {
         Some(pb::Quantity {
@@ -74,11 +80,11 @@ pub(super) fn administration_of(number: u64, patient: u64) -> pb::Record {
         product_id: "SYN-CAR19".to_owned(),
         lot: Some(pb::LotKey {
             gtin: "09521123450011".to_owned(),
-            lot: format!("DP-{:06}", number % 1_000_000),
+            lot: format!("DP-{number:06}"),
             quality: pb::IdentifierQuality::Scanned.into(),
             ..pb::LotKey::default()
         }),
-        coi: format!("CHZ000119{:06}", number % 1_000_000),
+        coi: coi(number),
         coi_verification: uuid(number + 1),
         ended_at: "2026-03-02T09:55:00+08:00".to_owned(),
         status: pb::AdministrationStatus::Given.into(),
@@ -219,4 +225,27 @@ pub(super) fn submission_of(record: &pb::Record) -> anyhow::Result<Submission> {
         authority: None,
         posts: Posts::of(record),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::format::check_coi;
+
+    fn given(number: u64) -> pb::Administration {
+        match administration(number).kind {
+            Some(pb::record::Kind::Administration(given)) => given,
+            _ => pb::Administration::default(),
+        }
+    }
+
+    #[test]
+    fn no_two_administrations_are_of_one_lot_or_one_chain_of_identity() {
+        for (first, second) in [(0, 1), (7, 1_000_007), (1_000_007, 9_000_007)] {
+            let (one, other) = (given(first), given(second));
+            assert_ne!(one.lot, other.lot);
+            assert_ne!(one.coi, other.coi);
+            assert_eq!(check_coi(&other.coi), Ok(()));
+        }
+    }
 }
