@@ -14,6 +14,8 @@ pub(super) use self::kinds::{contradicts_itself, guideline_months};
 #[cfg(feature = "server")]
 mod tests;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -46,9 +48,9 @@ pub struct Flag {
     /// How grave it is.
     pub severity: Severity,
     /// The field that raised it, as a path into the record.
-    pub field: String,
+    pub field: Cow<'static, str>,
     /// What it means and what to do.
-    pub text: String,
+    pub text: &'static str,
 }
 
 /// The flags that a record raises by itself, as recorded at that time. The record has passed its checks, which
@@ -67,7 +69,7 @@ pub fn flags(
     };
     envelope(record, kind, recorded_at, &mut raised);
     for field in unverified {
-        raised.push(codes::IDENTIFIER_UNVERIFIED, field);
+        raised.push(codes::IDENTIFIER_UNVERIFIED, field.into());
     }
     kinds::of_kind(record, kind, recorded_at, &mut raised);
     raised.flags
@@ -110,11 +112,11 @@ impl Raised {
     /// Raises a rule at a field of the kind, if it holds.
     fn when(&mut self, holds: bool, rule: FlagRule, field: &str) {
         if holds {
-            self.push(rule, format!("{}.{field}", self.kind));
+            self.push(rule, format!("{}.{field}", self.kind).into());
         }
     }
 
-    fn push(&mut self, rule: FlagRule, field: String) {
+    fn push(&mut self, rule: FlagRule, field: Cow<'static, str>) {
         let FlagRule {
             code,
             severity,
@@ -125,7 +127,7 @@ impl Raised {
             code,
             severity,
             field,
-            text: text.to_owned(),
+            text,
         });
     }
 }

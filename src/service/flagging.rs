@@ -186,7 +186,7 @@ fn flag(flag: Flag) -> pb::Flag {
     pb::Flag {
         code: code.to_owned(),
         severity: severity.into(),
-        field,
-        text,
+        field: field.into_owned(),
+        text: text.to_owned(),
     }
 }

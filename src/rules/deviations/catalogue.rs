@@ -149,7 +149,7 @@ fn gtins(catalogue: &Catalogue) -> Vec<Deviation> {
         for (item, gtin) in product.product.gtins.iter().enumerate() {
             if let Some(other) = first.get(gtin.as_str()) {
                 let field = format!("product_registered.gtins[{item}]");
-                let twice = Deviation::new(codes::GTIN_ON_TWO_PRODUCTS, &product.said, &field);
+                let twice = Deviation::new(codes::GTIN_ON_TWO_PRODUCTS, &product.said, field);
                 raised.push(twice.shown_by(&other.said));
             } else {
                 first.insert(gtin, product);
@@ -258,7 +258,7 @@ fn plan_version(
 ) -> Vec<Deviation> {
     let (said, plan) = (&version.said, &version.plan);
     let mut raised = Vec::new();
-    let mut raise = |rule, field: &str| {
+    let mut raise = |rule, field: &'static str| {
         raised.push(Deviation::new(rule, said, field).of_version(&plan.version));
     };
     let follows = before
@@ -566,7 +566,7 @@ fn is_answered(
 fn unknown_recall(
     fact: &Seen,
     recall_id: &str,
-    field: &str,
+    field: &'static str,
     catalogue: &Catalogue,
 ) -> Option<Deviation> {
     let unknown = recall(recall_id, catalogue).is_none();

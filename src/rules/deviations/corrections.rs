@@ -40,7 +40,7 @@ pub(super) fn raised<F: Records>(
         let said = change::set(&before, &one.path, &one.old);
         if said.is_ok_and(|said| said != before) {
             let field = format!("correction.changes[{item}].old");
-            raised.push(Deviation::new(codes::OLD_DIFFERS, &by, &field));
+            raised.push(Deviation::new(codes::OLD_DIFFERS, &by, field));
         }
     }
     let (own, other) = (&fact.record.site, &target.record.site);

@@ -83,7 +83,12 @@ impl Journey<'_> {
         raised
     }
 
-    fn raise(&self, rule: crate::rules::flags::FlagRule, fact: &Seen, field: &str) -> Deviation {
+    fn raise(
+        &self,
+        rule: crate::rules::flags::FlagRule,
+        fact: &Seen,
+        field: &'static str,
+    ) -> Deviation {
         Deviation::new(rule, fact, field).of_lot(self.lot)
     }
 
@@ -98,7 +103,7 @@ impl Journey<'_> {
             .find(|item| material(item).as_ref() == Some(&this))
     }
 
-    fn unknown(&self, fact: &Seen, field: &str) -> Option<Deviation> {
+    fn unknown(&self, fact: &Seen, field: &'static str) -> Option<Deviation> {
         let unknown = self.lots.registered(self.lot).is_none();
         unknown.then(|| self.raise(codes::UNKNOWN_LOT, fact, field))
     }
@@ -174,7 +179,12 @@ impl Journey<'_> {
     }
 
     /// What the logger says that it does not call out of range by itself.
-    fn logged(&self, fact: &Seen, logger: Option<&pb::Logger>, field: &str) -> Option<Deviation> {
+    fn logged(
+        &self,
+        fact: &Seen,
+        logger: Option<&pb::Logger>,
+        field: &'static str,
+    ) -> Option<Deviation> {
         let logger = logger?;
         let (by, lot) = self.lots.registered(self.lot)?;
         let range = lot.storage_range.as_ref()?;

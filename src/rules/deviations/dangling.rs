@@ -1,6 +1,8 @@
 //! The records that a record names by their ids, and the lots that a recall, a signal or a safety report names;
 //! and which of them are not known. Records arrive out of order, so that is no mistake; it is one if they never come.
 
+use std::borrow::Cow;
+
 use super::Deviation;
 use crate::{
     pb::{record::Kind, trigger::Cause},
@@ -20,10 +22,10 @@ pub(super) fn raised<F: Records>(
     let mut raised = Vec::new();
     for (field, named) in named(fact) {
         let known = facts
-            .record(&named)?
+            .record(named)?
             .is_some_and(|named| question.knows(&named));
         if !known {
-            raised.push(Deviation::new(codes::DANGLING, fact, &field));
+            raised.push(Deviation::new(codes::DANGLING, fact, field));
         }
     }
     for (field, lot) in lots(fact) {
@@ -33,7 +35,7 @@ pub(super) fn raised<F: Records>(
             _ => false,
         });
         if !is_registered {
-            raised.push(Deviation::new(codes::UNKNOWN_LOT, fact, &field).of_lot(&lot));
+            raised.push(Deviation::new(codes::UNKNOWN_LOT, fact, field).of_lot(&lot));
         }
     }
     Ok(raised)
@@ -57,15 +59,15 @@ fn lots(fact: &Seen) -> Vec<(String, LotId)> {
     clippy::too_many_lines,
     reason = "one arm for each kind that names a record"
 )]
-fn named(fact: &Seen) -> Vec<(String, String)> {
+fn named(fact: &Seen) -> Vec<(Cow<'static, str>, &str)> {
     let mut named = Vec::new();
-    let mut add = |field: String, id: &str| {
-        if !id.is_empty() {
-            named.push((field, id.to_owned()));
+    let mut add = |field: Cow<'static, str>, id| {
+        if !str::is_empty(id) {
+            named.push((field, id));
         }
     };
     for (item, link) in fact.record.links.iter().enumerate() {
-        add(format!("links[{item}].record_id"), &link.record_id);
+        add(format!("links[{item}].record_id").into(), &link.record_id);
     }
     match fact.kind() {
         Some(Kind::MaterialCollected(collected)) => {
@@ -90,7 +92,7 @@ fn named(fact: &Seen) -> Vec<(String, String)> {
         }
         Some(Kind::PatientSplit(split)) => {
             for (item, id) in split.moved_records.iter().enumerate() {
-                add(format!("patient_split.moved_records[{item}]"), id);
+                add(format!("patient_split.moved_records[{item}]").into(), id);
             }
         }
         Some(Kind::ConsentDocumentVersion(version)) => {
@@ -127,7 +129,7 @@ fn named(fact: &Seen) -> Vec<(String, String)> {
         Some(Kind::CausalityAssessment(assessment)) => {
             for (item, evidence) in assessment.evidence.iter().enumerate() {
                 let field = format!("causality_assessment.evidence[{item}].record_id");
-                add(field, &evidence.record_id);
+                add(field.into(), &evidence.record_id);
             }
         }
         Some(Kind::Countersigned(signed)) => add("countersigned.target".into(), &signed.target),

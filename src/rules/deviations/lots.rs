@@ -375,7 +375,7 @@ fn lot_given(
     for (item, unit) in units.iter().enumerate() {
         if !registered.serials.is_empty() && !registered.serials.contains(unit) {
             let field = format!("administration.serials[{item}]");
-            let unknown = Deviation::new(codes::UNKNOWN_UNIT, fact, &field);
+            let unknown = Deviation::new(codes::UNKNOWN_UNIT, fact, field);
             raised.push(unknown.of_lot(&lot).shown_by(by));
         }
     }
@@ -544,7 +544,7 @@ pub(super) fn of_two_lots(code: &str, facts: &[Seen]) -> Vec<Deviation> {
     others
         .map(|(fact, (other, item))| {
             let field = format!("lot_registered.nmpa_trace_codes[{item}]");
-            let twice = Deviation::new(codes::TRACE_CODE_TWICE, fact, &field);
+            let twice = Deviation::new(codes::TRACE_CODE_TWICE, fact, field);
             twice.of_lot(&other).shown_by(first)
         })
         .collect()
@@ -622,9 +622,9 @@ fn made(
         let Some(input) = material(input) else {
             continue;
         };
-        let field = format!("transformation.inputs[{item}]");
         let raise = |rule| {
-            let deviation = Deviation::new(rule, fact, &field);
+            let field = format!("transformation.inputs[{item}]");
+            let deviation = Deviation::new(rule, fact, field);
             match &input {
                 Material::Lot(lot) => deviation.of_lot(lot),
                 Material::Donation(_) => deviation,
@@ -666,7 +666,7 @@ fn units_given_twice(lot: &LotId, facts: &[Seen]) -> Vec<Deviation> {
         for (item, unit) in administration.serials.iter().enumerate() {
             if let Some(before) = first.get(unit.as_str()) {
                 let field = format!("administration.serials[{item}]");
-                let twice = Deviation::new(codes::UNIT_GIVEN_TWICE, fact, &field);
+                let twice = Deviation::new(codes::UNIT_GIVEN_TWICE, fact, field);
                 raised.push(twice.of_lot(lot).shown_by(before));
             } else {
                 first.insert(unit, fact);

@@ -24,6 +24,7 @@ mod storage;
 pub(super) mod tests;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -53,7 +54,7 @@ pub struct Deviation {
     /// The entry that raises it.
     pub raised_by: Arc<Fact>,
     /// The field that raises it, as a path into the record.
-    pub field: String,
+    pub field: Cow<'static, str>,
     /// Whom and what it is about.
     pub about: About,
     /// The days and the numbers of it.
@@ -62,10 +63,10 @@ pub struct Deviation {
     pub evidence: Vec<Arc<Fact>>,
 }
 
-/// Whom and what a deviation is about; empty where it does not apply.
+/// Whom and what a deviation is about; empty where it does not apply, or where the entry that raises it says so itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct About {
-    /// The patient, by pseudonym.
+    /// The patient, by pseudonym, where it is not the one whom the entry that raises it names.
     pub patient: String,
     /// The lot.
     pub lot: Option<LotId>,
@@ -107,15 +108,12 @@ pub struct Details {
 }
 
 impl Deviation {
-    fn new(rule: FlagRule, by: &Seen, field: &str) -> Self {
+    fn new(rule: FlagRule, by: &Seen, field: impl Into<Cow<'static, str>>) -> Self {
         Self {
             rule,
             raised_by: Arc::clone(&by.fact),
-            field: field.to_owned(),
-            about: About {
-                patient: by.record.patient.clone(),
-                ..About::default()
-            },
+            field: field.into(),
+            about: About::default(),
             details: Details::default(),
             evidence: Vec::new(),
         }
@@ -171,7 +169,7 @@ impl Deviation {
             code: rule.code,
             severity: rule.severity,
             field,
-            text: rule.text.to_owned(),
+            text: rule.text,
         }
     }
 }
@@ -455,7 +453,7 @@ pub fn own(fact: &Arc<Fact>) -> Vec<Deviation> {
     };
     let deviation = |flag: Flag| {
         let rule = codes::ALONE.iter().find(|rule| rule.code == flag.code)?;
-        let mut deviation = Deviation::new(*rule, &own, &flag.field);
+        let mut deviation = Deviation::new(*rule, &own, flag.field);
         deviation.about = about(&fact.record);
         if let Some(Kind::CoiVerification(verification)) = fact.kind() {
             let person = verification.person_id.as_ref();
@@ -468,10 +466,7 @@ pub fn own(fact: &Arc<Fact>) -> Vec<Deviation> {
 
 /// Whom and what a record is about, as far as it is one of each.
 fn about(record: &pb::Record) -> About {
-    let mut about = About {
-        patient: record.patient.clone(),
-        ..About::default()
-    };
+    let mut about = About::default();
     for subject in subjects(record) {
         match subject {
             Subject::Lot(lot) | Subject::Stock(lot) => {
@@ -479,7 +474,9 @@ fn about(record: &pb::Record) -> About {
             }
             Subject::Coi(coi) => about.coi = coi,
             Subject::Sample(sample) if about.sample.is_empty() => about.sample = sample,
-            Subject::Patient(patient) if about.patient.is_empty() => about.patient = patient,
+            Subject::Patient(patient) if record.patient.is_empty() && about.patient.is_empty() => {
+                about.patient = patient;
+            }
             Subject::Patient(_)
             | Subject::Sample(_)
             | Subject::Catalogue

@@ -45,6 +45,16 @@ pub(in crate::rules) struct Story {
     pub(in crate::rules) book: Book,
 }
 
+impl Deviation {
+    /// The patient whom it is about, if there is one.
+    fn patient(&self) -> &str {
+        match self.about.patient.as_str() {
+            "" => &self.raised_by.record.patient,
+            patient => patient,
+        }
+    }
+}
+
 impl Story {
     /// The next record: its kind as JSON, when it happened, and whose it is.
     pub(in crate::rules) fn tell(&mut self, at: &str, patient: &str, kind: Value) -> Index {
@@ -163,7 +173,7 @@ impl Story {
     fn field_of(&self, index: Index, code: &str) -> Option<String> {
         let raised = self.raised_by(index, "2099-12-31");
         let mut raised = raised.into_iter().filter(|one| one.rule.code == code);
-        raised.next().map(|one| one.field)
+        raised.next().map(|one| one.field.into_owned())
     }
 
     /// What the history of a lot raises, and which entry raises it.
@@ -254,7 +264,7 @@ fn told(raised: &[Deviation]) -> Vec<String> {
         let days = days.map(|days| format!(" {days}")).unwrap_or_default();
         let scanned = Some(scanned.as_str()).filter(|scanned| !scanned.is_empty());
         let scanned = scanned.map(|scanned| format!(" {scanned}"));
-        let (code, patient) = (one.rule.code, &one.about.patient);
+        let (code, patient) = (one.rule.code, one.patient());
         let (lot, scanned) = (lot.unwrap_or_default(), scanned.unwrap_or_default());
         format!("{code} {patient}{lot}{days_of}{days}{scanned}")
     };

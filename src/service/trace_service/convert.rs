@@ -373,7 +373,7 @@ pub(super) fn deviation(fact: &Seen, raised: &Deviation, patient: String) -> pb:
         administered: day(administered),
         consented: day(consented),
         scanned,
-        field: field.clone(),
+        field: field.clone().into_owned(),
         text: rule.text.to_owned(),
         why: Some(pb::Why {
             basis: rule.basis.iter().map(ToString::to_string).collect(),

@@ -12,7 +12,7 @@ fn dangling(story: &Story) -> Vec<String> {
     let last = story.book.facts().last().unwrap().index;
     let raised = story.raised_by(last, "2099-12-31");
     let dangling = raised.into_iter().filter(|one| one.rule.code == CODE);
-    dangling.map(|one| one.field).collect()
+    dangling.map(|one| one.field.into_owned()).collect()
 }
 
 /// A field that names a record, and a record in which it names this one.

@@ -53,7 +53,7 @@ fn about(one: &Deviation) -> String {
     let about = &one.about;
     let lot = about.lot.as_ref().map_or("", |lot| &lot.lot);
     let told = [
-        ("patient", about.patient.as_str()),
+        ("patient", one.patient()),
         ("lot", lot),
         ("coi", &about.coi),
         ("sample", &about.sample),
