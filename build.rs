@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The server's side of the services, apart from the messages and the clients: what it answers to a batch is another type,
-/// and the same bytes.
+/// The server's side of the services, apart from the messages and the clients: what it answers to who records is of other
+/// types, and the same bytes.
 fn servers(out: &Path, protos: &protox::Compiler) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(out)?;
     tonic_prost_build::configure()
@@ -74,8 +74,16 @@ fn servers(out: &Path, protos: &protox::Compiler) -> Result<(), Box<dyn Error>> 
         .codec_path(CODEC)
         .extern_path(".genetrail.v1", "crate::pb")
         .extern_path(
+            ".genetrail.v1.RecordResponse",
+            "crate::service::EncodedReceipt",
+        )
+        .extern_path(
             ".genetrail.v1.RecordBatchResponse",
             "crate::service::EncodedReceipts",
+        )
+        .extern_path(
+            ".genetrail.v1.RecordStreamResponse",
+            "crate::service::EncodedOutcome",
         )
         .compile_fds(protos.file_descriptor_set())?;
     Ok(())

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use prost::Message as _;
 use tokio_stream::Empty;
 use tonic::{
     Request, Response, Status, Streaming, async_trait,
@@ -27,7 +28,7 @@ use crate::{
         recording_service_server::{RecordingService, RecordingServiceServer},
         submission::Form,
     },
-    service::EncodedReceipts,
+    service::{EncodedOutcome, EncodedReceipt, EncodedReceipts},
 };
 
 const CALLERS: usize = 512;
@@ -48,12 +49,12 @@ impl RecordingService for NoOp {
     async fn record(
         &self,
         _: Request<pb::RecordRequest>,
-    ) -> Result<Response<pb::RecordResponse>, Status> {
+    ) -> Result<Response<EncodedReceipt>, Status> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let receipt = Arc::clone(&answer);
         drop(answer);
-        Ok(Response::new(pb::RecordResponse {
-            receipt: Some(pb::Receipt::clone(&receipt)),
+        Ok(Response::new(EncodedReceipt {
+            receipt: Some(receipt.encode_to_vec().into()),
         }))
     }
 
@@ -64,7 +65,7 @@ impl RecordingService for NoOp {
         Err(Status::unimplemented("not measured"))
     }
 
-    type RecordStreamStream = Empty<Result<pb::RecordStreamResponse, Status>>;
+    type RecordStreamStream = Empty<Result<EncodedOutcome, Status>>;
 
     async fn record_stream(
         &self,

@@ -1,40 +1,143 @@
-//! How messages become the bytes of an answer. Receipts of a batch are encoded one by one where they are made: a
-//! thousand that wait for each other take megabytes in small pieces, which have left the processor's caches when their turn
-//! to be encoded comes.
+//! How messages become the bytes of an answer. Receipts are encoded one by one where they are made: as pieces, a thousand
+//! that wait for each other take megabytes, which have left the processor's caches when their turn to be encoded comes.
 
 use std::{fmt, marker::PhantomData};
 
-use prost::{Message, bytes::Bytes};
+use prost::{
+    Message,
+    bytes::{BufMut as _, Bytes},
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+};
 use tonic::{
     Status,
     codec::{self, EncodeBuf, Encoder},
 };
 use tonic_prost::ProstDecoder;
 
-use crate::pb;
+use crate::{rules::flags::Flag, tlog::Hash};
+
+/// A `RecordResponse` whose receipt is encoded already. The same bytes.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct EncodedReceipt {
+    /// The receipt.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub receipt: Option<Bytes>,
+}
 
 /// A `RecordBatchResponse` whose receipts are encoded already. The same bytes.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct EncodedReceipts {
     /// The receipts, in order.
     #[prost(bytes = "bytes", repeated, tag = "1")]
-    receipts: Vec<Bytes>,
+    pub receipts: Vec<Bytes>,
 }
 
-impl EncodedReceipts {
-    /// Encodes these.
-    pub(super) fn of(receipts: &[pb::Receipt]) -> Self {
-        let mut encoded = Self::default();
-        for receipt in receipts {
-            encoded.push(receipt);
+/// A `RecordStreamResponse` whose receipt is encoded already: that, or an error. The same bytes.
+#[derive(Clone, PartialEq, Message)]
+pub struct EncodedOutcome {
+    /// The receipt.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub receipt: Option<Bytes>,
+    /// Why there is none.
+    #[prost(message, optional, tag = "2")]
+    pub error: Option<tonic_types::Status>,
+}
+
+/// What a `Receipt` says, wherever it lies.
+#[derive(Debug, Default)]
+pub(super) struct ReceiptParts<'a> {
+    pub(super) index: u64,
+    pub(super) leaf_hash: &'a [u8],
+    pub(super) entry: &'a [u8],
+    pub(super) inclusion_proof: &'a [Hash],
+    pub(super) checkpoint: &'a str,
+    pub(super) flags: &'a [Flag],
+}
+
+impl ReceiptParts<'_> {
+    /// The message, in one piece of memory.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut buf = Vec::with_capacity(self.encoded_len());
+        put_number(1, self.index, &mut buf);
+        put_bytes(2, self.leaf_hash, &mut buf);
+        put_bytes(3, self.entry, &mut buf);
+        for hash in self.inclusion_proof {
+            put_bytes(4, hash.as_bytes(), &mut buf);
         }
-        encoded
+        put_bytes(5, self.checkpoint.as_bytes(), &mut buf);
+        for flag in self.flags {
+            encode_key(6, WireType::LengthDelimited, &mut buf);
+            encode_varint(as_u64(flag_len(flag)), &mut buf);
+            put_bytes(1, flag.code.as_bytes(), &mut buf);
+            put_number(2, severity(flag), &mut buf);
+            put_bytes(3, flag.field.as_bytes(), &mut buf);
+            put_bytes(4, flag.text.as_bytes(), &mut buf);
+        }
+        buf.into()
     }
 
-    /// Encodes one more.
-    pub(super) fn push(&mut self, receipt: &pb::Receipt) {
-        self.receipts.push(receipt.encode_to_vec().into());
+    fn encoded_len(&self) -> usize {
+        let proof = self.inclusion_proof.iter();
+        let proof: usize = proof.map(|hash| bytes_len(4, hash.as_bytes())).sum();
+        let flags = self.flags.iter().map(|flag| {
+            let len = flag_len(flag);
+            key_len(6) + encoded_len_varint(as_u64(len)) + len
+        });
+        number_len(1, self.index)
+            + bytes_len(2, self.leaf_hash)
+            + bytes_len(3, self.entry)
+            + proof
+            + bytes_len(5, self.checkpoint.as_bytes())
+            + flags.sum::<usize>()
     }
+}
+
+/// The length of a `Flag`.
+fn flag_len(flag: &Flag) -> usize {
+    bytes_len(1, flag.code.as_bytes())
+        + number_len(2, severity(flag))
+        + bytes_len(3, flag.field.as_bytes())
+        + bytes_len(4, flag.text.as_bytes())
+}
+
+/// The number of a severity; none is below zero.
+fn severity(flag: &Flag) -> u64 {
+    u64::try_from(i32::from(flag.severity)).unwrap_or_default()
+}
+
+/// A field of bytes or text, which is left out where it is empty.
+fn put_bytes(tag: u32, bytes: &[u8], buf: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, buf);
+        encode_varint(as_u64(bytes.len()), buf);
+        buf.put_slice(bytes);
+    }
+}
+
+fn bytes_len(tag: u32, bytes: &[u8]) -> usize {
+    match bytes.len() {
+        0 => 0,
+        len => key_len(tag) + encoded_len_varint(as_u64(len)) + len,
+    }
+}
+
+/// A field of a number, which is left out where it is zero.
+fn put_number(tag: u32, number: u64, buf: &mut Vec<u8>) {
+    if number != 0 {
+        encode_key(tag, WireType::Varint, buf);
+        encode_varint(number, buf);
+    }
+}
+
+fn number_len(tag: u32, number: u64) -> usize {
+    match number {
+        0 => 0,
+        number => key_len(tag) + encoded_len_varint(number),
+    }
+}
+
+fn as_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 /// Protobuf, as the library encodes and decodes it; but a message is measured first. The library's encoder lets a buffer of
@@ -96,32 +199,120 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::{
+        pb::{self, Severity, record_stream_response::Outcome},
+        rules::flags::codes,
+    };
 
-    fn receipts() -> impl Strategy<Value = Vec<pb::Receipt>> {
-        let bytes = || vec(any::<u8>(), 0..300);
-        let flag = ("[A-Z_]{0,20}", 0..4).prop_map(|(code, severity)| pb::Flag {
-            code,
+    /// What a receipt says, as it may be.
+    #[derive(Clone, Debug, Default)]
+    struct Told {
+        index: u64,
+        entry: Vec<u8>,
+        proof: Vec<[u8; 32]>,
+        checkpoint: String,
+        flags: Vec<Flag>,
+    }
+
+    impl Told {
+        fn encoded(&self) -> Bytes {
+            let proof: Vec<Hash> = self.proof.iter().copied().map(Hash::new).collect();
+            let parts = ReceiptParts {
+                index: self.index,
+                leaf_hash: &self.entry,
+                entry: &self.entry,
+                inclusion_proof: &proof,
+                checkpoint: &self.checkpoint,
+                flags: &self.flags,
+            };
+            parts.encode()
+        }
+
+        fn message(&self) -> pb::Receipt {
+            let flag = |flag: &Flag| pb::Flag {
+                code: flag.code.to_owned(),
+                severity: flag.severity.into(),
+                field: flag.field.clone().into_owned(),
+                text: flag.text.to_owned(),
+            };
+            pb::Receipt {
+                index: self.index,
+                leaf_hash: self.entry.clone(),
+                entry: self.entry.clone().into(),
+                inclusion_proof: self.proof.iter().map(|hash| hash.to_vec()).collect(),
+                checkpoint: self.checkpoint.clone(),
+                flags: self.flags.iter().map(flag).collect(),
+            }
+        }
+    }
+
+    fn told() -> impl Strategy<Value = Told> {
+        let severity = (0..4).prop_map(|number| Severity::try_from(number).unwrap());
+        let texts = ["", codes::DANGLING.text, codes::UNKNOWN_LOT.text];
+        let flag = ("[a-z_.]{0,200}", severity, 0..3_usize);
+        let flag = flag.prop_map(move |(field, severity, text)| Flag {
+            code: ["", "DANGLING"][text % 2],
             severity,
-            ..pb::Flag::default()
+            field: field.into(),
+            text: texts[text],
         });
-        let parts = (any::<u64>(), bytes(), vec(bytes(), 0..4), vec(flag, 0..4));
-        let receipt = parts.prop_map(|(index, entry, inclusion_proof, flags)| pb::Receipt {
+        let parts = (
+            prop_oneof![0..300_u64, any::<u64>()],
+            vec(any::<u8>(), 0..300),
+            vec(any::<[u8; 32]>(), 0..4),
+            "[a-z\n]{0,200}",
+            vec(flag, 0..4),
+        );
+        let told = parts.prop_map(|(index, entry, proof, checkpoint, flags)| Told {
             index,
-            entry: entry.into(),
-            inclusion_proof,
+            entry,
+            proof,
+            checkpoint,
             flags,
-            ..pb::Receipt::default()
         });
-        vec(receipt, 0..5)
+        prop_oneof![1 => Just(Told::default()), 9 => told]
     }
 
     proptest! {
         #[test]
-        fn receipts_that_were_encoded_one_by_one_are_the_same_bytes(receipts in receipts()) {
-            let encoded = EncodedReceipts::of(&receipts).encode_to_vec();
+        fn a_receipt_that_was_encoded_from_its_parts_is_the_same_bytes(told in told()) {
+            let (encoded, message) = (told.encoded(), told.message());
+            prop_assert_eq!(&encoded[..], message.encode_to_vec());
+            let alone = EncodedReceipt { receipt: Some(encoded.clone()) };
+            let whole = pb::RecordResponse { receipt: Some(message.clone()) };
+            prop_assert_eq!(alone.encode_to_vec(), whole.encode_to_vec());
+            let outcome = EncodedOutcome { receipt: Some(encoded), error: None };
+            let whole = pb::RecordStreamResponse { outcome: Some(Outcome::Receipt(message)) };
+            prop_assert_eq!(outcome.encode_to_vec(), whole.encode_to_vec());
+        }
+
+        #[test]
+        fn receipts_that_were_encoded_one_by_one_are_the_same_bytes(told in vec(told(), 0..5)) {
+            let receipts = told.iter().map(Told::encoded).collect();
+            let encoded = EncodedReceipts { receipts }.encode_to_vec();
+            let receipts = told.iter().map(Told::message).collect();
             let whole = pb::RecordBatchResponse { receipts };
             prop_assert_eq!(encoded.as_slice(), whole.encode_to_vec());
             prop_assert_eq!(pb::RecordBatchResponse::decode(encoded.as_slice()), Ok(whole));
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_stream_is_the_same_bytes() {
+        for message in ["", "refused"] {
+            let error = tonic_types::Status {
+                code: 3,
+                message: message.to_owned(),
+                ..tonic_types::Status::default()
+            };
+            let outcome = EncodedOutcome {
+                receipt: None,
+                error: Some(error.clone()),
+            };
+            let whole = pb::RecordStreamResponse {
+                outcome: Some(Outcome::Error(error)),
+            };
+            assert_eq!(outcome.encode_to_vec(), whole.encode_to_vec());
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     record::{Violation, kind_rule},
     rules::{
         ahead::Ahead,
-        deviations,
+        deviations::{self, Deviation},
         fact::{Fact, Records, Subject, event_day},
         flags::{Flag, flags},
         question::{Question, View},
@@ -75,7 +75,7 @@ impl Flagging {
         recorded_at: DateTime<Utc>,
         actor: &str,
         checked: CheckedRecord,
-    ) -> Result<Vec<pb::Flag>, CallError> {
+    ) -> Result<Vec<Flag>, CallError> {
         let CheckedRecord {
             record,
             subjects: _,
@@ -87,7 +87,7 @@ impl Flagging {
             facts.take_newest(&fact);
             raised.extend(self.together(&facts, &fact)?);
         }
-        Ok(raised.into_iter().map(flag).collect())
+        Ok(raised)
     }
 
     /// What records would be flagged with if they were recorded now, in this order; or why they would be
@@ -97,7 +97,7 @@ impl Flagging {
         records: Vec<(Path, CheckedRecord)>,
         actor: &str,
         now: DateTime<Utc>,
-    ) -> Result<Vec<Vec<pb::Flag>>, CallError> {
+    ) -> Result<Vec<Vec<Flag>>, CallError> {
         let facts = Remembered::new(self.ledger.facts());
         let mut index = Index::new(facts.size().value());
         let mut ahead = Ahead::new(facts);
@@ -120,7 +120,7 @@ impl Flagging {
                 raised.extend(self.together(&ahead, &fact)?);
                 index = Index::new(after(index).value());
             }
-            previews.push(raised.into_iter().map(flag).collect());
+            previews.push(raised);
         }
         if refused.is_empty() {
             Ok(previews)
@@ -153,10 +153,7 @@ impl Flagging {
         };
         let catalogue = self.catalogues.of(facts, &question)?;
         let raised = deviations::of_record(facts, fact, &catalogue, &question)?;
-        Ok(raised
-            .into_iter()
-            .map(deviations::Deviation::into_flag)
-            .collect())
+        Ok(raised.into_iter().map(Deviation::into_flag).collect())
     }
 }
 
@@ -174,19 +171,4 @@ fn fact(index: Index, recorded_at: DateTime<Utc>, actor: &str, record: pb::Recor
 /// The tree in which an entry is the last.
 fn after(index: Index) -> TreeSize {
     TreeSize::new(index.value().saturating_add(1))
-}
-
-fn flag(flag: Flag) -> pb::Flag {
-    let Flag {
-        code,
-        severity,
-        field,
-        text,
-    } = flag;
-    pb::Flag {
-        code: code.to_owned(),
-        severity: severity.into(),
-        field: field.into_owned(),
-        text: text.to_owned(),
-    }
 }

@@ -50,7 +50,7 @@ mod witnesses;
 
 pub(crate) use answers::Answers;
 use apart::Apart;
-pub use codec::{Codec, EncodedReceipts};
+pub use codec::{Codec, EncodedOutcome, EncodedReceipt, EncodedReceipts};
 pub(crate) use consent_service::Consent;
 pub(crate) use follow_up_service::FollowUp;
 pub(crate) use ledger_service::LedgerReads;

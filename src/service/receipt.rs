@@ -3,23 +3,28 @@
 
 use std::sync::Arc;
 
+use prost::bytes::Bytes;
+
 use super::{
-    EncodedReceipts, blocking, error::CallError, flagging::Flagging, submission::CheckedRecord,
+    blocking, codec::ReceiptParts, error::CallError, flagging::Flagging, submission::CheckedRecord,
 };
 use crate::{
     ledger::{Accepted, Ledger, ReadError, Remembered},
     pb,
     record::entry::EntryView,
-    rules::keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
+    rules::{
+        flags::Flag,
+        keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
+    },
 };
 
-/// The receipt of an entry that carries this record.
+/// The bytes of the receipt of an entry that carries this record.
 pub(super) async fn receipt(
     ledger: &Arc<Ledger>,
     flagging: &Flagging,
     accepted: Accepted,
     record: CheckedRecord,
-) -> Result<pb::Receipt, CallError> {
+) -> Result<Bytes, CallError> {
     let facts = flagging.facts_up_to(accepted.index);
     if !accepted.repeated && Flagging::is_quick(&facts, &record.subjects)? {
         return make(ledger, flagging, facts, accepted, record);
@@ -29,29 +34,29 @@ pub(super) async fn receipt(
     blocking(move || make(&ledger, &flagging, facts, accepted, record)).await
 }
 
-/// The receipts of the entries of a batch, in order, each encoded as soon as it is made. Reads the store.
+/// The bytes of the receipts of the entries of a batch, in order. Reads the store.
 pub(super) fn of_batch(
     ledger: &Ledger,
     flagging: &Flagging,
     accepted: Vec<Accepted>,
     records: Vec<CheckedRecord>,
-) -> Result<EncodedReceipts, CallError> {
-    let mut receipts = EncodedReceipts::default();
-    for (accepted, record) in accepted.into_iter().zip(records) {
+) -> Result<Vec<Bytes>, CallError> {
+    let both = accepted.into_iter().zip(records);
+    let receipts = both.map(|(accepted, record)| {
         let facts = flagging.facts_up_to(accepted.index);
-        receipts.push(&make(ledger, flagging, facts, accepted, record)?);
-    }
-    Ok(receipts)
+        make(ledger, flagging, facts, accepted, record)
+    });
+    receipts.collect()
 }
 
-/// The receipt of an entry that carries this record, from the facts up to it. Reads the store.
+/// The bytes of the receipt of an entry that carries this record, from the facts up to it. Reads the store.
 fn make(
     ledger: &Ledger,
     flagging: &Flagging,
     facts: Remembered,
     accepted: Accepted,
     record: CheckedRecord,
-) -> Result<pb::Receipt, CallError> {
+) -> Result<Bytes, CallError> {
     let Accepted {
         index,
         entry,
@@ -68,26 +73,28 @@ fn make(
     let mut flags = flagging.of_entry(facts, index, recorded_at, view.actor, record)?;
     flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
-    Ok(pb::Receipt {
+    let parts = ReceiptParts {
         index: index.value(),
-        leaf_hash: leaf.as_bytes().to_vec(),
-        entry,
-        inclusion_proof: proof.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
-        checkpoint: published.note().to_owned(),
-        flags,
-    })
+        leaf_hash: leaf.as_bytes(),
+        entry: &entry,
+        inclusion_proof: &proof,
+        checkpoint: published.note(),
+        flags: &flags,
+    };
+    Ok(parts.encode())
 }
 
-/// The receipt of a record that was only looked at: what would be flagged.
-pub(super) fn preview(flags: Vec<pb::Flag>) -> pb::Receipt {
-    pb::Receipt {
+/// The bytes of the receipt of a record that was only looked at: what would be flagged.
+pub(super) fn preview(flags: &[Flag]) -> Bytes {
+    let parts = ReceiptParts {
         flags,
-        ..pb::Receipt::default()
-    }
+        ..ReceiptParts::default()
+    };
+    parts.encode()
 }
 
 /// What the author's key is flagged with, as far as is known now.
-fn key_flags(keys: &KeyRegistry, entry: &EntryView<'_>, record: &pb::Record) -> Vec<pb::Flag> {
+fn key_flags(keys: &KeyRegistry, entry: &EntryView<'_>, record: &pb::Record) -> Vec<Flag> {
     let Some(author) = &entry.author else {
         return Vec::new();
     };
@@ -103,7 +110,7 @@ fn key_flags(keys: &KeyRegistry, entry: &EntryView<'_>, record: &pb::Record) -> 
     raised.into_iter().map(key_flag).collect()
 }
 
-fn key_flag(flag: KeyFlag) -> pb::Flag {
+fn key_flag(flag: KeyFlag) -> Flag {
     let text = match flag {
         KeyFlag::OutsideValidity => {
             "the author's key was not valid when this was recorded, only when it happened: \
@@ -114,10 +121,10 @@ fn key_flag(flag: KeyFlag) -> pb::Flag {
              have the author confirm it"
         }
     };
-    pb::Flag {
-        code: flag.code().to_owned(),
-        severity: pb::Severity::Deviation.into(),
-        field: String::new(),
-        text: text.to_owned(),
+    Flag {
+        code: flag.code(),
+        severity: pb::Severity::Deviation,
+        field: "".into(),
+        text,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use prost::bytes::Bytes;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
@@ -13,7 +14,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    Apart, EncodedReceipts, actor, blocking,
+    Apart, EncodedOutcome, EncodedReceipt, EncodedReceipts, actor, blocking,
     call::{Phase, reached},
     driven::{self, Driven},
     error::{CallError, complete, in_request, item_status},
@@ -25,8 +26,7 @@ use crate::{
     clock::Clock,
     ledger::{Accepted, AppendError, Ledger},
     pb::{
-        self, RecordBatchRequest, RecordRequest, RecordResponse, RecordStreamRequest,
-        RecordStreamResponse, record_stream_response::Outcome,
+        self, RecordBatchRequest, RecordRequest, RecordStreamRequest,
         recording_service_server::RecordingService,
     },
 };
@@ -98,15 +98,18 @@ impl Recording {
         desk.check_batch(submissions)
     }
 
-    /// The receipts of records that are only looked at.
+    /// The bytes of the receipts of records that are only looked at.
     async fn preview(
         &self,
         actor: &str,
         records: Vec<(Path, CheckedRecord)>,
-    ) -> Result<Vec<pb::Receipt>, CallError> {
+    ) -> Result<Vec<Bytes>, CallError> {
         let (flagging, now, actor) = (self.flagging.clone(), self.clock.now(), actor.to_owned());
         let previews = blocking(move || flagging.preview(records, &actor, now)).await?;
-        Ok(previews.into_iter().map(receipt::preview).collect())
+        Ok(previews
+            .iter()
+            .map(|flags| receipt::preview(flags))
+            .collect())
     }
 }
 
@@ -115,7 +118,7 @@ impl RecordingService for Recording {
     async fn record(
         &self,
         request: Request<RecordRequest>,
-    ) -> Result<Response<RecordResponse>, Status> {
+    ) -> Result<Response<EncodedReceipt>, Status> {
         let (metadata, _, request) = request.into_parts();
         let actor = actor::of(&metadata)?;
         let RecordRequest {
@@ -134,7 +137,7 @@ impl RecordingService for Recording {
                 .map_err(CallError::from)?;
             receipt::receipt(&self.ledger, &self.flagging, only(accepted)?, record).await?
         };
-        Ok(Response::new(RecordResponse {
+        Ok(Response::new(EncodedReceipt {
             receipt: Some(receipt),
         }))
     }
@@ -155,8 +158,7 @@ impl RecordingService for Recording {
         let receipts = if validate_only {
             let records = batch.into_iter().map(|checked| checked.record);
             let paths = (0..).map(Path::Item);
-            let previews = self.preview(&actor, paths.zip(records).collect()).await?;
-            EncodedReceipts::of(&previews)
+            self.preview(&actor, paths.zip(records).collect()).await?
         } else {
             let (submissions, records): (Vec<_>, Vec<_>) = batch
                 .into_iter()
@@ -166,10 +168,10 @@ impl RecordingService for Recording {
             let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
             blocking(move || receipt::of_batch(&ledger, &flagging, accepted, records)).await?
         };
-        Ok(Response::new(receipts))
+        Ok(Response::new(EncodedReceipts { receipts }))
     }
 
-    type RecordStreamStream = Driven<Result<RecordStreamResponse, Status>>;
+    type RecordStreamStream = Driven<Result<EncodedOutcome, Status>>;
 
     async fn record_stream(
         &self,
@@ -228,7 +230,7 @@ enum Waiting {
     },
     /// It is in the queue, and its receipt is made as soon as it is recorded, whether it is its turn or not.
     Begun {
-        receipt: Apart<Result<pb::Receipt, CallError>>,
+        receipt: Apart<Result<Bytes, CallError>>,
         _share: OwnedSemaphorePermit,
     },
     /// It was refused.
@@ -294,13 +296,13 @@ impl Recording {
     }
 }
 
-/// The receipt of a record that is in the queue.
+/// The bytes of the receipt of a record that is in the queue.
 async fn made(
     ledger: Arc<Ledger>,
     flagging: Flagging,
     answer: oneshot::Receiver<Answer>,
     record: CheckedRecord,
-) -> Result<pb::Receipt, CallError> {
+) -> Result<Bytes, CallError> {
     let answered = answer.await;
     let accepted = answered.unwrap_or_else(|_| Err(ledger.closed()))?;
     receipt::receipt(&ledger, &flagging, only(accepted)?, record).await
@@ -311,7 +313,7 @@ async fn answer(
     ledger: Arc<Ledger>,
     flagging: Flagging,
     waiting: Waiting,
-) -> Result<RecordStreamResponse, Status> {
+) -> Result<EncodedOutcome, Status> {
     let outcome = match waiting {
         Waiting::Cut(status) => return Err(status),
         Waiting::Refused(error) => Err(error),
@@ -322,12 +324,15 @@ async fn answer(
         } => made(ledger, flagging, answer, record).await,
         Waiting::Begun { receipt, _share } => receipt.await,
     };
-    let outcome = match outcome {
-        Ok(receipt) => Outcome::Receipt(receipt),
-        Err(error) => Outcome::Error(item_status(error)),
-    };
-    Ok(RecordStreamResponse {
-        outcome: Some(outcome),
+    Ok(match outcome {
+        Ok(receipt) => EncodedOutcome {
+            receipt: Some(receipt),
+            error: None,
+        },
+        Err(error) => EncodedOutcome {
+            receipt: None,
+            error: Some(item_status(error)),
+        },
     })
 }
 
