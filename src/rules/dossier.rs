@@ -65,8 +65,10 @@ impl Dossier {
         gathered.ask(Subject::Patient(patient.to_owned()));
         let mut trails = Trails::default();
         while !gathered.open.is_empty() {
-            while let Some(subject) = gathered.open.pop() {
-                for fact in about(&subject)? {
+            while let Some(subject) = gathered.open.pop_first() {
+                let about = about(&subject)?;
+                gathered.asked.insert(subject);
+                for fact in about {
                     trails.meet(&fact);
                     gathered.lead_on(&fact.record, follow);
                     gathered.facts.insert(fact.index, fact);
@@ -127,14 +129,15 @@ impl Dossier {
         let people = People::of(self.facts(), question);
         let me = people.now(&self.patient);
         let mut mine = BTreeSet::new();
+        let mut all_named = true;
         let mut led = Gathered::default();
         let mut unnamed: BTreeMap<Subject, Vec<&Seen>> = BTreeMap::new();
         for fact in &all {
             let of = people.patient_of(fact);
             if of == me {
                 mine.insert(fact.index);
-                fact.kind().into_iter().for_each(|kind| led.follow(kind));
             } else if of.is_empty() {
+                all_named = false;
                 for subject in subjects(&fact.record) {
                     // A lot's intended patient, a collection's donor.
                     if matches!(&subject, Subject::Patient(of) if people.now(of) == me) {
@@ -144,10 +147,19 @@ impl Dossier {
                 }
             }
         }
+        if all_named {
+            all.retain(|fact| mine.contains(&fact.index));
+            return all;
+        }
         // What names nobody is this patient's through what does: a result through its sample, which may turn out to
         // be another's.
-        while let Some(subject) = led.open.pop() {
-            for fact in unnamed.remove(&subject).unwrap_or_default() {
+        for fact in all.iter().filter(|fact| mine.contains(&fact.index)) {
+            fact.kind().into_iter().for_each(|kind| led.follow(kind));
+        }
+        while let Some(subject) = led.open.pop_first() {
+            let of_it = unnamed.remove(&subject).unwrap_or_default();
+            led.asked.insert(subject);
+            for fact in of_it {
                 mine.insert(fact.index);
                 fact.kind().into_iter().for_each(|kind| led.follow(kind));
             }
@@ -338,13 +350,13 @@ impl Trails {
 struct Gathered {
     facts: BTreeMap<Index, Arc<Fact>>,
     asked: BTreeSet<Subject>,
-    open: Vec<Subject>,
+    open: BTreeSet<Subject>,
 }
 
 impl Gathered {
     fn ask(&mut self, subject: Subject) {
-        if self.asked.insert(subject.clone()) {
-            self.open.push(subject);
+        if !self.asked.contains(&subject) {
+            self.open.insert(subject);
         }
     }
 

@@ -41,20 +41,20 @@ impl LotHistory {
         question: &Question,
     ) -> Result<Self, F::Error> {
         let roots = recalls(catalogue).flat_map(|(_, recall)| &recall.roots);
-        let roots = roots.map(|root| Material::Lot(root.into())).collect();
-        let far = descends_from_any(facts, question, &Material::Lot(lot.clone()), &roots)?;
+        let roots: BTreeSet<_> = roots.map(|root| Material::Lot(root.into())).collect();
+        let far = !roots.is_empty()
+            && descends_from_any(facts, question, &Material::Lot(lot.clone()), &roots)?;
         let mut asked = BTreeSet::new();
         let mut gathered: BTreeMap<_, Arc<Fact>> = BTreeMap::new();
         let of_lot = [Subject::Lot(lot.clone()), Subject::Stock(lot.clone())];
-        let mut open: Vec<Subject> = of_lot.to_vec();
-        while let Some(subject) = open.pop() {
-            if asked.contains(&subject) {
-                continue;
-            }
-            let leads_on = far || of_lot.contains(&subject);
+        let mut open = BTreeSet::from(of_lot);
+        while let Some(subject) = open.pop_first() {
+            let is_of_lot =
+                matches!(&subject, Subject::Lot(one) | Subject::Stock(one) if one == lot);
             for fact in facts.about(&subject)? {
-                if leads_on {
-                    open.extend(leads_to(&subject, &fact));
+                if far || is_of_lot {
+                    let next = leads_to(&subject, &fact).into_iter();
+                    open.extend(next.filter(|next| *next != subject && !asked.contains(next)));
                 }
                 gathered.insert(fact.index, fact);
             }
