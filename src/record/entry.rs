@@ -156,7 +156,7 @@ impl<'a> EntryView<'a> {
 
     /// The bytes of the entry. Whoever makes one sees to it that they are at most [`ENTRY_BYTES_MAX`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut instant = Vec::new();
+        let mut instant = Vec::with_capacity(20);
         put_unless_zero(
             &mut instant,
             SECONDS_TAG,

@@ -70,7 +70,8 @@ pub fn prove_inclusion<R: ReadNodes>(
     if size.value() <= index.value() {
         return Err(ReadError::IndexBeyond { index, size });
     }
-    let mut siblings = Vec::new();
+    // One for each level of the tree at most.
+    let mut siblings = Vec::with_capacity(64);
     let mut around = Span::whole(size);
     while let Some((left, right)) = around.split() {
         if index.value() < right.start {
@@ -186,7 +187,8 @@ fn power_of_two(exponent: u32) -> u64 {
 
 /// The hash of each span, read in one go.
 fn read_spans<R: ReadNodes>(nodes: &R, spans: &[Span]) -> Result<Vec<Hash>, ReadError<R::Error>> {
-    let mut ids = Vec::new();
+    // Most spans are one subtree; only the last in the tree may be several.
+    let mut ids = Vec::with_capacity(spans.len().saturating_mul(2));
     let mut counts = Vec::with_capacity(spans.len());
     for span in spans {
         let before = ids.len();
