@@ -31,7 +31,7 @@ pub use tally::Tally;
 
 use std::sync::OnceLock;
 
-use self::filter::Filter;
+use self::filter::{Filter, Probe};
 use crate::store::{Direction, KeyRange, Store, StoreError, Write};
 
 const RUN: u8 = 0x10;
@@ -81,7 +81,7 @@ fn put_filter(kind: u8, run: u32, filter: &Filter) -> impl Iterator<Item = Write
     let pages = (0_u32..).zip(filter.pages());
     pages.map(move |(page, bytes)| Write::Put {
         key: run_key(kind, run, page),
-        value: bytes.to_vec(),
+        value: bytes,
     })
 }
 
@@ -91,8 +91,8 @@ struct RunFilter(OnceLock<Filter>);
 
 impl RunFilter {
     /// Whether the run may hold a digest, as far as can be told without reading the filter.
-    fn is_worth_asking(&self, digest: u64) -> bool {
-        self.0.get().is_none_or(|filter| filter.may_hold(digest))
+    fn is_worth_asking(&self, probe: &Probe) -> bool {
+        self.0.get().is_none_or(|filter| filter.may_hold(probe))
     }
 
     /// The filter of a run, which was made for so many digests.

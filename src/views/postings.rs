@@ -22,7 +22,7 @@ use siphasher::sip::SipHasher13;
 use super::{
     POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, RunFilter, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
-    filter::Filter,
+    filter::{Filter, Probe},
     group::Group,
     lately::Lately,
     put_filter, remove_some, trail,
@@ -240,7 +240,7 @@ impl Postings {
         group: &[u8],
         end: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
-        let digest = digest(group);
+        let probe = Probe::of(digest(group));
         let (recent, watermark, runs) = {
             let state = self.read();
             let recent = state.in_memory().filter_map(|recent| recent.get(group));
@@ -250,16 +250,16 @@ impl Postings {
             let runs = state
                 .runs
                 .iter()
-                .filter(|run| run.filter.is_worth_asking(digest));
+                .filter(|run| run.filter.is_worth_asking(&probe));
             let runs: Vec<Arc<Run>> = runs.map(Arc::clone).collect();
             (recent, state.watermark, runs)
         };
         let mut indexes = if runs.is_empty() {
             Vec::new()
         } else if end.value() < watermark {
-            read_runs(store, &runs, group, digest, end.value())?
+            read_runs(store, &runs, group, &probe, end.value())?
         } else {
-            self.below_watermark(store, &runs, group, digest, watermark)?
+            self.below_watermark(store, &runs, group, &probe, watermark)?
         };
         // What is in memory comes after what is in runs.
         indexes.extend(recent);
@@ -272,7 +272,7 @@ impl Postings {
         store: &dyn Store,
         runs: &[Arc<Run>],
         group: &[u8],
-        digest: u64,
+        probe: &Probe,
         watermark: u64,
     ) -> Result<Vec<u64>, ViewError> {
         let asked = self.asked().find(group).and_then(|asked| {
@@ -282,7 +282,7 @@ impl Postings {
         if let Some(entries) = asked {
             return Ok(entries);
         }
-        let entries = read_runs(store, runs, group, digest, watermark)?;
+        let entries = read_runs(store, runs, group, probe, watermark)?;
         if entries.len() <= ASKED_ENTRIES_MAX {
             let asked = Asked {
                 watermark,
@@ -360,7 +360,7 @@ impl Postings {
             cursor.seek(store, &[])?;
             while let Some(posting) = cursor.current() {
                 let group = group_of(posting).ok_or_else(damaged)?;
-                if posting <= previous.as_slice() || !filter.may_hold(digest(group)) {
+                if posting <= previous.as_slice() || !filter.may_hold(&Probe::of(digest(group))) {
                     return Err(damaged());
                 }
                 take(posting);
@@ -838,13 +838,13 @@ fn read_runs(
     store: &dyn Store,
     runs: &[Arc<Run>],
     group: &[u8],
-    digest: u64,
+    probe: &Probe,
     end: u64,
 ) -> Result<Vec<u64>, ViewError> {
     let mut indexes = Vec::new();
     let (first, last) = (posting(group, 0), posting(group, end));
     for run in runs {
-        if !run.filter(store)?.may_hold(digest) {
+        if !run.filter(store)?.may_hold(probe) {
             continue;
         }
         let mut cursor = Cursor::new(Arc::clone(run));

@@ -18,8 +18,9 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    FILTER, MANIFEST, RUN, RunFilter, STEP_KEYS, ViewError, filter::Filter, put_filter,
-    remove_some, run_key, trail,
+    FILTER, MANIFEST, RUN, RunFilter, STEP_KEYS, ViewError,
+    filter::{Filter, Probe},
+    put_filter, remove_some, run_key, trail,
 };
 use crate::{
     store::{Store, Write},
@@ -146,6 +147,7 @@ impl RecordIds {
         record_id: &[u8; 16],
     ) -> Result<Vec<Index>, ViewError> {
         let digest = digest(record_id);
+        let probe = Probe::of(digest);
         loop {
             let (mut found, runs) = {
                 let state = self.read();
@@ -154,7 +156,7 @@ impl RecordIds {
                 let runs = state
                     .runs
                     .iter()
-                    .filter(|run| run.filter.is_worth_asking(digest));
+                    .filter(|run| run.filter.is_worth_asking(&probe));
                 (recent, runs.map(Arc::clone).collect::<Vec<_>>())
             };
             match candidates_in(store, &runs, digest, &mut found) {
@@ -370,8 +372,9 @@ fn candidates_in(
     digest: u64,
     found: &mut Vec<u64>,
 ) -> Result<(), ViewError> {
+    let probe = Probe::of(digest);
     for run in runs {
-        if !run.filter(store)?.may_hold(digest) {
+        if !run.filter(store)?.may_hold(&probe) {
             continue;
         }
         let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
