@@ -1,5 +1,6 @@
-//! How messages become the bytes of an answer. Receipts are encoded one by one where they are made: as pieces, a thousand
-//! that wait for each other take megabytes, which have left the processor's caches when their turn to be encoded comes.
+//! How messages become the bytes of an answer. Each receipt is encoded where it is made, from where its parts lie: put
+//! together as a message first, a thousand that wait for each other take megabytes in small pieces, which have left the
+//! processor's caches when their turn to be encoded comes.
 
 use std::{fmt, marker::PhantomData};
 
