@@ -1,6 +1,6 @@
-//! How messages become the bytes of an answer. Each receipt is encoded where it is made, from where its parts lie: put
-//! together as a message first, a thousand that wait for each other take megabytes in small pieces, which have left the
-//! processor's caches when their turn to be encoded comes.
+//! How messages become the bytes of an answer. Each receipt is encoded where it is made, straight from its parts. A
+//! thousand messages that wait for each other take megabytes in small pieces, which have left the processor's caches when
+//! their turn to be encoded comes.
 
 use std::{fmt, marker::PhantomData};
 
@@ -209,6 +209,7 @@ mod tests {
     #[derive(Clone, Debug, Default)]
     struct Told {
         index: u64,
+        leaf_hash: Vec<u8>,
         entry: Vec<u8>,
         proof: Vec<[u8; 32]>,
         checkpoint: String,
@@ -220,7 +221,7 @@ mod tests {
             let proof: Vec<Hash> = self.proof.iter().copied().map(Hash::new).collect();
             let parts = ReceiptParts {
                 index: self.index,
-                leaf_hash: &self.entry,
+                leaf_hash: &self.leaf_hash,
                 entry: &self.entry,
                 inclusion_proof: &proof,
                 checkpoint: &self.checkpoint,
@@ -238,7 +239,7 @@ mod tests {
             };
             pb::Receipt {
                 index: self.index,
-                leaf_hash: self.entry.clone(),
+                leaf_hash: self.leaf_hash.clone(),
                 entry: self.entry.clone().into(),
                 inclusion_proof: self.proof.iter().map(|hash| hash.to_vec()).collect(),
                 checkpoint: self.checkpoint.clone(),
@@ -259,13 +260,15 @@ mod tests {
         });
         let parts = (
             prop_oneof![0..300_u64, any::<u64>()],
+            vec(any::<u8>(), 0..40),
             vec(any::<u8>(), 0..300),
             vec(any::<[u8; 32]>(), 0..4),
             "[a-z\n]{0,200}",
             vec(flag, 0..4),
         );
-        let told = parts.prop_map(|(index, entry, proof, checkpoint, flags)| Told {
+        let told = parts.prop_map(|(index, leaf_hash, entry, proof, checkpoint, flags)| Told {
             index,
+            leaf_hash,
             entry,
             proof,
             checkpoint,

@@ -47,7 +47,7 @@ pub(in crate::rules) struct Story {
 
 impl Deviation {
     /// The patient whom it is about, if there is one.
-    fn patient(&self) -> &str {
+    pub(in crate::rules) fn patient(&self) -> &str {
         match self.about.patient.as_str() {
             "" => &self.raised_by.record.patient,
             patient => patient,

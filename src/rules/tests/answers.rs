@@ -153,8 +153,9 @@ fn deviation(row: &Deviation) -> String {
     evidence.sort_unstable();
     let by = id(raised_by);
     format!(
-        "{} {by} {field} {about:?} {details:?} {evidence:?}",
-        rule.code
+        "{} {by} {field} {} {about:?} {details:?} {evidence:?}",
+        rule.code,
+        row.patient()
     )
 }
 
