@@ -5,7 +5,8 @@
 //!
 //! A filter of millions lies in no cache of the processor. In blocks, a digest costs one access to memory and not six,
 //! to ask and, more often, to insert it each time that runs are merged. Whoever asks many filters has the bits in a mask
-//! that is made once and held against whole blocks: no branch waits for one block before the next is fetched.
+//! that is made once and held against whole blocks: one branch a filter, nearly always guessed right, instead of one a bit,
+//! so that the next block is fetched before this one has come.
 
 const BITS_PER_ID: u64 = 16;
 const PROBES: u32 = 6;
@@ -25,7 +26,7 @@ pub(super) struct Filter {
 }
 
 /// A digest as filters are asked for it: its bits in a block are the same in each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Probe {
     digest: u64,
     bits: Block,

@@ -159,7 +159,7 @@ impl RecordIds {
                     .filter(|run| run.filter.is_worth_asking(&probe));
                 (recent, runs.map(Arc::clone).collect::<Vec<_>>())
             };
-            match candidates_in(store, &runs, digest, &mut found) {
+            match candidates_in(store, &runs, (digest, &probe), &mut found) {
                 Ok(()) => {
                     found.sort_unstable();
                     found.dedup();
@@ -369,12 +369,11 @@ impl Run {
 fn candidates_in(
     store: &dyn Store,
     runs: &[Arc<Run>],
-    digest: u64,
+    (digest, probe): (u64, &Probe),
     found: &mut Vec<u64>,
 ) -> Result<(), ViewError> {
-    let probe = Probe::of(digest);
     for run in runs {
-        if !run.filter(store)?.may_hold(&probe) {
+        if !run.filter(store)?.may_hold(probe) {
             continue;
         }
         let bucket = read_bucket(store, run, range_of(digest, run.bits))?;
