@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The server's side of the services, apart from the messages and the clients: what it answers to who records is of other
-/// types, and the same bytes.
+/// The server's side of the services, apart from the messages and the clients: the answers to recording have types of
+/// their own, and the same bytes.
 fn servers(out: &Path, protos: &protox::Compiler) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(out)?;
     tonic_prost_build::configure()

@@ -63,10 +63,10 @@ pub struct Deviation {
     pub evidence: Vec<Arc<Fact>>,
 }
 
-/// Whom and what a deviation is about; empty where it does not apply, or where the entry that raises it says so itself.
+/// Whom and what a deviation is about; empty where it does not apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct About {
-    /// The patient, by pseudonym, where it is not the one whom the entry that raises it names.
+    /// The patient, by pseudonym. Empty: the one whom the entry that raises it names, if any.
     pub patient: String,
     /// The lot.
     pub lot: Option<LotId>,
@@ -464,7 +464,7 @@ pub fn own(fact: &Arc<Fact>) -> Vec<Deviation> {
     raised.into_iter().filter_map(deviation).collect()
 }
 
-/// Whom and what a record is about, as far as it is one of each.
+/// Whom and what a record is about, as far as it is one of each. The patient that it names is left out.
 fn about(record: &pb::Record) -> About {
     let mut about = About::default();
     for subject in subjects(record) {
