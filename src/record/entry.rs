@@ -364,14 +364,16 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(low);
 }
 
-fn put_unless_zero(bytes: &mut Vec<u8>, tag: u8, value: u64) {
+/// Puts a number's field, with the byte that stands before it; none where it is zero.
+pub(crate) fn put_unless_zero(bytes: &mut Vec<u8>, tag: u8, value: u64) {
     if value != 0 {
         bytes.push(tag);
         put_varint(bytes, value);
     }
 }
 
-fn put_bytes(bytes: &mut Vec<u8>, tag: u8, value: &[u8]) {
+/// Puts a field of bytes or text, with the byte that stands before it.
+pub(crate) fn put_bytes(bytes: &mut Vec<u8>, tag: u8, value: &[u8]) {
     bytes.push(tag);
     // A length in memory fits into 64 bits.
     put_varint(bytes, u64::try_from(value.len()).unwrap_or(u64::MAX));

@@ -6,8 +6,8 @@ use std::{fmt, marker::PhantomData};
 
 use prost::{
     Message,
-    bytes::{BufMut as _, Bytes},
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+    bytes::Bytes,
+    encoding::{encode_varint, encoded_len_varint},
 };
 use tonic::{
     Status,
@@ -15,7 +15,11 @@ use tonic::{
 };
 use tonic_prost::ProstDecoder;
 
-use crate::{rules::flags::Flag, tlog::Hash};
+use crate::{
+    record::entry::{put_bytes, put_unless_zero},
+    rules::flags::Flag,
+    tlog::Hash,
+};
 
 /// A `RecordResponse` whose receipt is encoded already. The same bytes.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -59,46 +63,46 @@ impl ReceiptParts<'_> {
     /// The message, in one piece of memory.
     pub(super) fn encode(&self) -> Bytes {
         let mut buf = Vec::with_capacity(self.encoded_len());
-        put_number(1, self.index, &mut buf);
-        put_bytes(2, self.leaf_hash, &mut buf);
-        put_bytes(3, self.entry, &mut buf);
+        put_unless_zero(&mut buf, 0x08, self.index);
+        put_unless_empty(&mut buf, 0x12, self.leaf_hash);
+        put_unless_empty(&mut buf, 0x1a, self.entry);
         for hash in self.inclusion_proof {
-            put_bytes(4, hash.as_bytes(), &mut buf);
+            put_bytes(&mut buf, 0x22, hash.as_bytes());
         }
-        put_bytes(5, self.checkpoint.as_bytes(), &mut buf);
+        put_unless_empty(&mut buf, 0x2a, self.checkpoint.as_bytes());
         for flag in self.flags {
-            encode_key(6, WireType::LengthDelimited, &mut buf);
+            buf.push(0x32);
             encode_varint(as_u64(flag_len(flag)), &mut buf);
-            put_bytes(1, flag.code.as_bytes(), &mut buf);
-            put_number(2, severity(flag), &mut buf);
-            put_bytes(3, flag.field.as_bytes(), &mut buf);
-            put_bytes(4, flag.text.as_bytes(), &mut buf);
+            put_unless_empty(&mut buf, 0x0a, flag.code.as_bytes());
+            put_unless_zero(&mut buf, 0x10, severity(flag));
+            put_unless_empty(&mut buf, 0x1a, flag.field.as_bytes());
+            put_unless_empty(&mut buf, 0x22, flag.text.as_bytes());
         }
         buf.into()
     }
 
     fn encoded_len(&self) -> usize {
         let proof = self.inclusion_proof.iter();
-        let proof: usize = proof.map(|hash| bytes_len(4, hash.as_bytes())).sum();
+        let proof: usize = proof.map(|hash| bytes_len(hash.as_bytes())).sum();
         let flags = self.flags.iter().map(|flag| {
             let len = flag_len(flag);
-            key_len(6) + encoded_len_varint(as_u64(len)) + len
+            1 + encoded_len_varint(as_u64(len)) + len
         });
-        number_len(1, self.index)
-            + bytes_len(2, self.leaf_hash)
-            + bytes_len(3, self.entry)
+        number_len(self.index)
+            + bytes_len(self.leaf_hash)
+            + bytes_len(self.entry)
             + proof
-            + bytes_len(5, self.checkpoint.as_bytes())
+            + bytes_len(self.checkpoint.as_bytes())
             + flags.sum::<usize>()
     }
 }
 
 /// The length of a `Flag`.
 fn flag_len(flag: &Flag) -> usize {
-    bytes_len(1, flag.code.as_bytes())
-        + number_len(2, severity(flag))
-        + bytes_len(3, flag.field.as_bytes())
-        + bytes_len(4, flag.text.as_bytes())
+    bytes_len(flag.code.as_bytes())
+        + number_len(severity(flag))
+        + bytes_len(flag.field.as_bytes())
+        + bytes_len(flag.text.as_bytes())
 }
 
 /// The number of a severity; none is below zero.
@@ -106,34 +110,25 @@ fn severity(flag: &Flag) -> u64 {
     u64::try_from(i32::from(flag.severity)).unwrap_or_default()
 }
 
-/// A field of bytes or text, which is left out where it is empty.
-fn put_bytes(tag: u32, bytes: &[u8], buf: &mut Vec<u8>) {
+fn put_unless_empty(buf: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     if !bytes.is_empty() {
-        encode_key(tag, WireType::LengthDelimited, buf);
-        encode_varint(as_u64(bytes.len()), buf);
-        buf.put_slice(bytes);
+        put_bytes(buf, tag, bytes);
     }
 }
 
-fn bytes_len(tag: u32, bytes: &[u8]) -> usize {
+/// The length of a field of bytes or text, with the byte before it.
+fn bytes_len(bytes: &[u8]) -> usize {
     match bytes.len() {
         0 => 0,
-        len => key_len(tag) + encoded_len_varint(as_u64(len)) + len,
+        len => 1 + encoded_len_varint(as_u64(len)) + len,
     }
 }
 
-/// A field of a number, which is left out where it is zero.
-fn put_number(tag: u32, number: u64, buf: &mut Vec<u8>) {
-    if number != 0 {
-        encode_key(tag, WireType::Varint, buf);
-        encode_varint(number, buf);
-    }
-}
-
-fn number_len(tag: u32, number: u64) -> usize {
+/// The length of a number's field, with the byte before it.
+fn number_len(number: u64) -> usize {
     match number {
         0 => 0,
-        number => key_len(tag) + encoded_len_varint(number),
+        number => 1 + encoded_len_varint(number),
     }
 }
 
@@ -197,7 +192,7 @@ impl<T: Message> Encoder for Measuring<T> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*};
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
     use crate::{
@@ -249,7 +244,14 @@ mod tests {
     }
 
     fn told() -> impl Strategy<Value = Told> {
-        let severity = (0..4).prop_map(|number| Severity::try_from(number).unwrap());
+        let severity = select(
+            &[
+                Severity::Unspecified,
+                Severity::Info,
+                Severity::Deviation,
+                Severity::Critical,
+            ][..],
+        );
         let texts = ["", codes::DANGLING.text, codes::UNKNOWN_LOT.text];
         let flag = ("[a-z_.]{0,200}", severity, 0..3_usize);
         let flag = flag.prop_map(move |(field, severity, text)| Flag {
