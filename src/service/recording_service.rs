@@ -324,16 +324,11 @@ async fn answer(
         } => made(ledger, flagging, answer, record).await,
         Waiting::Begun { receipt, _share } => receipt.await,
     };
-    Ok(match outcome {
-        Ok(receipt) => EncodedOutcome {
-            receipt: Some(receipt),
-            error: None,
-        },
-        Err(error) => EncodedOutcome {
-            receipt: None,
-            error: Some(item_status(error)),
-        },
-    })
+    let (receipt, error) = match outcome {
+        Ok(receipt) => (Some(receipt), None),
+        Err(error) => (None, Some(item_status(error))),
+    };
+    Ok(EncodedOutcome { receipt, error })
 }
 
 /// Why a batch was not recorded.

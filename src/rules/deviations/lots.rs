@@ -41,9 +41,8 @@ impl LotHistory {
         question: &Question,
     ) -> Result<Self, F::Error> {
         let roots = recalls(catalogue).flat_map(|(_, recall)| &recall.roots);
-        let roots: BTreeSet<_> = roots.map(|root| Material::Lot(root.into())).collect();
-        let far = !roots.is_empty()
-            && descends_from_any(facts, question, &Material::Lot(lot.clone()), &roots)?;
+        let roots = roots.map(|root| Material::Lot(root.into())).collect();
+        let far = descends_from_any(facts, question, &Material::Lot(lot.clone()), &roots)?;
         let mut asked = BTreeSet::new();
         let mut gathered: BTreeMap<_, Arc<Fact>> = BTreeMap::new();
         let of_lot = [Subject::Lot(lot.clone()), Subject::Stock(lot.clone())];
