@@ -36,7 +36,7 @@ fn fill(store: &SledStore) {
             value: number.to_be_bytes().repeat(VALUE_BYTES / 8),
         });
         let writes: Vec<Write> = writes.collect();
-        store.commit(&head, &next, &writes).unwrap();
+        store.commit(&head, &next, b"", &writes).unwrap();
         head = next;
     }
 }

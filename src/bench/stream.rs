@@ -213,7 +213,7 @@ impl<'a> Alone<'a> {
                 ..self.head
             };
             let writes = layout(self.head.size, &some);
-            self.store.commit(&self.head, &next, &writes)?;
+            self.store.commit(&self.head, &next, b"", &writes)?;
             self.head = next;
         }
         Ok(rate_since(start, self.head.size))

@@ -61,7 +61,7 @@ mod tests {
         let all = (0..entries).map(|_| entry.as_slice());
         layout::pack_blocks(Index::new(first), all, &mut writes);
         writes.push(Write::Put {
-            key: layout::CHECKPOINT_KEY.to_vec(),
+            key: layout::cosigned_key("witness"),
             value: vec![],
         });
         blocks.take(&writes, Index::new(first + entries));

@@ -154,7 +154,7 @@ impl Copies {
             .groups
             .send(Arc::clone(&group))
             .map_err(|_| CommitFailed::JournalGone)?;
-        let stored = self.store.commit(&self.head, &next, writes);
+        let stored = (self.store).commit(&self.head, &next, &group.checkpoint, writes);
         let journaled = self
             .journal
             .outcomes

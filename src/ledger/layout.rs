@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `00` first index (8) part (1) | a block: consecutive entries, each behind its length (4) |
 //! | `01` level (1) tile index (8) half (1) | half of a full tile: 128 hashes |
-//! | `02` | the newest checkpoint, a signed note |
+//! | `02` | the newest checkpoint, a signed note: only in a store that was last written before it was kept with the head |
 //! | `03` key name, `\0` | a witness's newest cosigned note |
 //! | `04` level (1) tile index (8) | the root of a full tile |
 //! | `10`..`1f` | views, see `views` |
@@ -30,7 +30,7 @@ const TILE_ROOT: u8 = 0x04;
 /// A full tile's 256 hashes are 8,192 bytes: two values.
 const HALF_BYTES: usize = 128 * 32;
 
-/// The key of the newest checkpoint.
+/// The key that the newest checkpoint once had.
 pub(crate) const CHECKPOINT_KEY: &[u8] = &[CHECKPOINT];
 
 /// The key of the note that a witness cosigned last.

@@ -333,7 +333,7 @@ mod tests {
             layout::pack_blocks(first, commit.iter().map(Vec::as_slice), &mut writes);
             let size = head.size + u64::try_from(commit.len()).unwrap();
             let next = Head { size, ..head };
-            store.commit(&head, &next, &writes).unwrap();
+            store.commit(&head, &next, b"", &writes).unwrap();
             known.take(&writes, Index::new(size));
             head = next;
         }

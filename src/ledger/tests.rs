@@ -21,7 +21,7 @@ use crate::{
     pb,
     record::entry::EntryView,
     rules::keys::sign_possession,
-    store::{Direction, Write},
+    store::{Direction, SledStore, Store as _, Write},
     tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
     views::Posts,
 };
@@ -490,6 +490,33 @@ fn damage_that_a_read_finds_stops_the_ledger_and_the_next_start_mends_it() {
     record_all(&opened.ledger, 300..310);
     opened.ledger.close();
     bench.check(&[], 310);
+}
+
+#[test]
+fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..5);
+    let checkpoint = ledger.shared.published().note().to_owned();
+    ledger.close();
+    // As stores were until the checkpoint was kept with the head.
+    let dir = bench.options().store_dir();
+    let store = SledStore::open(&dir, &bench.options().sled()).unwrap();
+    let head = store.fence().unwrap();
+    let once = Write::Put {
+        key: super::layout::CHECKPOINT_KEY.to_vec(),
+        value: checkpoint.into(),
+    };
+    store.commit(&head, &head, b"", &[once]).unwrap();
+    drop(store);
+
+    let ledger = bench.check(&[Recovery::Unclean], 5);
+    assert_eq!(ledger.shared.store.checkpoint().unwrap(), b"");
+    record_all(&ledger, 5..9);
+    ledger.close();
+    let ledger = bench.check(&[], 9);
+    let with_head = ledger.shared.store.checkpoint().unwrap();
+    assert_eq!(with_head, ledger.shared.published().note().as_bytes());
 }
 
 /// Removes the filter of the first run of record ids, which is read when it is first asked.

@@ -38,7 +38,6 @@ use crate::{
         keys::{KeyRegistry, is_record_signed},
         refusals,
     },
-    store::Write,
     tlog::{Hash, Index, leaf_hash},
     views::{Posts, authority},
 };
@@ -542,17 +541,11 @@ impl Writer {
             layout::put_tile(*tile, nodes, &mut writes);
         }
         writes.extend(authority.into_iter().map(authority::list));
-        let note = signed.note.as_bytes();
-        writes.push(Write::Put {
-            key: layout::CHECKPOINT_KEY.to_vec(),
-            value: note.to_vec(),
-        });
-
         let bytes: usize = entries.iter().map(Bytes::len).sum();
         let group = Group {
             first: first.value(),
             entries,
-            checkpoint: note.to_vec(),
+            checkpoint: signed.note.as_bytes().to_vec(),
         };
         let entries = self.copies.commit(group, self.previous, &writes)?;
         let end = index_at(first.value(), entries.len());

@@ -28,6 +28,7 @@ pub(super) fn run<S: Subject>(subject: &mut S) {
     a_fence_raises_the_epoch_and_shuts_out_the_writer_before(&subject.fresh());
     a_commit_on_another_head_is_a_conflict_and_changes_nothing(&subject.fresh());
     a_head_that_goes_back_or_changes_its_epoch_is_refused(&subject.fresh());
+    a_checkpoint_is_kept_with_its_head(subject);
     writes_outside_of_the_limits_are_refused_whole(&subject.fresh());
     the_largest_key_value_and_batch_are_taken(&subject.fresh());
     the_later_of_two_writes_to_a_key_stays(&subject.fresh());
@@ -77,19 +78,21 @@ fn a_new_store_is_empty(store: &impl Store) {
 fn a_fence_raises_the_epoch_and_shuts_out_the_writer_before(store: &impl Store) {
     let first = store.fence().unwrap();
     let next = grown(first);
-    store.commit(&first, &next, &[put(b"k", b"first")]).unwrap();
+    store
+        .commit(&first, &next, b"", &[put(b"k", b"first")])
+        .unwrap();
 
     let second = store.fence().unwrap();
     assert_eq!(second, Head { epoch: 2, ..next });
     let error = store
-        .commit(&next, &grown(next), &[put(b"k", b"late")])
+        .commit(&next, &grown(next), b"", &[put(b"k", b"late")])
         .unwrap_err();
     assert!(
         matches!(error, CommitError::Fenced { have: 2, ours: 1 }),
         "{error:?}"
     );
     assert_eq!(store.get(b"k").unwrap().unwrap(), b"first");
-    store.commit(&second, &grown(second), &[]).unwrap();
+    store.commit(&second, &grown(second), b"", &[]).unwrap();
 }
 
 fn a_commit_on_another_head_is_a_conflict_and_changes_nothing(store: &impl Store) {
@@ -101,7 +104,7 @@ fn a_commit_on_another_head_is_a_conflict_and_changes_nothing(store: &impl Store
     let later = Head { epoch: 9, ..head };
     for wrong in [grown(head), chain, later] {
         let error = store
-            .commit(&wrong, &grown(wrong), &[put(b"k", b"v")])
+            .commit(&wrong, &grown(wrong), b"", &[put(b"k", b"v")])
             .unwrap_err();
         assert!(
             matches!(error, CommitError::Conflict { have } if have == head),
@@ -110,23 +113,57 @@ fn a_commit_on_another_head_is_a_conflict_and_changes_nothing(store: &impl Store
         assert_eq!(everything(store), []);
     }
     store
-        .commit(&head, &grown(head), &[put(b"k", b"v")])
+        .commit(&head, &grown(head), b"", &[put(b"k", b"v")])
         .unwrap();
 }
 
 fn a_head_that_goes_back_or_changes_its_epoch_is_refused(store: &impl Store) {
     let new = store.fence().unwrap();
     let head = grown(new);
-    store.commit(&new, &head, &[]).unwrap();
+    store.commit(&new, &head, b"", &[]).unwrap();
     let smaller = Head { size: 0, ..head };
     let fenced = Head { epoch: 2, ..head };
     for (next, expected) in [
         (smaller, WriteRefused::SizeShrinks { expect: 1, next: 0 }),
         (fenced, WriteRefused::EpochChanged { expect: 1, next: 2 }),
     ] {
-        let error = store.commit(&head, &next, &[]).unwrap_err();
+        let error = store.commit(&head, &next, b"", &[]).unwrap_err();
         assert!(matches!(error, CommitError::Refused(is) if is == expected));
     }
+}
+
+fn a_checkpoint_is_kept_with_its_head<S: Subject>(subject: &mut S) {
+    let store = subject.fresh();
+    assert_eq!(store.checkpoint().unwrap(), b"");
+    let limits = store.limits();
+    let longest = vec![7; limits.value_bytes_max - Head::BYTES];
+    let mut head = store.fence().unwrap();
+    for checkpoint in [&b"first"[..], &longest, b"", b"last"] {
+        let next = grown(head);
+        store.commit(&head, &next, checkpoint, &[]).unwrap();
+        head = next;
+        assert_eq!(store.checkpoint().unwrap(), checkpoint);
+    }
+
+    // A commit that is refused leaves it as it is, and a fence.
+    let bytes = longest.len() + 1;
+    let too_long = vec![7; bytes];
+    let refused = store.commit(&head, &grown(head), &too_long, &[]);
+    let expected = WriteRefused::CheckpointTooLong {
+        bytes,
+        bytes_max: longest.len(),
+    };
+    assert!(matches!(refused.unwrap_err(), CommitError::Refused(is) if is == expected));
+    let late = store.commit(&Head::NEW, &grown(Head::NEW), b"late", &[]);
+    assert!(matches!(late.unwrap_err(), CommitError::Fenced { .. }));
+    store.fence().unwrap();
+    assert_eq!(store.checkpoint().unwrap(), b"last");
+    assert_eq!(everything(&store), []);
+
+    let store = subject.crash(store);
+    assert_eq!(store.checkpoint().unwrap(), b"last");
+    store.fence().unwrap();
+    assert_eq!(store.checkpoint().unwrap(), b"last");
 }
 
 fn writes_outside_of_the_limits_are_refused_whole(store: &impl Store) {
@@ -168,7 +205,7 @@ fn writes_outside_of_the_limits_are_refused_whole(store: &impl Store) {
         ),
     ] {
         let writes = [vec![put(b"fine", b"")], writes].concat();
-        let error = store.commit(&head, &grown(head), &writes).unwrap_err();
+        let error = store.commit(&head, &grown(head), b"", &writes).unwrap_err();
         assert!(
             matches!(error, CommitError::Refused(is) if is == expected),
             "{expected}"
@@ -180,7 +217,7 @@ fn writes_outside_of_the_limits_are_refused_whole(store: &impl Store) {
         );
         assert_eq!(everything(store), []);
     }
-    store.commit(&head, &grown(head), &[]).unwrap();
+    store.commit(&head, &grown(head), b"", &[]).unwrap();
 }
 
 fn the_largest_key_value_and_batch_are_taken(store: &impl Store) {
@@ -195,7 +232,7 @@ fn the_largest_key_value_and_batch_are_taken(store: &impl Store) {
         })
         .collect();
     let writes: Vec<Write> = keys.iter().map(|key| put(key, &value)).collect();
-    store.commit(&head, &grown(head), &writes).unwrap();
+    store.commit(&head, &grown(head), b"", &writes).unwrap();
 
     let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
     let values = store.get_many(&keys).unwrap();
@@ -212,7 +249,7 @@ fn the_later_of_two_writes_to_a_key_stays(store: &impl Store) {
         put(b"b", b"2"),
         put(b"b", b"3"),
     ];
-    store.commit(&head, &grown(head), &writes).unwrap();
+    store.commit(&head, &grown(head), b"", &writes).unwrap();
     assert_eq!(everything(store), [(b"b".to_vec(), b"3".to_vec())]);
     store.trail(&[put(b"b", b"4"), remove(b"b")]).unwrap();
     assert_eq!(everything(store), []);
@@ -221,7 +258,7 @@ fn the_later_of_two_writes_to_a_key_stays(store: &impl Store) {
 fn a_range_is_read_from_either_end(store: &impl Store) {
     let head = store.fence().unwrap();
     let writes: Vec<Write> = (10..20).map(|n| put(&[1, n], &[n])).collect();
-    store.commit(&head, &grown(head), &writes).unwrap();
+    store.commit(&head, &grown(head), b"", &writes).unwrap();
 
     let between = |start: u8, end: u8| KeyRange::new([1, start], [1, end]);
     for (range, limit, forward, backward) in [
@@ -286,7 +323,7 @@ fn readers_see_whole_values_that_never_go_back(store: &impl Store) {
             let value = vec![round; 10 * usize::from(round)];
             let writes: Vec<Write> = (0..KEYS).map(|key| put(&[key], &value)).collect();
             let next = grown(head);
-            store.commit(&head, &next, &writes).unwrap();
+            store.commit(&head, &next, b"", &writes).unwrap();
             head = next;
         }
         done.store(true, Ordering::Relaxed);
@@ -299,7 +336,7 @@ fn what_was_committed_or_synced_is_there_after_a_crash<S: Subject>(subject: &mut
     let next = grown(head);
     store.trail(&[put(b"before the commit", b"")]).unwrap();
     store
-        .commit(&head, &next, &[put(b"committed", b"1")])
+        .commit(&head, &next, b"", &[put(b"committed", b"1")])
         .unwrap();
     store.trail(&[put(b"synced", b"2")]).unwrap();
     store.sync().unwrap();
@@ -325,7 +362,7 @@ fn a_commit_of_several_batches_is_there_whole<S: Subject>(subject: &mut S) {
             .map(|n| put(&[&[round][..], &n.to_be_bytes()].concat(), b"v"))
             .collect();
         let next = grown(head);
-        store.commit(&head, &next, &writes).unwrap();
+        store.commit(&head, &next, b"", &writes).unwrap();
         head = next;
     }
     let store = subject.crash(store);
@@ -383,7 +420,7 @@ fn it_holds_what_a_map_would_hold<S: Subject>(subject: &mut S) {
                 match step {
                     Step::Commit(writes) => {
                         let next = grown(head);
-                        store.commit(&head, &next, &writes).unwrap();
+                        store.commit(&head, &next, b"", &writes).unwrap();
                         head = next;
                         apply(&mut model, &writes);
                     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, Store, StoreError, Write,
-    check_heads, check_writes,
+    check_checkpoint, check_heads, check_writes,
 };
 
 /// A [`Store`] over a `BTreeMap`, with a script of faults.
@@ -63,6 +63,7 @@ pub struct Injected;
 #[derive(Debug)]
 struct State {
     head: Head,
+    checkpoint: Vec<u8>,
     pairs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// For each write that is not durable yet, first to last: what it replaced.
     undo: Vec<Replaced>,
@@ -86,14 +87,19 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store with other limits than those of sled, to reach them sooner.
     pub fn with_limits(limits: Limits) -> MemoryStore {
-        MemoryStore::holding(limits, Head::NEW, BTreeMap::new())
+        MemoryStore::holding(limits, (Head::NEW, Vec::new()), BTreeMap::new())
     }
 
-    fn holding(limits: Limits, head: Head, pairs: BTreeMap<Vec<u8>, Vec<u8>>) -> MemoryStore {
+    fn holding(
+        limits: Limits,
+        (head, checkpoint): (Head, Vec<u8>),
+        pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> MemoryStore {
         MemoryStore {
             limits,
             state: Mutex::new(State {
                 head,
+                checkpoint,
                 pairs,
                 undo: Vec::new(),
                 commits: 0,
@@ -122,7 +128,8 @@ impl MemoryStore {
                 None => pairs.remove(key),
             };
         }
-        MemoryStore::holding(self.limits, state.head, pairs)
+        let head = (state.head, state.checkpoint.clone());
+        MemoryStore::holding(self.limits, head, pairs)
     }
 
     /// How many writes are not durable yet.
@@ -160,9 +167,10 @@ impl State {
         }
     }
 
-    fn keep(&mut self, next: &Head, writes: &[Write]) {
+    fn keep(&mut self, next: &Head, checkpoint: &[u8], writes: &[Write]) {
         self.apply(writes);
         self.head = *next;
+        checkpoint.clone_into(&mut self.checkpoint);
         self.undo.clear();
     }
 }
@@ -176,7 +184,13 @@ impl Store for MemoryStore {
         Ok(state.head)
     }
 
-    fn commit(&self, expect: &Head, next: &Head, writes: &[Write]) -> Result<(), CommitError> {
+    fn commit(
+        &self,
+        expect: &Head,
+        next: &Head,
+        checkpoint: &[u8],
+        writes: &[Write],
+    ) -> Result<(), CommitError> {
         let mut state = self.state();
         if let Some(cause) = &state.failure {
             return Err(CommitError::Failed {
@@ -184,13 +198,14 @@ impl Store for MemoryStore {
             });
         }
         check_writes(writes, &self.limits)?;
+        check_checkpoint(checkpoint, &self.limits)?;
         check_heads(&state.head, expect, next)?;
 
         let number = state.commits;
         state.commits += 1;
         match state.faults.remove(&number) {
             None => {
-                state.keep(next, writes);
+                state.keep(next, checkpoint, writes);
                 Ok(())
             }
             Some(Fault::Full) => Err(CommitError::Full {
@@ -212,7 +227,7 @@ impl Store for MemoryStore {
                         // They got as far as the disk, with all that trailed before them.
                         state.undo.clear();
                     }
-                    Kept::All => state.keep(next, writes),
+                    Kept::All => state.keep(next, checkpoint, writes),
                 }
                 let cause = match after {
                     After::GoesOn => Arc::new(Injected),
@@ -221,6 +236,10 @@ impl Store for MemoryStore {
                 Err(CommitError::Unknown { cause })
             }
         }
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>, StoreError> {
+        Ok(self.state().checkpoint.clone())
     }
 
     fn trail(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -322,7 +341,7 @@ mod tests {
         let next = Head { size: 3, ..head };
         store.fail_commit(0, fault);
         let writes: Vec<Write> = (0..3).map(|key| put(&[key], b"value")).collect();
-        let error = store.commit(&head, &next, &writes).unwrap_err();
+        let error = store.commit(&head, &next, b"", &writes).unwrap_err();
 
         let all = KeyRange::prefix([]);
         let pairs = store.scan(&all, Direction::Forward, 9).unwrap();
@@ -372,7 +391,7 @@ mod tests {
                     size: head.size + 1,
                     ..head
                 };
-                let kept = store.commit(&head, &next, &[]).is_ok();
+                let kept = store.commit(&head, &next, b"", &[]).is_ok();
                 if kept {
                     head = next;
                 }

@@ -36,7 +36,8 @@ pub use sled_store::{SledOptions, SledStore};
 /// kill -9 and loss of power. On any error but [`CommitError::Unknown`] none of them was kept. After
 /// `Unknown` nobody can tell: fence again and compare the head (an engine that cannot go on answers
 /// [`StoreError::Failed`] to the fence, and has to be opened anew). Never repeat a commit blindly.
-/// The head is written last: whoever finds a head finds everything that was committed under it.
+/// The head is written last, and its checkpoint with it: whoever finds a head finds everything that was
+/// committed under it.
 ///
 /// **Atomic up to [`Limits::keys_max`] writes.** A larger commit is written as several batches, in
 /// order, and the head with the last. A crash in between leaves keys that no head speaks of; so the
@@ -60,10 +61,21 @@ pub trait Store: Send + Sync + 'static {
     /// Whoever commits with an earlier epoch is answered [`CommitError::Fenced`] from here on.
     fn fence(&self) -> Result<Head, StoreError>;
 
-    /// Moves the head from `expect` to `next` and makes the writes, all or nothing, durable on `Ok`.
+    /// Moves the head from `expect` to `next`, with this checkpoint, and makes the writes, all or nothing, durable
+    /// on `Ok`.
     ///
-    /// `next` keeps the epoch of `expect`, and is not smaller.
-    fn commit(&self, expect: &Head, next: &Head, writes: &[Write]) -> Result<(), CommitError>;
+    /// `next` keeps the epoch of `expect`, and is not smaller. The checkpoint is opaque here, and at most as long as a
+    /// value without a head.
+    fn commit(
+        &self,
+        expect: &Head,
+        next: &Head,
+        checkpoint: &[u8],
+        writes: &[Write],
+    ) -> Result<(), CommitError>;
+
+    /// The checkpoint that the head was committed with; empty, where there was none.
+    fn checkpoint(&self) -> Result<Vec<u8>, StoreError>;
 
     /// Writes derived data: ordered before the next commit, durable with it. What survives until then is the first
     /// so many of the writes, of this call and of those before.
@@ -380,6 +392,14 @@ pub enum WriteRefused {
         /// The longest.
         bytes_max: usize,
     },
+    /// A checkpoint is too long.
+    #[error("a checkpoint of {bytes} bytes is longer than {bytes_max}")]
+    CheckpointTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        bytes_max: usize,
+    },
     /// All writes together are too much.
     #[error("writes of {bytes} bytes together are more than {bytes_max}")]
     TooMuch {
@@ -439,6 +459,15 @@ fn check_writes(writes: &[Write], limits: &Limits) -> Result<usize, WriteRefused
         });
     }
     Ok(total)
+}
+
+/// Whether a checkpoint may be kept with the head. Every engine refuses the same.
+fn check_checkpoint(checkpoint: &[u8], limits: &Limits) -> Result<(), WriteRefused> {
+    let bytes_max = limits.value_bytes_max.saturating_sub(Head::BYTES);
+    match checkpoint.len() {
+        bytes if bytes_max < bytes => Err(WriteRefused::CheckpointTooLong { bytes, bytes_max }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a commit from `expect` to `next` may be tried on a store whose head is `have`.

@@ -21,7 +21,7 @@ use super::lock::DirectoryLock;
 use super::open_sled::{OpenSled, Panicked, caught};
 use super::{
     Cause, CommitError, Direction, Head, Health, KeyRange, Limits, Pair, RESERVED, Store,
-    StoreError, Write, check_heads, check_writes, sync_range,
+    StoreError, Write, check_checkpoint, check_heads, check_writes, sync_range,
 };
 
 /// What this engine takes.
@@ -62,7 +62,7 @@ const SEGMENT_BYTES: usize = 1024 * 1024;
 /// The size of the segments of stores that were made before: a store keeps its own for ever.
 const SEGMENT_BYTES_ONCE: usize = 512 * 1024;
 
-/// Where the head is kept.
+/// Where the head is kept, and behind it its checkpoint.
 const HEAD_KEY: &[u8] = &[RESERVED, b'h'];
 
 /// How a [`SledStore`] is opened.
@@ -110,7 +110,7 @@ impl fmt::Debug for SledStore {
 
 /// What is stored as the head is none.
 #[derive(Debug, thiserror::Error)]
-#[error("the stored head has {bytes} bytes and not {}", Head::BYTES)]
+#[error("the stored head has {bytes} bytes and not {} at least", Head::BYTES)]
 struct HeadDamaged {
     bytes: usize,
 }
@@ -162,7 +162,8 @@ impl SledStore {
             None => Head::NEW,
             Some(bytes) => {
                 let damaged = HeadDamaged { bytes: bytes.len() };
-                Head::decode(&bytes).ok_or_else(|| unopenable(Arc::new(damaged)))?
+                let head = bytes.get(..Head::BYTES).and_then(Head::decode);
+                head.ok_or_else(|| unopenable(Arc::new(damaged)))?
             }
         };
         Ok(SledStore {
@@ -210,8 +211,8 @@ impl SledStore {
         Ok(())
     }
 
-    /// Writes one atomic batch, with the head if there is one; not durable before the next flush.
-    fn apply(&self, writes: &[Write], head: Option<&Head>) -> Result<(), Cause> {
+    /// Writes one atomic batch, with the head and its checkpoint if there is one; not durable before the next flush.
+    fn apply(&self, writes: &[Write], head: Option<(&Head, &[u8])>) -> Result<(), Cause> {
         let mut batch = sled::Batch::default();
         for write in writes {
             match write {
@@ -219,8 +220,8 @@ impl SledStore {
                 Write::Remove { key } => batch.remove(key.as_slice()),
             }
         }
-        if let Some(head) = head {
-            batch.insert(HEAD_KEY, head.encode().as_slice());
+        if let Some((head, checkpoint)) = head {
+            batch.insert(HEAD_KEY, [&head.encode(), checkpoint].concat());
         }
         self.run(|| self.db.apply_batch(batch))
     }
@@ -305,20 +306,28 @@ impl From<NotReady> for CommitError {
 impl Store for SledStore {
     fn fence(&self) -> Result<Head, StoreError> {
         let mut head = self.head();
-        self.check_ready(Head::BYTES)?;
+        let checkpoint = self.checkpoint()?;
+        self.check_ready(Head::BYTES.saturating_add(checkpoint.len()))?;
         let fenced = Head {
             epoch: head.epoch.saturating_add(1),
             ..*head
         };
-        self.apply(&[], Some(&fenced))
+        self.apply(&[], Some((&fenced, &checkpoint)))
             .and_then(|()| self.flush())
             .map_err(|cause| StoreError::Failed { cause })?;
         *head = fenced;
         Ok(fenced)
     }
 
-    fn commit(&self, expect: &Head, next: &Head, writes: &[Write]) -> Result<(), CommitError> {
-        let bytes = check_writes(writes, &LIMITS)?;
+    fn commit(
+        &self,
+        expect: &Head,
+        next: &Head,
+        checkpoint: &[u8],
+        writes: &[Write],
+    ) -> Result<(), CommitError> {
+        let bytes = check_writes(writes, &LIMITS)?.saturating_add(checkpoint.len());
+        check_checkpoint(checkpoint, &LIMITS)?;
         let mut head = self.head();
         check_heads(&head, expect, next)?;
         self.check_ready(bytes)?;
@@ -329,11 +338,18 @@ impl Store for SledStore {
         before
             .chunks(LIMITS.keys_max)
             .try_for_each(|batch| self.apply(batch, None))
-            .and_then(|()| self.apply(with_head, Some(next)))
+            .and_then(|()| self.apply(with_head, Some((next, checkpoint))))
             .and_then(|()| self.flush())
             .map_err(|cause| CommitError::Unknown { cause })?;
         *head = *next;
         Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Vec<u8>, StoreError> {
+        let value = self.run(|| self.db.get(HEAD_KEY));
+        let value = value.map_err(|cause| StoreError::Failed { cause })?;
+        let value = value.as_deref().and_then(|value| value.get(Head::BYTES..));
+        Ok(value.unwrap_or_default().to_vec())
     }
 
     fn trail(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -564,7 +580,7 @@ mod tests {
         let head = store.fence().unwrap();
         let next = Head { size: 1, ..head };
         store
-            .commit(&head, &next, &[put(b"key", b"value")])
+            .commit(&head, &next, b"", &[put(b"key", b"value")])
             .unwrap();
         drop(store);
         drop(open(&path));
@@ -692,7 +708,9 @@ mod tests {
         let mut store = open(&path);
         store.reserve_bytes = u64::MAX;
         let next = Head { size: 2, ..head };
-        let error = store.commit(&head, &next, &[put(b"k", b"v")]).unwrap_err();
+        let error = store
+            .commit(&head, &next, b"", &[put(b"k", b"v")])
+            .unwrap_err();
         assert!(matches!(error, CommitError::Full { .. }), "{error:?}");
         assert!(matches!(
             store.trail(&[]).unwrap_err(),
@@ -722,7 +740,7 @@ mod tests {
 
             let next = Head { size: 2, ..head };
             let error = store
-                .commit(&head, &next, &[put(b"key", b"new")])
+                .commit(&head, &next, b"", &[put(b"key", b"new")])
                 .unwrap_err();
             assert!(matches!(error, CommitError::Failed { .. }), "{error:?}");
             assert!(matches!(
@@ -769,7 +787,7 @@ mod tests {
                 size: head.size + 1,
                 ..head
             };
-            store.commit(&head, &next, &writes).unwrap();
+            store.commit(&head, &next, b"", &writes).unwrap();
             head = next;
         }
         assert_eq!(

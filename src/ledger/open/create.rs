@@ -19,7 +19,7 @@ use crate::{
     pb,
     record::entry::EntryView,
     store::{
-        FileError, Head, HighWater, SledStore, Store as _, Write, files,
+        FileError, Head, HighWater, SledStore, Store as _, files,
         journal::{FrameRef, Journal},
     },
     tlog::{Edge, Hash, Index, leaf_hash},
@@ -148,16 +148,12 @@ fn commit_first(
     let head = store.fence()?;
     let mut writes = vec![authority::list(Index::new(0))];
     layout::pack_blocks(Index::new(0), [entry], &mut writes);
-    writes.push(Write::Put {
-        key: layout::CHECKPOINT_KEY.to_vec(),
-        value: note.as_bytes().to_vec(),
-    });
     let next = Head {
         size: 1,
         chain: *leaf_hash(entry).as_bytes(),
         ..head
     };
-    let committed = store.commit(&head, &next, &writes);
+    let committed = store.commit(&head, &next, note.as_bytes(), &writes);
     committed.map_err(CommitFailed::Store)?;
 
     let dir = options.journal.clone();

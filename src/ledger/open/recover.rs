@@ -271,7 +271,7 @@ fn copy_to_store(
         }
         let full = STEP_ENTRIES <= group.len() || STEP_BYTES <= bytes;
         if (full || frames.peek().is_none()) && !group.is_empty() {
-            head = commit_group(store, head, &mut edge, &group, previous, checkpoint)?;
+            head = commit_group(store, head, &mut edge, &group, previous, &checkpoint)?;
             group.clear();
             bytes = 0;
         }
@@ -285,7 +285,7 @@ fn commit_group(
     edge: &mut Edge,
     entries: &[Vec<u8>],
     last: Hash,
-    checkpoint: Vec<u8>,
+    checkpoint: &[u8],
 ) -> Result<Head, OpenError> {
     let mut writes = Vec::new();
     layout::pack_blocks(
@@ -301,10 +301,6 @@ fn commit_group(
             writes.push(authority::list(index));
         }
     }
-    writes.push(Write::Put {
-        key: layout::CHECKPOINT_KEY.to_vec(),
-        value: checkpoint,
-    });
     let size = head.size + u64::try_from(entries.len()).unwrap_or(u64::MAX);
     let next = Head {
         size,
@@ -312,7 +308,7 @@ fn commit_group(
         ..head
     };
     store
-        .commit(&head, &next, &writes)
+        .commit(&head, &next, checkpoint, &writes)
         .map_err(CommitFailed::Store)?;
     Ok(next)
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     rules::keys::is_about_keys,
     store::{
-        Head, Store,
+        Head, Store, StoreError,
         journal::{Damage, Frame, Journal, JournalError},
     },
     tlog::{Edge, Hash, Index, TILE_WIDTH, TileId, TileNodes, TreeSize, leaf_hash},
@@ -145,11 +145,7 @@ pub(super) fn check_store(
     if head.size == 0 {
         return Err(StoreDamage::Empty);
     }
-    let note = store
-        .get(layout::CHECKPOINT_KEY)
-        .ok()
-        .flatten()
-        .ok_or(StoreDamage::Checkpoint)?;
+    let note = checkpoint(store.as_ref()).map_err(|_| StoreDamage::Checkpoint)?;
     let note = String::from_utf8(note).map_err(|_| StoreDamage::Checkpoint)?;
     let checkpoint = open_checkpoint(&note, vkey).map_err(|_| StoreDamage::Checkpoint)?;
     if checkpoint.size.value() != head.size {
@@ -180,6 +176,15 @@ pub(super) fn check_store(
         leaf,
         recorded_at,
     })
+}
+
+/// The store's checkpoint. It once had a key of its own, and has it still where nothing was committed since.
+fn checkpoint(store: &dyn Store) -> Result<Vec<u8>, StoreError> {
+    let with_head = store.checkpoint()?;
+    if with_head.is_empty() {
+        return Ok(store.get(layout::CHECKPOINT_KEY)?.unwrap_or_default());
+    }
+    Ok(with_head)
 }
 
 /// Checks the chain of the entries from `start` on, and each tile that they complete.
