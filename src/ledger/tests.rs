@@ -22,8 +22,10 @@ use crate::{
     record::entry::EntryView,
     rules::keys::sign_possession,
     store::{Direction, SledStore, Store as _, Write},
-    tlog::{Hash, Index, TreeSize, check_consistency, check_inclusion, leaf_hash},
-    views::Posts,
+    tlog::{
+        Hash, Index, TileId, TileNodes, TreeSize, check_consistency, check_inclusion, leaf_hash,
+    },
+    views::{Posts, authority},
 };
 
 const ORIGIN: &str = "log.example/trail";
@@ -517,6 +519,47 @@ fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
     let ledger = bench.check(&[], 9);
     let with_head = ledger.shared.store.checkpoint().unwrap();
     assert_eq!(with_head, ledger.shared.published().note().as_bytes());
+}
+
+/// What a commit writes before its head: blocks, a tile, and that one of its entries names a key.
+fn writes_of_a_commit(first: Index) -> Vec<Write> {
+    let mut writes = Vec::new();
+    let entries = [[1; 3_000]; 5];
+    super::layout::pack_blocks(
+        first,
+        entries.iter().map(<[u8; 3_000]>::as_slice),
+        &mut writes,
+    );
+    let mut tile = TileNodes::new();
+    while tile.push(Hash::ZERO).is_some() {}
+    super::layout::put_tile(TileId::full(0, 0), &tile, &mut writes);
+    writes.push(authority::list(first.next()));
+    writes
+}
+
+#[test]
+fn a_commit_that_was_interrupted_is_taken_back_wherever_that_was() {
+    let writes = writes_of_a_commit(Index::new(201));
+    assert_eq!(writes.len(), 3 + 3 + 1);
+    for made in 1..=writes.len() {
+        let bench = Bench::new();
+        let ledger = bench.open();
+        record_all(&ledger, 0..200);
+        ledger.close();
+        let store = SledStore::open(&bench.options().store_dir(), &bench.options().sled()).unwrap();
+        store.trail(&writes[..made]).unwrap();
+        store.sync().unwrap();
+        drop(store);
+
+        let ledger = bench.check(&[Recovery::Unclean], 200);
+        let listed = authority::listed(ledger.shared.store.as_ref(), Index::new(u64::MAX));
+        assert_eq!(listed.unwrap(), [Index::new(0)]);
+        record_all(&ledger, 200..300);
+        ledger.close();
+        fs::remove_file(bench.dir().join("clean")).unwrap();
+        bench.check(&[Recovery::Unclean], 300).close();
+        bench.check(&[], 300);
+    }
 }
 
 /// Removes the filter of the first run of record ids, which is read when it is first asked.

@@ -39,9 +39,8 @@ pub enum Fault {
 pub enum Kept {
     /// Nothing of it.
     Nothing,
-    /// So many of the batches that a commit of more than [`Limits::keys_max`] writes consists of,
-    /// but not the last, which carries the head.
-    Batches(usize),
+    /// The first so many of its writes, and not the head.
+    First(usize),
     /// All of it: only the answer was lost.
     All,
 }
@@ -218,12 +217,8 @@ impl Store for MemoryStore {
             Some(Fault::Unknown { kept, after }) => {
                 match kept {
                     Kept::Nothing => {}
-                    Kept::Batches(count) => {
-                        let batches = writes.chunks(self.limits.keys_max);
-                        let before_head = batches.len().saturating_sub(1);
-                        for batch in batches.take(count.min(before_head)) {
-                            state.apply(batch);
-                        }
+                    Kept::First(count) => {
+                        state.apply(writes.get(..count).unwrap_or(writes));
                         // They got as far as the disk, with all that trailed before them.
                         state.undo.clear();
                     }
@@ -329,14 +324,9 @@ mod tests {
         }
     }
 
-    const TWO_KEYS_A_BATCH: Limits = Limits {
-        keys_max: 2,
-        ..LIMITS
-    };
-
     /// Commits three keys under a fault, and says what was answered and which keys are there.
     fn outcome(fault: Fault) -> (CommitError, MemoryStore, Head, Vec<u8>) {
-        let store = MemoryStore::with_limits(TWO_KEYS_A_BATCH);
+        let store = MemoryStore::default();
         let head = store.fence().unwrap();
         let next = Head { size: 3, ..head };
         store.fail_commit(0, fault);
@@ -357,8 +347,13 @@ mod tests {
         for (fault, size, keys, stops) in [
             (unknown(Kept::Nothing, After::GoesOn), 0, vec![], false),
             (unknown(Kept::Nothing, After::Stops), 0, vec![], true),
-            (unknown(Kept::Batches(1), After::Stops), 0, vec![0, 1], true),
-            (unknown(Kept::Batches(9), After::Stops), 0, vec![0, 1], true),
+            (unknown(Kept::First(2), After::Stops), 0, vec![0, 1], true),
+            (
+                unknown(Kept::First(9), After::Stops),
+                0,
+                vec![0, 1, 2],
+                true,
+            ),
             (unknown(Kept::All, After::GoesOn), 3, vec![0, 1, 2], false),
             (unknown(Kept::All, After::Stops), 3, vec![0, 1, 2], true),
             (Fault::Full, 0, vec![], false),

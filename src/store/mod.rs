@@ -26,7 +26,7 @@ pub use lock::{DirectoryLock, LockError};
 pub use memory::MemoryStore;
 pub use sled_store::{SledOptions, SledStore};
 
-/// An ordered space of byte keys and values with one conditional, fenced, atomic and durable commit.
+/// An ordered space of byte keys and values with one conditional, fenced and durable commit.
 ///
 /// **One writer, many readers.** [`fence`](Store::fence) makes the caller the only writer. `commit`,
 /// `trail` and `sync` are the writer's and are called one at a time; the reads may be called by
@@ -39,15 +39,13 @@ pub use sled_store::{SledOptions, SledStore};
 /// The head is written last, and its checkpoint with it: whoever finds a head finds everything that was
 /// committed under it.
 ///
-/// **Atomic up to [`Limits::keys_max`] writes.** A larger commit is written as several batches, in
-/// order, and the head with the last. A crash in between leaves keys that no head speaks of; so the
-/// caller who commits more makes the whole atomic by other means (the journal) and, when it opens,
-/// removes what lies beyond the head.
+/// **The head makes a commit one.** Its writes are made in order, and then the head. A crash in between leaves the
+/// first so many of them, of which no head speaks; so a commit writes where the head before it has nothing, and who
+/// opens removes what lies beyond the head.
 ///
 /// **Trailing writes** are for what derives from committed data and can be derived again. They become
 /// durable with the next `commit` or `sync`, in the order in which they were given and never later
-/// than a commit that follows them. A crash keeps a prefix of the calls since then; a call of up to
-/// `keys_max` writes is kept whole or not at all.
+/// than a commit that follows them. A crash keeps the first so many of them.
 ///
 /// **What a read may see.** A value is whole or absent. But a commit under way may be seen before it
 /// is durable, and in part; and a scan is not a snapshot. A reader who must not see that bounds its
@@ -61,8 +59,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whoever commits with an earlier epoch is answered [`CommitError::Fenced`] from here on.
     fn fence(&self) -> Result<Head, StoreError>;
 
-    /// Moves the head from `expect` to `next`, with this checkpoint, and makes the writes, all or nothing, durable
-    /// on `Ok`.
+    /// Makes the writes, and moves the head from `expect` to `next`, with this checkpoint; durable on `Ok`.
     ///
     /// `next` keeps the epoch of `expect`, and is not smaller. The checkpoint is opaque here, and at most as long as a
     /// value without a head.
@@ -251,8 +248,6 @@ pub struct Limits {
     pub key_bytes_max: usize,
     /// The longest value.
     pub value_bytes_max: usize,
-    /// How many writes one atomic batch holds. A larger commit is written as several.
-    pub keys_max: usize,
     /// Keys and values of one commit, together.
     pub commit_bytes_max: usize,
 }

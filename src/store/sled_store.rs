@@ -3,8 +3,7 @@
 //! Left to itself, that version loses acknowledged data with the power, and may not open again after
 //! a crash. What is done about it here: `sync_file_range` is answered so that sled really syncs
 //! ([`sync_range`]); files that a crash can tear are removed or synced around `open`; no flusher
-//! thread; one batch to a commit, of a size whose memory stays flat; values that never become
-//! separate files; nothing is written, nor even opened, on a disk that is nearly full; a failure is
+//! thread; no batches, whose memory is not flat; values that never become separate files; nothing is written, nor even opened, on a disk that is nearly full; a failure is
 //! final; and panics end at this border. `docs/decisions/` has the measurements.
 
 use std::fmt;
@@ -29,11 +28,9 @@ use super::{
 /// Keys and values: a leaf of sled's tree holds up to 17 of them for a moment, and what is bigger than a quarter of a
 /// segment, which once had 512 KiB, goes to a file of its own, which sled never syncs:
 /// 17 x (7,168 + 255) = 126,191 < 131,072. An inner node holds up to 257 keys: 257 x 255 = 65,535.
-/// Batches: measured, memory stays flat up to 512 keys; the head is one of them.
 pub const LIMITS: Limits = Limits {
     key_bytes_max: 255,
     value_bytes_max: 7 * 1024,
-    keys_max: 511,
     commit_bytes_max: 64 * 1024 * 1024,
 };
 
@@ -211,25 +208,10 @@ impl SledStore {
         Ok(())
     }
 
-    /// Writes one atomic batch, with the head and its checkpoint if there is one; not durable before the next flush.
-    fn apply(&self, writes: &[Write], head: Option<(&Head, &[u8])>) -> Result<(), Cause> {
-        let mut batch = sled::Batch::default();
-        for write in writes {
-            match write {
-                Write::Put { key, value } => batch.insert(key.as_slice(), value.as_slice()),
-                Write::Remove { key } => batch.remove(key.as_slice()),
-            }
-        }
-        if let Some((head, checkpoint)) = head {
-            batch.insert(HEAD_KEY, [&head.encode(), checkpoint].concat());
-        }
-        self.run(|| self.db.apply_batch(batch))
-    }
-
     /// Makes the writes in order, each by itself; not durable before the next flush.
     ///
-    /// A batch costs sled two writes and two syncs of their own. Where any part of the writes may be kept as long as
-    /// it is the first, single ones come free with the next commit's.
+    /// sled recovers a prefix of its log, and so the first so many of them. A batch of it is kept whole or not at all, and
+    /// costs a write and a sync of its own.
     fn write_each(&self, writes: &[Write]) -> Result<(), Cause> {
         self.run(|| {
             writes.iter().try_for_each(|write| match write {
@@ -237,6 +219,13 @@ impl SledStore {
                 Write::Remove { key } => self.db.remove(key).map(drop),
             })
         })
+    }
+
+    /// Writes the head, and makes it durable with all that was written before it.
+    fn put_head(&self, head: &Head, checkpoint: &[u8]) -> Result<(), Cause> {
+        let value = [&head.encode(), checkpoint].concat();
+        self.run(|| self.db.insert(HEAD_KEY, value).map(drop))?;
+        self.flush()
     }
 
     fn flush(&self) -> Result<(), Cause> {
@@ -312,8 +301,7 @@ impl Store for SledStore {
             epoch: head.epoch.saturating_add(1),
             ..*head
         };
-        self.apply(&[], Some((&fenced, &checkpoint)))
-            .and_then(|()| self.flush())
+        self.put_head(&fenced, &checkpoint)
             .map_err(|cause| StoreError::Failed { cause })?;
         *head = fenced;
         Ok(fenced)
@@ -332,14 +320,9 @@ impl Store for SledStore {
         check_heads(&head, expect, next)?;
         self.check_ready(bytes)?;
 
-        // sled recovers a prefix of its log: where the head is, all before it is as well.
-        let last = writes.len().saturating_sub(1) / LIMITS.keys_max * LIMITS.keys_max;
-        let (before, with_head) = writes.split_at(last);
-        before
-            .chunks(LIMITS.keys_max)
-            .try_for_each(|batch| self.apply(batch, None))
-            .and_then(|()| self.apply(with_head, Some((next, checkpoint))))
-            .and_then(|()| self.flush())
+        // Where the head is found, all that was written before it is as well.
+        self.write_each(writes)
+            .and_then(|()| self.put_head(next, checkpoint))
             .map_err(|cause| CommitError::Unknown { cause })?;
         *head = *next;
         Ok(())
@@ -772,13 +755,11 @@ mod tests {
         let mut head = store.fence().unwrap();
         let value = vec![5; LIMITS.value_bytes_max];
         for round in 0..4_u8 {
-            let writes: Vec<Write> = (0..LIMITS.keys_max)
+            let writes: Vec<Write> = (0..500_u32)
                 .map(|n| {
                     let mut key = vec![round; LIMITS.key_bytes_max];
                     // Spread, so that leaves are split in all places.
-                    let spread = u64::try_from(n)
-                        .unwrap()
-                        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let spread = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                     key[..8].copy_from_slice(&(spread >> 1).to_be_bytes());
                     put(&key, &value)
                 })
