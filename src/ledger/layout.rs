@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `00` first index (8) part (1) | a block: consecutive entries, each behind its length (4) |
 //! | `01` level (1) tile index (8) half (1) | half of a full tile: 128 hashes |
-//! | `02` | the newest checkpoint, a signed note: only in a store that was last written before it was kept with the head |
+//! | `02` | what the newest checkpoint was before it was kept with the head: read where the head has none |
 //! | `03` key name, `\0` | a witness's newest cosigned note |
 //! | `04` level (1) tile index (8) | the root of a full tile |
 //! | `10`..`1f` | views, see `views` |
@@ -73,6 +73,14 @@ pub(crate) fn blocks_from(first: Index) -> KeyRange {
     KeyRange {
         start: block_key(first, 0),
         end: vec![BLOCK + 1],
+    }
+}
+
+/// All blocks that start at `first` or later, and before `end`.
+pub(crate) fn blocks_between(first: Index, end: Index) -> KeyRange {
+    KeyRange {
+        start: block_key(first, 0),
+        end: block_key(end, 0),
     }
 }
 

@@ -220,7 +220,9 @@ impl Entries {
             return Err(damaged);
         };
 
-        let page = store.scan(&layout::blocks_from(first), Direction::Forward, PAGE)?;
+        // A commit may be under way, and behind the end may lie the first parts of a block.
+        let blocks = layout::blocks_between(first, self.end);
+        let page = store.scan(&blocks, Direction::Forward, PAGE)?;
         let mut blocks: Vec<(Index, Vec<u8>)> = Vec::new();
         let whole_page = page.len() < PAGE;
         for (key, value) in page {
@@ -353,6 +355,29 @@ mod tests {
                     Ok(())
                 };
                 entries_at(&store, &blocks, &[*index], take).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_read_to_the_end_while_the_next_commit_is_written() {
+        let store = MemoryStore::default();
+        let all = [b"one".to_vec(), vec![2; 20_000], b"three".to_vec()];
+        let mut writes = Vec::new();
+        layout::pack_blocks(Index::new(0), all.iter().map(Vec::as_slice), &mut writes);
+        store.trail(&writes).unwrap();
+        let mut writes = Vec::new();
+        layout::pack_blocks(Index::new(3), [vec![4; 20_000].as_slice()], &mut writes);
+        assert_eq!(writes.len(), 3);
+
+        let store: Arc<dyn Store> = Arc::new(store);
+        for write in &writes {
+            store.trail(std::slice::from_ref(write)).unwrap();
+            for start in 0..3 {
+                let read = Entries::new(Arc::clone(&store), Index::new(start), TreeSize::new(3));
+                let read: Result<Vec<_>, _> = read.collect();
+                let read: Vec<Vec<u8>> = read.unwrap().into_iter().map(|(_, read)| read).collect();
+                assert_eq!(read, all[usize::try_from(start).unwrap()..]);
             }
         }
     }

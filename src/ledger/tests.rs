@@ -7,6 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -524,12 +525,8 @@ fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
 /// What a commit writes before its head: blocks, a tile, and that one of its entries names a key.
 fn writes_of_a_commit(first: Index) -> Vec<Write> {
     let mut writes = Vec::new();
-    let entries = [[1; 3_000]; 5];
-    super::layout::pack_blocks(
-        first,
-        entries.iter().map(<[u8; 3_000]>::as_slice),
-        &mut writes,
-    );
+    let entries = [3_000, 3_000, 3_000, 20_000, 3_000].map(|bytes| vec![1; bytes]);
+    super::layout::pack_blocks(first, entries.iter().map(Vec::as_slice), &mut writes);
     let mut tile = TileNodes::new();
     while tile.push(Hash::ZERO).is_some() {}
     super::layout::put_tile(TileId::full(0, 0), &tile, &mut writes);
@@ -540,7 +537,7 @@ fn writes_of_a_commit(first: Index) -> Vec<Write> {
 #[test]
 fn a_commit_that_was_interrupted_is_taken_back_wherever_that_was() {
     let writes = writes_of_a_commit(Index::new(201));
-    assert_eq!(writes.len(), 3 + 3 + 1);
+    assert_eq!(writes.len(), 6 + 3 + 1);
     for made in 1..=writes.len() {
         let bench = Bench::new();
         let ledger = bench.open();
@@ -560,6 +557,43 @@ fn a_commit_that_was_interrupted_is_taken_back_wherever_that_was() {
         bench.check(&[Recovery::Unclean], 300).close();
         bench.check(&[], 300);
     }
+}
+
+/// Records the numbers, one after another, each as an entry of several parts.
+fn record_large(ledger: &Ledger, numbers: std::ops::Range<u32>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for number in numbers {
+        let submission = submission(number);
+        let mut record = pb::Record::decode(submission.record.as_slice()).unwrap();
+        record.reason = "x".repeat(30_000);
+        let record = record.encode_to_vec();
+        let job = ledger.queue(vec![Submission {
+            record,
+            ..submission
+        }]);
+        let answer = runtime.block_on(async { job.await.unwrap().await });
+        answer.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn the_log_is_read_to_its_end_while_large_entries_are_recorded() {
+    let bench = Bench::new();
+    let ledger = &bench.open();
+    thread::scope(|scope| {
+        let recording = scope.spawn(|| record_large(ledger, 0..300));
+        while !recording.is_finished() {
+            let size = ledger.published().size();
+            let (first, last) = (size.value().saturating_sub(3), size.value() - 1);
+            let read = ledger.entries(Index::new(first), size);
+            let (index, entry) = read.map(Result::unwrap).last().unwrap();
+            assert_eq!(index, Index::new(last));
+            assert_eq!(ledger.entry(index).unwrap(), entry);
+        }
+    });
+    assert_eq!(ledger.published().size(), TreeSize::new(301));
 }
 
 /// Removes the filter of the first run of record ids, which is read when it is first asked.
