@@ -155,7 +155,8 @@ fn unbroken(journal: &JournalReader) -> Result<impl Iterator<Item = Frame>, Jour
     }))
 }
 
-/// Keeps what a store that still opens holds from `size` on.
+/// Keeps what a store that still opens holds from `size` on; also of a commit that was interrupted, and that nobody was
+/// answered.
 fn keep_stored(options: &Options, size: u64, loose: &mut Loose) -> Result<(), ExportFailed> {
     let store = match SledStore::open(&options.store_dir(), &options.sled()) {
         Ok(store) => store,

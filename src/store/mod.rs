@@ -41,7 +41,7 @@ pub use sled_store::{SledOptions, SledStore};
 ///
 /// **The head makes a commit one.** Its writes are made in order, and then the head. A crash in between leaves the
 /// first so many of them, of which no head speaks; so a commit writes where the head before it has nothing, and who
-/// opens removes what lies beyond the head.
+/// opens, or fences after `Unknown`, removes what it would otherwise read beyond the head.
 ///
 /// **Trailing writes** are for what derives from committed data and can be derived again. They become
 /// durable with the next `commit` or `sync`, in the order in which they were given and never later

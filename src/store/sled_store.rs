@@ -3,8 +3,9 @@
 //! Left to itself, that version loses acknowledged data with the power, and may not open again after
 //! a crash. What is done about it here: `sync_file_range` is answered so that sled really syncs
 //! ([`sync_range`]); files that a crash can tear are removed or synced around `open`; no flusher
-//! thread; no batches, whose memory is not flat; values that never become separate files; nothing is written, nor even opened, on a disk that is nearly full; a failure is
-//! final; and panics end at this border. `docs/decisions/` has the measurements.
+//! thread; no batches, as large ones stay in memory; values that never become separate files; nothing
+//! is written, nor even opened, on a disk that is nearly full; a failure is final; and panics end at
+//! this border. `docs/decisions/` has the measurements.
 
 use std::fmt;
 use std::fs;

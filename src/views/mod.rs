@@ -43,7 +43,7 @@ const POSTINGS_FILTER: u8 = 0x15;
 const POSTINGS_MANIFEST: u8 = 0x16;
 const END: u8 = 0x20;
 
-/// How many keys one step of upkeep writes or removes: well inside the store's atomic batch.
+/// How many keys one step of upkeep writes or removes.
 const STEP_KEYS: usize = 256;
 
 /// Why a view cannot be used.
@@ -151,7 +151,7 @@ fn remove_step(store: &dyn Store, range: &KeyRange) -> Result<bool, StoreError> 
     Ok(true)
 }
 
-/// Trails more writes than fit one atomic step; the manifest, which makes them count, comes after.
+/// Trails many writes by steps; the manifest, which makes them count, comes after.
 fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), StoreError> {
     writes
         .chunks(STEP_KEYS)

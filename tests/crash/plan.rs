@@ -29,7 +29,7 @@ pub(crate) enum Shape {
     Small,
     /// Single records and batches, from 60 bytes to the largest.
     Mixed,
-    /// As mixed, and every third a batch of 4 MB: more keys than one atomic write of the store takes.
+    /// As mixed, and every third a batch of 4 MB: hundreds of keys of the store.
     Huge,
 }
 

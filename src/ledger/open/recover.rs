@@ -135,7 +135,7 @@ fn fence(store: &Arc<dyn Store>, care: Care) -> Result<Head, StoreError> {
     if care == Care::Heads {
         return Ok(head);
     }
-    // A commit of several steps that was interrupted leaves keys that no head speaks of.
+    // What an interrupted commit has left, of which no head speaks. Tiles are written again before a head covers them.
     let end = Index::new(head.size);
     for range in [layout::blocks_from(end), authority::beyond(end)] {
         remove_all(store, &range)?;
