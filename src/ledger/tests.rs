@@ -495,31 +495,41 @@ fn damage_that_a_read_finds_stops_the_ledger_and_the_next_start_mends_it() {
     bench.check(&[], 310);
 }
 
-#[test]
-fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
+/// A closed ledger of five records, with a checkpoint in its store as stores had it before it was kept with the head: of so
+/// many records.
+fn with_a_checkpoint_of_its_own(records: u32) -> Bench {
     let bench = Bench::new();
     let ledger = bench.open();
-    record_all(&ledger, 0..5);
-    let checkpoint = ledger.shared.published().note().to_owned();
+    record_all(&ledger, 0..records);
+    let checkpoint = ledger.published().note().to_owned();
+    record_all(&ledger, records..5);
     ledger.close();
-    // As stores were until the checkpoint was kept with the head.
-    let dir = bench.options().store_dir();
-    let store = SledStore::open(&dir, &bench.options().sled()).unwrap();
+    let store = SledStore::open(&bench.options().store_dir(), &bench.options().sled()).unwrap();
     let head = store.fence().unwrap();
     let once = Write::Put {
         key: super::layout::CHECKPOINT_KEY.to_vec(),
         value: checkpoint.into(),
     };
     store.commit(&head, &head, b"", &[once]).unwrap();
-    drop(store);
+    bench
+}
 
+#[test]
+fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
+    let bench = with_a_checkpoint_of_its_own(5);
     let ledger = bench.check(&[Recovery::Unclean], 5);
     assert_eq!(ledger.shared.store.checkpoint().unwrap(), b"");
     record_all(&ledger, 5..9);
     ledger.close();
     let ledger = bench.check(&[], 9);
     let with_head = ledger.shared.store.checkpoint().unwrap();
-    assert_eq!(with_head, ledger.shared.published().note().as_bytes());
+    assert_eq!(with_head, ledger.published().note().as_bytes());
+}
+
+#[test]
+fn a_store_whose_only_checkpoint_is_of_another_size_is_made_again() {
+    let bench = with_a_checkpoint_of_its_own(4);
+    bench.check(&[Recovery::Unclean, Recovery::StoreRebuilt(6)], 5);
 }
 
 /// What a commit writes before its head: blocks, a tile, and that one of its entries names a key.
