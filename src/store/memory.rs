@@ -14,7 +14,6 @@ use super::{
 /// A [`Store`] over a `BTreeMap`, with a script of faults.
 #[derive(Debug)]
 pub struct MemoryStore {
-    limits: Limits,
     state: Mutex<State>,
 }
 
@@ -79,23 +78,13 @@ const LIMITS: Limits = super::sled_store::LIMITS;
 
 impl Default for MemoryStore {
     fn default() -> MemoryStore {
-        MemoryStore::with_limits(LIMITS)
+        MemoryStore::holding(Head::NEW, Vec::new(), BTreeMap::new())
     }
 }
 
 impl MemoryStore {
-    /// An empty store with other limits than those of sled, to reach them sooner.
-    pub fn with_limits(limits: Limits) -> MemoryStore {
-        MemoryStore::holding(limits, (Head::NEW, Vec::new()), BTreeMap::new())
-    }
-
-    fn holding(
-        limits: Limits,
-        (head, checkpoint): (Head, Vec<u8>),
-        pairs: BTreeMap<Vec<u8>, Vec<u8>>,
-    ) -> MemoryStore {
+    fn holding(head: Head, checkpoint: Vec<u8>, pairs: BTreeMap<Vec<u8>, Vec<u8>>) -> MemoryStore {
         MemoryStore {
-            limits,
             state: Mutex::new(State {
                 head,
                 checkpoint,
@@ -127,8 +116,7 @@ impl MemoryStore {
                 None => pairs.remove(key),
             };
         }
-        let head = (state.head, state.checkpoint.clone());
-        MemoryStore::holding(self.limits, head, pairs)
+        MemoryStore::holding(state.head, state.checkpoint.clone(), pairs)
     }
 
     /// How many writes are not durable yet.
@@ -196,8 +184,8 @@ impl Store for MemoryStore {
                 cause: Arc::clone(cause),
             });
         }
-        check_writes(writes, &self.limits)?;
-        check_checkpoint(checkpoint, &self.limits)?;
+        check_writes(writes, &LIMITS)?;
+        check_checkpoint(checkpoint, &LIMITS)?;
         check_heads(&state.head, expect, next)?;
 
         let number = state.commits;
@@ -240,7 +228,7 @@ impl Store for MemoryStore {
     fn trail(&self, writes: &[Write]) -> Result<(), StoreError> {
         let mut state = self.state();
         state.check_usable()?;
-        check_writes(writes, &self.limits)?;
+        check_writes(writes, &LIMITS)?;
         state.apply(writes);
         Ok(())
     }
@@ -284,7 +272,7 @@ impl Store for MemoryStore {
     }
 
     fn limits(&self) -> Limits {
-        self.limits
+        LIMITS
     }
 
     fn health(&self) -> Health {
