@@ -154,7 +154,8 @@ impl Copies {
             .groups
             .send(Arc::clone(&group))
             .map_err(|_| CommitFailed::JournalGone)?;
-        let stored = (self.store).commit(&self.head, &next, &group.checkpoint, writes);
+        let (store, checkpoint) = (&self.store, &group.checkpoint);
+        let stored = store.commit(&self.head, &next, checkpoint, writes);
         let journaled = self
             .journal
             .outcomes

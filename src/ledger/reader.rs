@@ -375,8 +375,7 @@ mod tests {
             store.trail(std::slice::from_ref(write)).unwrap();
             for start in 0..3 {
                 let read = Entries::new(Arc::clone(&store), Index::new(start), TreeSize::new(3));
-                let read: Result<Vec<_>, _> = read.collect();
-                let read: Vec<Vec<u8>> = read.unwrap().into_iter().map(|(_, read)| read).collect();
+                let read: Vec<Vec<u8>> = read.map(|entry| entry.unwrap().1).collect();
                 assert_eq!(read, all[usize::try_from(start).unwrap()..]);
             }
         }

@@ -97,6 +97,12 @@ impl Bench {
         self.try_open().unwrap().ledger
     }
 
+    /// The store of a ledger that is closed.
+    fn store(&self) -> SledStore {
+        let options = self.options();
+        SledStore::open(&options.store_dir(), &options.sled()).unwrap()
+    }
+
     /// Opens, and demands these recoveries and entries `1..=records` with the numbers `0..records`.
     #[track_caller]
     fn check(&self, recovered: &[Recovery], records: u32) -> Ledger {
@@ -504,7 +510,7 @@ fn with_a_checkpoint_of_its_own(records: u32) -> Bench {
     let checkpoint = ledger.published().note().to_owned();
     record_all(&ledger, records..5);
     ledger.close();
-    let store = SledStore::open(&bench.options().store_dir(), &bench.options().sled()).unwrap();
+    let store = bench.store();
     let head = store.fence().unwrap();
     let once = Write::Put {
         key: super::layout::CHECKPOINT_KEY.to_vec(),
@@ -553,7 +559,7 @@ fn a_commit_that_was_interrupted_is_taken_back_wherever_that_was() {
         let ledger = bench.open();
         record_all(&ledger, 0..200);
         ledger.close();
-        let store = SledStore::open(&bench.options().store_dir(), &bench.options().sled()).unwrap();
+        let store = bench.store();
         store.trail(&writes[..made]).unwrap();
         store.sync().unwrap();
         drop(store);
