@@ -30,9 +30,11 @@ impl Blocks {
         let parts = writes
             .iter()
             .filter_map(|write| layout::parse_block_key(write.key()));
-        let firsts = parts.filter(|(_, part)| *part == 0);
+        let firsts = parts.filter_map(|(first, part)| (part == 0).then_some(first.value()));
+        let mut firsts: Vec<u64> = firsts.collect();
+        firsts.sort_unstable();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.firsts.extend(firsts.map(|(first, _)| first.value()));
+        known.firsts.extend(firsts);
         known.end = end.value();
         let beyond = known.firsts.len().saturating_sub(KNOWN_MAX);
         known.firsts.drain(..beyond);
