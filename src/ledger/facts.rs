@@ -8,6 +8,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use prost::bytes::Bytes;
 
 use super::{ReadError, Shared, reader};
 use crate::{
@@ -19,8 +20,9 @@ use crate::{
 /// Facts that were read and are kept decoded, at most. Of about 3 KB each: up to 50 MB.
 const KEPT_READ: usize = 16_384;
 
-/// Facts that were recorded and are kept, as who records one is often followed by who refers to it. Few, as each takes
-/// memory that is in no cache any more; and apart, so that what is recorded does not push out what is read.
+/// Entries that were recorded and are kept, as who records one is often followed by who refers to it. As bytes: most are
+/// never asked for, and what is decoded is many small pieces of memory, which are in no cache any more when they are
+/// given back. Apart, so that what is recorded does not push out what is read.
 const KEPT_RECORDED: usize = 2_048;
 
 /// The parts that facts are kept in. Threads that make receipts at the same time seldom wait for each other.
@@ -35,21 +37,22 @@ pub(super) struct KeptFacts {
 /// A part of what is kept.
 #[derive(Debug)]
 struct Kept {
-    read: Places,
-    recorded: Places,
+    read: Places<Arc<Fact>>,
+    recorded: Places<Bytes>,
 }
 
-/// Each fact in the place that its index says, with a few others: of these the ones that were used last stay. It is found
-/// in one step, where putting all in the order of their use would cost several, and it lasts about as long.
+/// What is kept of each entry in the place that its index says, with a few others: of these the ones that were used last
+/// stay. It is found in one step, where putting all in the order of their use would cost several, and it lasts about as
+/// long.
 #[derive(Debug)]
-struct Places(Vec<Place>);
+struct Places<T>(Vec<Place<T>>);
 
-/// The facts of one place, what was used last first.
-type Place = [Option<(Index, Arc<Fact>)>; FACTS_OF_PLACE];
+/// What is kept in one place, what was used last first.
+type Place<T> = [Option<(Index, T)>; OF_PLACE];
 
 /// With one in each, of five thousand facts that a page of a list is made of, seven hundred would push each other out every
 /// time.
-const FACTS_OF_PLACE: usize = 8;
+const OF_PLACE: usize = 8;
 
 impl Default for KeptFacts {
     fn default() -> Self {
@@ -65,26 +68,38 @@ impl Default for KeptFacts {
 }
 
 impl KeptFacts {
-    fn find(&self, index: Index) -> Option<Arc<Fact>> {
-        let (mut part, index_there) = self.part(index)?;
-        let Kept { read, recorded } = &mut *part;
-        let found = read.find(index, index_there);
-        found.or_else(|| recorded.find(index, index_there))
+    /// The fact of an entry, if that is kept; decoded for the first time, if it was only recorded so far.
+    fn find(&self, index: Index) -> Result<Option<Arc<Fact>>, ReadError> {
+        let entry = {
+            let Some((mut part, index_there)) = self.part(index) else {
+                return Ok(None);
+            };
+            if let Some(fact) = part.read.find(index, index_there) {
+                return Ok(Some(fact));
+            }
+            part.recorded.find(index, index_there)
+        };
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let fact = decoded(index, &entry)?;
+        self.keep_read(&fact);
+        Ok(Some(fact))
     }
 
     fn keep_read(&self, fact: &Arc<Fact>) {
         if let Some((mut part, index_there)) = self.part(fact.index) {
-            part.read.keep(fact, index_there);
+            part.read.keep(fact.index, index_there, fact);
         }
     }
 
-    fn keep_recorded(&self, fact: &Arc<Fact>) {
-        if let Some((mut part, index_there)) = self.part(fact.index) {
-            part.recorded.keep(fact, index_there);
+    fn keep_recorded(&self, index: Index, entry: &Bytes) {
+        if let Some((mut part, index_there)) = self.part(index) {
+            part.recorded.keep(index, index_there, entry);
         }
     }
 
-    /// The part that a fact belongs in, and its index among those of the part.
+    /// The part that an entry belongs in, and its index among those of the part.
     fn part(&self, index: Index) -> Option<(MutexGuard<'_, Kept>, usize)> {
         let index = usize::try_from(index.value()).ok()?;
         let part = self.parts.get(index % KEPT_PARTS)?;
@@ -93,37 +108,41 @@ impl KeptFacts {
     }
 }
 
-impl Places {
-    /// Room for so many facts.
-    fn of(facts: usize) -> Self {
-        Self(vec![
-            [const { None }; FACTS_OF_PLACE];
-            facts / FACTS_OF_PLACE
-        ])
+fn decoded(index: Index, entry: &[u8]) -> Result<Arc<Fact>, ReadError> {
+    let damaged = |_| ReadError::EntryDamaged {
+        index: index.value(),
+    };
+    Ok(Arc::new(Fact::read(entry).map_err(damaged)?))
+}
+
+impl<T: Clone> Places<T> {
+    /// Room for so many.
+    fn of(kept: usize) -> Self {
+        Self(vec![[const { None }; OF_PLACE]; kept / OF_PLACE])
     }
 
-    /// The fact of an index, which counts as used.
-    fn find(&mut self, index: Index, index_here: usize) -> Option<Arc<Fact>> {
+    /// What is kept of an index, which counts as used.
+    fn find(&mut self, index: Index, index_here: usize) -> Option<T> {
         let place = self.place(index_here)?;
         let is_it = |held: &Option<(Index, _)>| held.as_ref().is_some_and(|held| held.0 == index);
         let at = place.iter().position(is_it)?;
         place.get_mut(..=at)?.rotate_right(1);
-        place.first()?.as_ref().map(|(_, fact)| Arc::clone(fact))
+        place.first()?.as_ref().map(|(_, kept)| kept.clone())
     }
 
-    /// Keeps a fact instead of the one of its place that was used longest ago.
-    fn keep(&mut self, fact: &Arc<Fact>, index_here: usize) {
-        if self.find(fact.index, index_here).is_none()
+    /// Keeps it instead of what was used longest ago in its place.
+    fn keep(&mut self, index: Index, index_here: usize, kept: &T) {
+        if self.find(index, index_here).is_none()
             && let Some(place) = self.place(index_here)
         {
             place.rotate_right(1);
             if let Some(first) = place.first_mut() {
-                *first = Some((fact.index, Arc::clone(fact)));
+                *first = Some((index, kept.clone()));
             }
         }
     }
 
-    fn place(&mut self, index_here: usize) -> Option<&mut Place> {
+    fn place(&mut self, index_here: usize) -> Option<&mut Place<T>> {
         let places = self.0.len();
         self.0.get_mut(index_here % places)
     }
@@ -252,26 +271,23 @@ impl LedgerFacts {
         with_replacements(self, facts)
     }
 
-    /// Keeps a fact that was just recorded.
-    pub(super) fn keep(&self, fact: &Arc<Fact>) {
-        self.shared.kept.keep_recorded(fact);
+    /// Keeps an entry that was just recorded.
+    pub(super) fn keep(&self, index: Index, entry: &Bytes) {
+        self.shared.kept.keep_recorded(index, entry);
     }
 
     /// The facts at these indexes, which ascend.
     fn facts_at(&self, indexes: &[Index]) -> Result<Vec<Arc<Fact>>, ReadError> {
         let kept = &self.shared.kept;
-        let mut found: Vec<Option<Arc<Fact>>> =
-            indexes.iter().map(|&index| kept.find(index)).collect();
+        let found = indexes.iter().map(|&index| kept.find(index));
+        let mut found: Vec<Option<Arc<Fact>>> = found.collect::<Result<_, _>>()?;
         let both = indexes.iter().zip(&found);
         let missing = both.filter(|(_, fact)| fact.is_none());
         let missing: Vec<Index> = missing.map(|(index, _)| *index).collect();
         let mut read = Vec::with_capacity(missing.len());
         let (store, blocks) = (self.shared.store.as_ref(), &self.shared.blocks);
         reader::entries_at(store, blocks, &missing, |index, entry| {
-            let damaged = |_| ReadError::EntryDamaged {
-                index: index.value(),
-            };
-            read.push(Arc::new(Fact::read(entry).map_err(damaged)?));
+            read.push(decoded(index, entry)?);
             Ok(())
         })?;
         for fact in &read {
@@ -366,25 +382,34 @@ impl Records for LedgerFacts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use prost::Message as _;
 
-    fn fact(index: u64) -> Arc<Fact> {
+    use super::*;
+    use crate::{record::entry::RecordedAt, tlog::Hash};
+
+    fn entry(index: u64) -> Bytes {
         let record = crate::pb::Record {
             event_time: "2026-01-05".to_owned(),
             ..Default::default()
         };
-        Arc::new(Fact {
+        let entry = EntryView {
             index: Index::new(index),
-            recorded_at: DateTime::default(),
-            actor: "ward-1".to_owned(),
-            on: chrono::NaiveDate::default(),
-            record,
-            replacement: None,
-        })
+            previous: Hash::ZERO,
+            recorded_at: RecordedAt::new(0, 0).unwrap(),
+            salt: [0; 16],
+            actor: "ward-1",
+            record: &record.encode_to_vec(),
+            author: None,
+        };
+        entry.encode().into()
+    }
+
+    fn fact(index: u64) -> Arc<Fact> {
+        decoded(Index::new(index), &entry(index)).unwrap()
     }
 
     fn is_there(kept: &KeptFacts, index: u64) -> bool {
-        let found = kept.find(Index::new(index));
+        let found = kept.find(Index::new(index)).unwrap();
         found.is_some_and(|fact| fact.index.value() == index)
     }
 
@@ -395,7 +420,7 @@ mod tests {
         (0..many).for_each(|index| kept.keep_read(&fact(index)));
         assert!((0..many).all(|index| is_there(&kept, index)));
         // The first of the place of 7 was asked for once more, so the second goes.
-        let second = many / u64::try_from(FACTS_OF_PLACE).unwrap() + 7;
+        let second = many / u64::try_from(OF_PLACE).unwrap() + 7;
         assert!(is_there(&kept, 7));
         kept.keep_read(&fact(many + 7));
         let gone: Vec<u64> = (0..many).filter(|index| !is_there(&kept, *index)).collect();
@@ -409,9 +434,28 @@ mod tests {
         let kept = KeptFacts::default();
         kept.keep_read(&fact(3));
         let (newest, many) = (10_000, u64::try_from(KEPT_RECORDED).unwrap());
-        (0..newest).for_each(|index| kept.keep_recorded(&fact(index)));
+        (0..newest).for_each(|index| kept.keep_recorded(Index::new(index), &entry(index)));
         assert!(is_there(&kept, 3));
         assert!((newest - many..newest).all(|index| is_there(&kept, index)));
         assert!(!is_there(&kept, newest - many - 1));
+    }
+
+    #[test]
+    fn what_was_recorded_is_decoded_once() {
+        let kept = KeptFacts::default();
+        kept.keep_recorded(Index::new(5), &entry(5));
+        let first = kept.find(Index::new(5)).unwrap().unwrap();
+        let second = kept.find(Index::new(5)).unwrap().unwrap();
+        assert_eq!(first, fact(5));
+        assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn a_kept_entry_that_is_none_is_damage() {
+        let kept = KeptFacts::default();
+        kept.keep_recorded(Index::new(5), &Bytes::from_static(b"not an entry"));
+        let found = kept.find(Index::new(5));
+        let damaged = matches!(found, Err(ReadError::EntryDamaged { index: 5 }));
+        assert!(damaged, "{found:?}");
     }
 }

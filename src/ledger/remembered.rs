@@ -3,6 +3,8 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc};
 
+use prost::bytes::Bytes;
+
 use super::{LedgerFacts, ReadError};
 use crate::{
     rules::fact::{Fact, Facts, Records, Subject, corrected},
@@ -41,10 +43,10 @@ impl Remembered {
         self.facts.size()
     }
 
-    /// Takes the fact of the tree's last entry, so that it need not be read and decoded: not here, and not by whoever
-    /// asks next, as who records it is often followed by who refers to it.
-    pub fn take_newest(&mut self, fact: &Arc<Fact>) {
-        self.facts.keep(fact);
+    /// Takes the tree's last entry and the fact of it, so that it need not be read: not here, and not by whoever asks
+    /// next, as who records it is often followed by who refers to it.
+    pub fn take_newest(&mut self, entry: &Bytes, fact: &Arc<Fact>) {
+        self.facts.keep(fact.index, entry);
         // A correction leads to what it corrects, and is read with that.
         if fact.index.value() + 1 == self.size().value() && corrected(&fact.record).is_none() {
             self.newest = Some(Arc::clone(fact));

@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use prost::bytes::Bytes;
 
 use super::{
     catalogues::Catalogues,
@@ -71,22 +72,14 @@ impl Flagging {
     pub(super) fn of_entry(
         &self,
         mut facts: Remembered,
-        index: Index,
-        recorded_at: DateTime<Utc>,
-        actor: &str,
-        checked: CheckedRecord,
+        entry: &Bytes,
+        fact: Fact,
+        unverified: Vec<String>,
     ) -> Result<Vec<Flag>, CallError> {
-        let CheckedRecord {
-            record,
-            subjects: _,
-            unverified,
-        } = checked;
-        let mut raised = flags(&record, unverified, recorded_at);
-        if let Some(fact) = fact(index, recorded_at, actor, *record) {
-            let fact = Arc::new(fact);
-            facts.take_newest(&fact);
-            raised.extend(self.together(&facts, &fact)?);
-        }
+        let mut raised = flags(&fact.record, unverified, fact.recorded_at);
+        let fact = Arc::new(fact);
+        facts.take_newest(entry, &fact);
+        raised.extend(self.together(&facts, &fact)?);
         Ok(raised)
     }
 
@@ -157,7 +150,13 @@ impl Flagging {
     }
 }
 
-fn fact(index: Index, recorded_at: DateTime<Utc>, actor: &str, record: pb::Record) -> Option<Fact> {
+/// The fact of a record; `None` if it does not say when it happened, which no checked one fails to.
+pub(super) fn fact(
+    index: Index,
+    recorded_at: DateTime<Utc>,
+    actor: &str,
+    record: pb::Record,
+) -> Option<Fact> {
     Some(Fact {
         index,
         recorded_at,

@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
-use prost::bytes::Bytes;
+use prost::{Message as _, bytes::Bytes};
 
 use super::{
-    blocking, codec::ReceiptParts, error::CallError, flagging::Flagging, submission::CheckedRecord,
+    blocking,
+    codec::ReceiptParts,
+    error::CallError,
+    flagging::{Flagging, fact},
+    submission::{CheckedRecord, Unverified},
 };
 use crate::{
     ledger::{Accepted, Ledger, ReadError, Remembered},
@@ -27,35 +31,55 @@ pub(super) async fn receipt(
 ) -> Result<Bytes, CallError> {
     let facts = flagging.facts_up_to(accepted.index);
     if !accepted.repeated && Flagging::is_quick(&facts, &record.subjects)? {
-        return make(ledger, flagging, facts, accepted, record);
+        return make(ledger, flagging, facts, accepted, record.into());
     }
     // A long history must not hold up a thread that answers calls.
     let (ledger, flagging) = (Arc::clone(ledger), flagging.clone());
-    blocking(move || make(&ledger, &flagging, facts, accepted, record)).await
+    blocking(move || make(&ledger, &flagging, facts, accepted, record.into())).await
 }
 
-/// The bytes of the receipts of the entries of a batch, in order. Reads the store.
+/// The bytes of the receipts of the entries of a batch, in order, given what of each was unverified. Reads the store.
 pub(super) fn of_batch(
     ledger: &Ledger,
     flagging: &Flagging,
     accepted: Vec<Accepted>,
-    records: Vec<CheckedRecord>,
+    unverified: Vec<Unverified>,
 ) -> Result<Vec<Bytes>, CallError> {
-    let both = accepted.into_iter().zip(records);
-    let receipts = both.map(|(accepted, record)| {
+    let both = accepted.into_iter().zip(unverified);
+    let receipts = both.map(|(accepted, unverified)| {
         let facts = flagging.facts_up_to(accepted.index);
-        make(ledger, flagging, facts, accepted, record)
+        let known = Known {
+            record: None,
+            unverified,
+        };
+        make(ledger, flagging, facts, accepted, known)
     });
     receipts.collect()
 }
 
-/// The bytes of the receipt of an entry that carries this record, from the facts up to it. Reads the store.
+/// What is known of the record of an entry.
+struct Known {
+    /// Itself, where it is at hand.
+    record: Option<Box<pb::Record>>,
+    unverified: Unverified,
+}
+
+impl From<CheckedRecord> for Known {
+    fn from(checked: CheckedRecord) -> Self {
+        Self {
+            record: Some(checked.record),
+            unverified: checked.unverified,
+        }
+    }
+}
+
+/// The bytes of the receipt of an entry, from the facts up to it. Reads the store.
 fn make(
     ledger: &Ledger,
     flagging: &Flagging,
     facts: Remembered,
     accepted: Accepted,
-    record: CheckedRecord,
+    known: Known,
 ) -> Result<Bytes, CallError> {
     let Accepted {
         index,
@@ -64,13 +88,18 @@ fn make(
         published,
         repeated: _,
     } = accepted;
-    let damaged = |_| ReadError::EntryDamaged {
+    let damaged = || ReadError::EntryDamaged {
         index: index.value(),
     };
-    let view = EntryView::parse(&entry).map_err(damaged)?;
-    let of_key = key_flags(published.keys(), &view, &record.record);
+    let view = EntryView::parse(&entry).ok().ok_or_else(damaged)?;
+    let record = match known.record {
+        Some(record) => *record,
+        None => pb::Record::decode(view.record).ok().ok_or_else(damaged)?,
+    };
+    let of_key = key_flags(published.keys(), &view, &record);
     let recorded_at = view.recorded_at.to_utc();
-    let mut flags = flagging.of_entry(facts, index, recorded_at, view.actor, record)?;
+    let fact = fact(index, recorded_at, view.actor, record).ok_or_else(damaged)?;
+    let mut flags = flagging.of_entry(facts, &entry, fact, known.unverified)?;
     flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;
     let parts = ReceiptParts {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ledger::{Accepted, AppendError, Ledger},
+    ledger::{Accepted, AppendError, Ledger, Submission},
     pb::{
         self, RecordBatchRequest, RecordRequest, RecordStreamRequest,
         recording_service_server::RecordingService,
@@ -83,11 +83,12 @@ impl Recording {
         desk.check(submission)
     }
 
-    fn check_batch(
+    fn check_batch<K>(
         &self,
         actor: &str,
         submissions: Vec<pb::Submission>,
-    ) -> Result<Vec<Checked>, CallError> {
+        keep: impl Fn(CheckedRecord) -> K,
+    ) -> Result<Vec<(Submission, K)>, CallError> {
         let published = self.ledger.published();
         let desk = Desk {
             actor,
@@ -95,7 +96,7 @@ impl Recording {
             origin: self.ledger.vkey().name().as_str(),
             keys: published.keys(),
         };
-        desk.check_batch(submissions)
+        desk.check_batch(submissions, keep)
     }
 
     /// The bytes of the receipts of records that are only looked at.
@@ -154,19 +155,20 @@ impl RecordingService for Recording {
         } = request;
         let service = self.clone();
         let by = actor.clone();
-        let batch = blocking(move || service.check_batch(&by, submissions)).await?;
         let receipts = if validate_only {
-            let records = batch.into_iter().map(|checked| checked.record);
+            let check = move || service.check_batch(&by, submissions, |record| record);
+            let records = blocking(check).await?.into_iter().map(|(_, record)| record);
             let paths = (0..).map(Path::Item);
             self.preview(&actor, paths.zip(records).collect()).await?
         } else {
-            let (submissions, records): (Vec<_>, Vec<_>) = batch
-                .into_iter()
-                .map(|Checked { submission, record }| (submission, record))
-                .unzip();
+            let check = move || {
+                let batch = service.check_batch(&by, submissions, |record| record.unverified)?;
+                Ok::<_, CallError>(batch.into_iter().unzip())
+            };
+            let (submissions, unverified): (Vec<_>, Vec<_>) = blocking(check).await?;
             let accepted = self.ledger.append(submissions).await.map_err(of_batch)?;
             let (ledger, flagging) = (Arc::clone(&self.ledger), self.flagging.clone());
-            blocking(move || receipt::of_batch(&ledger, &flagging, accepted, records)).await?
+            blocking(move || receipt::of_batch(&ledger, &flagging, accepted, unverified)).await?
         };
         Ok(Response::new(EncodedReceipts { receipts }))
     }

@@ -46,9 +46,11 @@ pub(super) struct CheckedRecord {
     pub(super) record: Box<pb::Record>,
     /// What it is about.
     pub(super) subjects: BTreeSet<Subject>,
-    /// The labels in it that could not be read with certainty.
-    pub(super) unverified: Vec<String>,
+    pub(super) unverified: Unverified,
 }
+
+/// The labels in a record that could not be read with certainty.
+pub(super) type Unverified = Vec<String>;
 
 /// Where in a request a submission stands.
 #[derive(Clone, Copy, Debug)]
@@ -83,18 +85,20 @@ impl Desk<'_> {
         let checked = self.parse(submission, Path::Alone, &mut violations);
         match checked.filter(|_| violations.is_empty()) {
             Some(mut checked) => {
-                self.check_signature(0, &mut checked)?;
+                self.check_signature(0, &mut checked.submission)?;
                 Ok(checked)
             }
             None => Err(CallError::Fields(violations)),
         }
     }
 
-    /// Checks the submissions of a batch.
-    pub(super) fn check_batch(
+    /// Checks the submissions of a batch, and keeps of each record what `keep` says. A thousand decoded records that wait
+    /// until all are recorded have left the processor's caches by then: decoding one again costs less.
+    pub(super) fn check_batch<K>(
         &self,
         submissions: Vec<pb::Submission>,
-    ) -> Result<Vec<Checked>, CallError> {
+        keep: impl Fn(CheckedRecord) -> K,
+    ) -> Result<Vec<(ledger::Submission, K)>, CallError> {
         let mut violations = Vec::new();
         if submissions.is_empty() || BATCH_RECORDS_MAX < submissions.len() {
             let remedy = format!("send 1 to {BATCH_RECORDS_MAX} submissions in a batch");
@@ -109,13 +113,14 @@ impl Desk<'_> {
             let Some(checked) = self.parse(Some(submission), path, &mut violations) else {
                 continue;
             };
-            bytes += checked.submission.record.len();
-            if let Some(first) = ids.insert(checked.submission.record_id, item) {
+            let Checked { submission, record } = checked;
+            bytes += submission.record.len();
+            if let Some(first) = ids.insert(submission.record_id, item) {
                 let field = format!("{path}.record.record_id");
                 let remedy = format!("submissions[{first}] has the same; give each record its own");
                 violations.push(violation(field, "RECORD_ID_REPEATED", remedy));
             }
-            batch.push(checked);
+            batch.push((submission, keep(record)));
         }
         if BATCH_BYTES_MAX < bytes {
             let remedy = format!("send records of at most {BATCH_BYTES_MAX} bytes together");
@@ -124,8 +129,8 @@ impl Desk<'_> {
         if !violations.is_empty() {
             return Err(CallError::Fields(violations));
         }
-        for (item, checked) in batch.iter_mut().enumerate() {
-            self.check_signature(item, checked)?;
+        for (item, (submission, _)) in batch.iter_mut().enumerate() {
+            self.check_signature(item, submission)?;
         }
         Ok(batch)
     }
@@ -197,8 +202,11 @@ impl Desk<'_> {
 
     /// Checks an author's signature here, so that the ledger's one writer need not. A key that is not
     /// known yet may be by the time that the writer looks.
-    fn check_signature(&self, item: usize, checked: &mut Checked) -> Result<(), CallError> {
-        let submission = &mut checked.submission;
+    fn check_signature(
+        &self,
+        item: usize,
+        submission: &mut ledger::Submission,
+    ) -> Result<(), CallError> {
         if let Some(author) = &mut submission.author
             && let Some(key) = self.keys.public_key(&author.key_id)
         {

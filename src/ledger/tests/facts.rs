@@ -193,9 +193,10 @@ fn check_remembered(ledger: &Ledger, subjects: &[Subject]) {
     let size = ledger.published().size();
     for size in (size.value().saturating_sub(25).max(2)..=size.value()).map(TreeSize::new) {
         let facts = ledger.facts().at(size);
-        let newest = facts.from(Index::new(size.value() - 1), 1).unwrap();
+        let last = Index::new(size.value() - 1);
+        let newest = facts.from(last, 1).unwrap();
         let mut remembered = Remembered::new(facts.clone());
-        remembered.take_newest(&newest[0]);
+        remembered.take_newest(&ledger.entry(last).unwrap().into(), &newest[0]);
         for subject in subjects.iter().chain(subjects) {
             let expected = facts.about(subject).unwrap();
             assert_eq!(remembered.about(subject).unwrap(), expected);
