@@ -164,32 +164,44 @@ fn keep_stored(options: &Options, size: u64, loose: &mut Loose) -> Result<(), Ex
         Err(error) => return Err(error.into()),
     };
     let mut range = layout::blocks_from(Index::new(0));
-    let mut block: Option<(Index, Vec<u8>)> = None;
+    let mut block: Option<Stored> = None;
     // A page that cannot be read ends the search: what lies behind it cannot be listed.
     while let Ok(page) = store.scan(&range, Direction::Forward, 64) {
         let Some((last, _)) = page.last() else { break };
         range.start = [last.as_slice(), &[0]].concat();
         for (key, value) in page {
             match (layout::parse_block_key(&key), &mut block) {
-                (Some((first, part)), Some((of, bytes))) if *of == first && 0 < part => {
-                    bytes.extend(value);
+                (Some((first, 0)), _) => {
+                    let begun = Stored {
+                        first,
+                        parts: 1,
+                        bytes: value,
+                    };
+                    keep_block(block.replace(begun), size, loose)?;
                 }
-                (Some((first, _)), _) => {
-                    keep_block(block.replace((first, value)), size, loose)?;
+                (Some((first, part)), Some(block))
+                    if block.first == first && block.parts == part =>
+                {
+                    block.parts += 1;
+                    block.bytes.extend(value);
                 }
-                (None, _) => {}
+                // A part of a commit that was interrupted before the one before it was written; or no block.
+                (Some(_) | None, _) => {}
             }
         }
     }
     keep_block(block, size, loose)
 }
 
-fn keep_block(
-    block: Option<(Index, Vec<u8>)>,
-    size: u64,
-    loose: &mut Loose,
-) -> Result<(), ExportFailed> {
-    let Some((first, bytes)) = block else {
+/// A block as far as its parts were read.
+struct Stored {
+    first: Index,
+    parts: u8,
+    bytes: Vec<u8>,
+}
+
+fn keep_block(block: Option<Stored>, size: u64, loose: &mut Loose) -> Result<(), ExportFailed> {
+    let Some(Stored { first, bytes, .. }) = block else {
         return Ok(());
     };
     for (index, entry) in (first.value()..).zip(layout::unpack_block(&bytes).unwrap_or_default()) {
