@@ -253,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn every_second_key_comes_first_then_those_between_all_behind_what_was_there() {
+        let before = Write::Remove { key: vec![7] };
+        let mut writes = vec![before.clone()];
+        let entries = vec![[0; 6_000]; 5];
+        pack_blocks(
+            Index::new(3),
+            entries.iter().map(<[_; 6_000]>::as_slice),
+            &mut writes,
+        );
+        let keys: Vec<&[u8]> = writes.iter().map(Write::key).collect();
+        let blocks = [3, 5, 7, 4, 6].map(|first| block_key(Index::new(first), 0));
+        assert_eq!(keys[0], before.key());
+        assert_eq!(keys[1..], blocks.each_ref().map(Vec::as_slice));
+    }
+
+    #[test]
     fn a_cut_block_is_not_unpacked() {
         let mut writes = Vec::new();
         pack_blocks(Index::new(0), [b"one".as_slice(), b"two"], &mut writes);

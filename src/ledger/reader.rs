@@ -220,7 +220,7 @@ impl Entries {
             return Err(damaged);
         };
 
-        // A commit may be under way, and behind the end may lie the first parts of a block.
+        // A commit may be under way, and behind the end may lie some parts of its blocks.
         let blocks = layout::blocks_between(first, self.end);
         let page = store.scan(&blocks, Direction::Forward, PAGE)?;
         let mut blocks: Vec<(Index, Vec<u8>)> = Vec::new();
