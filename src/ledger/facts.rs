@@ -25,6 +25,9 @@ const KEPT_READ: usize = 16_384;
 /// given back. Apart, so that what is recorded does not push out what is read.
 const KEPT_RECORDED: usize = 2_048;
 
+/// Of so many bytes at most: 8 MB. A larger entry is read from the store if it is asked for.
+const KEPT_ENTRY_BYTES_MAX: usize = 4_096;
+
 /// The parts that facts are kept in. Threads that make receipts at the same time seldom wait for each other.
 const KEPT_PARTS: usize = 32;
 
@@ -94,6 +97,9 @@ impl KeptFacts {
     }
 
     fn keep_recorded(&self, index: Index, entry: &Bytes) {
+        if KEPT_ENTRY_BYTES_MAX < entry.len() {
+            return;
+        }
         if let Some((mut part, index_there)) = self.part(index) {
             part.recorded.keep(index, index_there, entry);
         }
@@ -388,8 +394,13 @@ mod tests {
     use crate::{record::entry::RecordedAt, tlog::Hash};
 
     fn entry(index: u64) -> Bytes {
+        entry_with(index, "")
+    }
+
+    fn entry_with(index: u64, reason: &str) -> Bytes {
         let record = crate::pb::Record {
             event_time: "2026-01-05".to_owned(),
+            reason: reason.to_owned(),
             ..Default::default()
         };
         let entry = EntryView {
@@ -438,6 +449,18 @@ mod tests {
         assert!(is_there(&kept, 3));
         assert!((newest - many..newest).all(|index| is_there(&kept, index)));
         assert!(!is_there(&kept, newest - many - 1));
+    }
+
+    #[test]
+    fn a_large_entry_is_not_kept() {
+        let kept = KeptFacts::default();
+        for (index, bytes) in [(1, KEPT_ENTRY_BYTES_MAX), (2, KEPT_ENTRY_BYTES_MAX + 1)] {
+            let mut of_any_size = (0..bytes).map(|len| entry_with(index, &"x".repeat(len)));
+            let entry = of_any_size.find(|entry| entry.len() == bytes).unwrap();
+            kept.keep_recorded(Index::new(index), &entry);
+        }
+        assert!(is_there(&kept, 1));
+        assert!(!is_there(&kept, 2));
     }
 
     #[test]
