@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use prost::{Message as _, bytes::Bytes};
+use prost::bytes::Bytes;
 
 use super::{
     blocking,
@@ -17,6 +17,7 @@ use crate::{
     pb,
     record::entry::EntryView,
     rules::{
+        fact::Fact,
         flags::Flag,
         keys::{AuthorStanding, KeyFlag, KeyRegistry, event_time},
     },
@@ -92,13 +93,12 @@ fn make(
         index: index.value(),
     };
     let view = EntryView::parse(&entry).ok().ok_or_else(damaged)?;
-    let record = match known.record {
-        Some(record) => *record,
-        None => pb::Record::decode(view.record).ok().ok_or_else(damaged)?,
+    let fact = match known.record {
+        Some(record) => fact(index, view.recorded_at.to_utc(), view.actor, *record),
+        None => Fact::read(&entry).ok(),
     };
-    let of_key = key_flags(published.keys(), &view, &record);
-    let recorded_at = view.recorded_at.to_utc();
-    let fact = fact(index, recorded_at, view.actor, record).ok_or_else(damaged)?;
+    let fact = fact.ok_or_else(damaged)?;
+    let of_key = key_flags(published.keys(), &view, &fact.record);
     let mut flags = flagging.of_entry(facts, &entry, fact, known.unverified)?;
     flags.extend(of_key);
     let proof = ledger.prove_inclusion(&published, index, published.size())?;

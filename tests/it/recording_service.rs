@@ -389,6 +389,142 @@ async fn a_batch_is_recorded_whole_and_repeated_whole() {
     assert_eq!(server.record(record(400)).await.unwrap().index, 301);
 }
 
+/// A record of a patient's, as a nurse tells it.
+fn told(number: u32, patient: &str, kind: Kind) -> pb::Record {
+    pb::Record {
+        schema_version: 1,
+        event_time: "2026-11-22T10:00:00+08:00".to_owned(),
+        site: "9521123001015".to_owned(),
+        site_tz: "Asia/Shanghai".to_owned(),
+        actor_person: "ward-1.nurse-2".to_owned(),
+        actor_role: pb::ActorRole::Nurse.into(),
+        signature_meaning: pb::SignatureMeaning::Authorship.into(),
+        source_kind: pb::SourceKind::Direct.into(),
+        patient: patient.to_owned(),
+        kind: Some(kind),
+        ..record(number)
+    }
+}
+
+/// A chain of identity is a patient's.
+fn coi_assigned(number: u32, patient: &str) -> pb::Record {
+    let assigned = pb::CoiAssigned {
+        coi: "CHZ000126000001".to_owned(),
+        product_id: "SYN-CAR19".to_owned(),
+        ..pb::CoiAssigned::default()
+    };
+    told(number, patient, Kind::CoiAssigned(assigned))
+}
+
+/// A lot was given whose label could not be read.
+fn given(number: u32, patient: &str) -> pb::Record {
+    let administration = pb::Administration {
+        product_id: "SYN-CAR19".to_owned(),
+        lot: Some(pb::LotKey {
+            quality: pb::IdentifierQuality::Unreadable.into(),
+            as_read: "a smear".to_owned(),
+            ..pb::LotKey::default()
+        }),
+        status: pb::AdministrationStatus::Given.into(),
+        dose_actual: Some(pb::Quantity {
+            value: "118000000".to_owned(),
+            unit: "{cells}".to_owned(),
+            ..pb::Quantity::default()
+        }),
+        dose_number: 1,
+        route: Some(pb::Code {
+            system: "http://snomed.info/sct".to_owned(),
+            code: "47625008".to_owned(),
+            display: "intravenous route".to_owned(),
+            ..pb::Code::default()
+        }),
+        performer: "ward-1.nurse-2".to_owned(),
+        ..pb::Administration::default()
+    };
+    told(number, patient, Kind::Administration(administration))
+}
+
+/// The codes and fields of each receipt's flags.
+fn flags_of(receipts: &[Receipt]) -> Vec<Vec<(String, String)>> {
+    let told = |flag: &pb::Flag| pair(&flag.field, &flag.code);
+    let flags = receipts.iter().map(|receipt| &receipt.flags);
+    flags
+        .map(|flags| flags.iter().map(told).collect())
+        .collect()
+}
+
+async fn submit_singly(server: &TestServer, submissions: Vec<pb::Submission>) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for submission in submissions {
+        receipts.push(submit(server, submission).await.unwrap());
+    }
+    receipts
+}
+
+#[tokio::test]
+async fn a_batch_is_flagged_as_its_records_are_one_by_one() {
+    let (together, singly) = (TestServer::start().await, TestServer::start().await);
+    let key = SigningKey::from_bytes(&[21; 32]);
+    let late = pb::Record {
+        client_time: "2026-11-22T15:00:00Z".to_owned(),
+        ..record(1)
+    };
+    let batch = || {
+        let records = [
+            late.clone(),
+            given(2, "P-1"),
+            coi_assigned(3, "P-1"),
+            record(4),
+            coi_assigned(5, "P-2"),
+        ];
+        let signed = [signed(&record(6), &key), signed(&given(7, "P-2"), &key)];
+        records
+            .map(plain)
+            .into_iter()
+            .chain(signed)
+            .collect::<Vec<_>>()
+    };
+    for server in [&together, &singly] {
+        let mut offered = record(20);
+        offered.kind = Some(Kind::KeyRegistered(pb::KeyRegistered {
+            actor_id: ADMINISTRATOR.to_owned(),
+            key: Some(key_offer(&key)),
+        }));
+        server.record(offered).await.unwrap();
+    }
+    let request = RecordBatchRequest {
+        submissions: batch(),
+        validate_only: true,
+    };
+    let preview = together.recording().record_batch(as_actor(request)).await;
+    let preview = flags_of(&preview.unwrap().into_inner().receipts);
+    let first = flags_of(&submit_batch(&together, batch()).await.unwrap());
+    assert_eq!(first, flags_of(&submit_singly(&singly, batch()).await));
+    assert_eq!(first, preview);
+    let raised = |item: usize, field: &str, code: &str| first[item].contains(&pair(field, code));
+    assert!(raised(0, "client_time", "CLIENT_CLOCK_SKEW"));
+    assert!(raised(1, "administration.lot", "IDENTIFIER_UNVERIFIED"));
+    assert!(raised(4, "coi_assigned.coi", "COI_OF_TWO_PATIENTS"));
+    assert!(raised(6, "administration.lot", "IDENTIFIER_UNVERIFIED"));
+    assert_eq!(first[3], []);
+    assert_eq!(first[5], []);
+
+    for server in [&together, &singly] {
+        let mut revoked = record(21);
+        revoked.kind = Some(Kind::KeyRevoked(pb::KeyRevoked {
+            actor_id: ADMINISTRATOR.to_owned(),
+            key_id: signed(&record(9), &key).author.unwrap().key_id,
+            compromised_since: "2026-11-01T00:00:00Z".to_owned(),
+            ..pb::KeyRevoked::default()
+        }));
+        server.record(revoked).await.unwrap();
+    }
+    let again = flags_of(&submit_batch(&together, batch()).await.unwrap());
+    assert_eq!(again, flags_of(&submit_singly(&singly, batch()).await));
+    assert_eq!(again[..5], first[..5]);
+    assert_eq!(again[5], [pair("", "SUSPECT_KEY")]);
+}
+
 #[tokio::test]
 async fn what_is_wrong_in_a_batch_is_told_by_item_and_nothing_of_it_is_recorded() {
     let server = TestServer::start().await;
