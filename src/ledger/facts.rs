@@ -18,18 +18,14 @@ use crate::{
 };
 
 /// Facts that were read and are kept decoded, at most. Of about 3 KB each: up to 50 MB.
-const KEPT_FACTS: usize = 16_384;
-
-/// Entries that were read and are kept as their bytes, a fifth of what they take decoded: some 90 MB. Read from the store,
-/// each costs a block of a dozen others, and a whole leaf of sled where that has to come from the disk.
-const KEPT_READ: usize = 131_072;
+const KEPT_READ: usize = 16_384;
 
 /// Entries that were recorded and are kept, as who records one is often followed by who refers to it. As bytes: most are
 /// never asked for, and what is decoded is many small pieces of memory, which are in no cache any more when they are
-/// given back. Few, for the same reason; and apart, so that what is recorded does not push out what is read.
+/// given back. Apart, so that what is recorded does not push out what is read.
 const KEPT_RECORDED: usize = 2_048;
 
-/// Entries are kept of so many bytes at most: 545 MB if all were as large. A larger one is read from the store.
+/// Of so many bytes at most: 8 MB. A larger entry is read from the store if it is asked for.
 const KEPT_ENTRY_BYTES_MAX: usize = 4_096;
 
 /// The parts that facts are kept in. Threads that make receipts at the same time seldom wait for each other.
@@ -44,28 +40,26 @@ pub(super) struct KeptFacts {
 /// A part of what is kept.
 #[derive(Debug)]
 struct Kept {
-    facts: Places<Arc<Fact>, FACTS_OF_PLACE>,
-    read: Places<Bytes, 1>,
-    recorded: Places<Bytes, 1>,
+    read: Places<Arc<Fact>>,
+    recorded: Places<Bytes>,
 }
 
 /// What is kept of each entry in the place that its index says, with a few others: of these the ones that were used last
 /// stay. It is found in one step, where putting all in the order of their use would cost several, and it lasts about as
 /// long.
 #[derive(Debug)]
-struct Places<T, const OF_PLACE: usize>(Vec<Place<T, OF_PLACE>>);
+struct Places<T>(Vec<Place<T>>);
 
 /// What is kept in one place, what was used last first.
-type Place<T, const OF_PLACE: usize> = [Option<(Index, T)>; OF_PLACE];
+type Place<T> = [Option<(Index, T)>; OF_PLACE];
 
 /// With one in each, of five thousand facts that a page of a list is made of, seven hundred would push each other out every
 /// time.
-const FACTS_OF_PLACE: usize = 8;
+const OF_PLACE: usize = 8;
 
 impl Default for KeptFacts {
     fn default() -> Self {
         let part = || Kept {
-            facts: Places::of(KEPT_FACTS / KEPT_PARTS),
             read: Places::of(KEPT_READ / KEPT_PARTS),
             recorded: Places::of(KEPT_RECORDED / KEPT_PARTS),
         };
@@ -77,34 +71,28 @@ impl Default for KeptFacts {
 }
 
 impl KeptFacts {
-    /// The fact of an entry, if that is kept; decoded, if only its bytes are.
+    /// The fact of an entry, if that is kept; decoded for the first time, if it was only recorded so far.
     fn find(&self, index: Index) -> Result<Option<Arc<Fact>>, ReadError> {
         let entry = {
             let Some((mut part, index_there)) = self.part(index) else {
                 return Ok(None);
             };
-            if let Some(fact) = part.facts.find(index, index_there) {
+            if let Some(fact) = part.read.find(index, index_there) {
                 return Ok(Some(fact));
             }
-            let read = part.read.find(index, index_there);
-            read.or_else(|| part.recorded.find(index, index_there))
+            part.recorded.find(index, index_there)
         };
         let Some(entry) = entry else {
             return Ok(None);
         };
         let fact = decoded(index, &entry)?;
-        self.keep_read(&fact, &entry);
+        self.keep_read(&fact);
         Ok(Some(fact))
     }
 
-    fn keep_read(&self, fact: &Arc<Fact>, entry: &[u8]) {
-        let index = fact.index;
-        if let Some((mut part, index_there)) = self.part(index) {
-            part.facts.keep(index, index_there, || Arc::clone(fact));
-            if entry.len() <= KEPT_ENTRY_BYTES_MAX {
-                let bytes = || Bytes::copy_from_slice(entry);
-                part.read.keep(index, index_there, bytes);
-            }
+    fn keep_read(&self, fact: &Arc<Fact>) {
+        if let Some((mut part, index_there)) = self.part(fact.index) {
+            part.read.keep(fact.index, index_there, fact);
         }
     }
 
@@ -113,7 +101,7 @@ impl KeptFacts {
             return;
         }
         if let Some((mut part, index_there)) = self.part(index) {
-            part.recorded.keep(index, index_there, || entry.clone());
+            part.recorded.keep(index, index_there, entry);
         }
     }
 
@@ -133,7 +121,7 @@ fn decoded(index: Index, entry: &[u8]) -> Result<Arc<Fact>, ReadError> {
     Ok(Arc::new(Fact::read(entry).map_err(damaged)?))
 }
 
-impl<T: Clone, const OF_PLACE: usize> Places<T, OF_PLACE> {
+impl<T: Clone> Places<T> {
     /// Room for so many.
     fn of(kept: usize) -> Self {
         Self(vec![[const { None }; OF_PLACE]; kept / OF_PLACE])
@@ -149,18 +137,18 @@ impl<T: Clone, const OF_PLACE: usize> Places<T, OF_PLACE> {
     }
 
     /// Keeps it instead of what was used longest ago in its place.
-    fn keep(&mut self, index: Index, index_here: usize, kept: impl FnOnce() -> T) {
+    fn keep(&mut self, index: Index, index_here: usize, kept: &T) {
         if self.find(index, index_here).is_none()
             && let Some(place) = self.place(index_here)
         {
             place.rotate_right(1);
             if let Some(first) = place.first_mut() {
-                *first = Some((index, kept()));
+                *first = Some((index, kept.clone()));
             }
         }
     }
 
-    fn place(&mut self, index_here: usize) -> Option<&mut Place<T, OF_PLACE>> {
+    fn place(&mut self, index_here: usize) -> Option<&mut Place<T>> {
         let places = self.0.len();
         self.0.get_mut(index_here % places)
     }
@@ -305,11 +293,12 @@ impl LedgerFacts {
         let mut read = Vec::with_capacity(missing.len());
         let (store, blocks) = (self.shared.store.as_ref(), &self.shared.blocks);
         reader::entries_at(store, blocks, &missing, |index, entry| {
-            let fact = decoded(index, entry)?;
-            kept.keep_read(&fact, entry);
-            read.push(fact);
+            read.push(decoded(index, entry)?);
             Ok(())
         })?;
+        for fact in &read {
+            kept.keep_read(fact);
+        }
         let mut read = read.into_iter();
         for fact in &mut found {
             if fact.is_none() {
@@ -404,8 +393,6 @@ mod tests {
     use super::*;
     use crate::{record::entry::RecordedAt, tlog::Hash};
 
-    const TOO_LARGE: [u8; KEPT_ENTRY_BYTES_MAX + 1] = [0; KEPT_ENTRY_BYTES_MAX + 1];
-
     fn entry(index: u64) -> Bytes {
         entry_with(index, "")
     }
@@ -440,14 +427,13 @@ mod tests {
     #[test]
     fn what_was_read_is_kept_until_others_of_its_place_were_used_since() {
         let kept = KeptFacts::default();
-        let many = u64::try_from(KEPT_FACTS).unwrap();
-        let keep = |index| kept.keep_read(&fact(index), &TOO_LARGE);
-        (0..many).for_each(keep);
+        let many = u64::try_from(KEPT_READ).unwrap();
+        (0..many).for_each(|index| kept.keep_read(&fact(index)));
         assert!((0..many).all(|index| is_there(&kept, index)));
         // The first of the place of 7 was asked for once more, so the second goes.
-        let second = many / u64::try_from(FACTS_OF_PLACE).unwrap() + 7;
+        let second = many / u64::try_from(OF_PLACE).unwrap() + 7;
         assert!(is_there(&kept, 7));
-        keep(many + 7);
+        kept.keep_read(&fact(many + 7));
         let gone: Vec<u64> = (0..many).filter(|index| !is_there(&kept, *index)).collect();
         assert_eq!(gone, [second]);
         assert!(is_there(&kept, many + 7));
@@ -455,29 +441,9 @@ mod tests {
     }
 
     #[test]
-    fn of_what_was_read_the_bytes_stay_longer_than_the_fact() {
-        let kept = KeptFacts::default();
-        let of_its_place =
-            |turn: usize| 7 + u64::try_from(turn * KEPT_FACTS / FACTS_OF_PLACE).unwrap();
-        kept.keep_read(&fact(7), &entry(7));
-        let push_out = || {
-            for turn in 1..=FACTS_OF_PLACE {
-                kept.keep_read(&fact(of_its_place(turn)), &TOO_LARGE);
-            }
-        };
-        push_out();
-        assert!(is_there(&kept, 7));
-        push_out();
-        let next = 7 + u64::try_from(KEPT_READ).unwrap();
-        kept.keep_read(&fact(next), &entry(next));
-        assert!(!is_there(&kept, 7));
-        assert!(is_there(&kept, next));
-    }
-
-    #[test]
     fn what_is_recorded_does_not_push_out_what_was_read() {
         let kept = KeptFacts::default();
-        kept.keep_read(&fact(3), &entry(3));
+        kept.keep_read(&fact(3));
         let (newest, many) = (10_000, u64::try_from(KEPT_RECORDED).unwrap());
         (0..newest).for_each(|index| kept.keep_recorded(Index::new(index), &entry(index)));
         assert!(is_there(&kept, 3));
