@@ -15,7 +15,7 @@ use crate::{
     pb,
     record::format::parse_uuid,
     rules::{
-        fact::{Fact, Facts, Records, Subject, corrected, event_day, subjects, with_replacements},
+        fact::{Fact, Facts, Records, Subject, corrected, subjects, with_replacements},
         refusals,
     },
     tlog::Index,
@@ -87,14 +87,7 @@ impl<R: DraftedRecords> Ahead<'_, R> {
 
     fn read(&self, index: Index, bytes: &[u8]) -> Option<Fact> {
         let record = pb::Record::decode(bytes).ok()?;
-        Some(Fact {
-            index,
-            recorded_at: self.now,
-            actor: String::new(),
-            on: event_day(&record)?,
-            record,
-            replacement: None,
-        })
+        Fact::of(index, self.now, "", record)
     }
 }
 

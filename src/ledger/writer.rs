@@ -34,7 +34,7 @@ use crate::{
         format::parse_uuid,
     },
     rules::{
-        fact::{Fact, Subject, event_day},
+        fact::{Fact, Subject},
         keys::{KeyRegistry, is_record_signed},
         refusals,
     },
@@ -502,18 +502,7 @@ impl Writer {
             return Err(AppendError::Refused { item, violations });
         }
         let about = ahead.subjects(&record)?;
-        let Some(on) = event_day(&record) else {
-            return Ok(None);
-        };
-        let fact = Fact {
-            index,
-            recorded_at: now,
-            actor: actor.to_owned(),
-            on,
-            record,
-            replacement: None,
-        };
-        Ok(Some((fact, about)))
+        Ok(Fact::of(index, now, actor, record).map(|fact| (fact, about)))
     }
 
     /// Signs and commits the draft, and publishes it. The commit point.

@@ -55,11 +55,22 @@ impl Fact {
     pub fn read(entry: &[u8]) -> Result<Self, FactRejected> {
         let view = EntryView::parse(entry).map_err(FactRejected::Entry)?;
         let record = pb::Record::decode(view.record).map_err(FactRejected::Record)?;
-        Ok(Self {
-            index: view.index,
-            recorded_at: view.recorded_at.to_utc(),
-            actor: view.actor.to_owned(),
-            on: event_day(&record).ok_or(FactRejected::EventTime)?,
+        let fact = Self::of(view.index, view.recorded_at.to_utc(), view.actor, record);
+        fact.ok_or(FactRejected::EventTime)
+    }
+
+    /// The fact of a record as it stands in its entry; `None` if it does not say when it happened, as an accepted one does.
+    pub fn of(
+        index: Index,
+        recorded_at: DateTime<Utc>,
+        actor: &str,
+        record: pb::Record,
+    ) -> Option<Self> {
+        Some(Self {
+            index,
+            recorded_at,
+            actor: actor.to_owned(),
+            on: event_day(&record)?,
             record,
             replacement: None,
         })

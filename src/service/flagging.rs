@@ -14,12 +14,11 @@ use super::{
 };
 use crate::{
     ledger::{Ledger, ReadError, Remembered},
-    pb,
     record::{Violation, kind_rule},
     rules::{
         ahead::Ahead,
         deviations::{self, Deviation},
-        fact::{Fact, Records, Subject, event_day},
+        fact::{Fact, Records, Subject},
         flags::{Flag, flags},
         question::{Question, View},
         refusals,
@@ -108,7 +107,7 @@ impl Flagging {
             let recorded = ahead.record(&record.record_id)?;
             if let Some(fact) = recorded {
                 raised.extend(self.together(&ahead, &fact)?);
-            } else if let Some(fact) = fact(index, now, actor, *record) {
+            } else if let Some(fact) = Fact::of(index, now, actor, *record) {
                 ahead.add(fact.clone())?;
                 raised.extend(self.together(&ahead, &fact)?);
                 index = Index::new(after(index).value());
@@ -148,23 +147,6 @@ impl Flagging {
         let raised = deviations::of_record(facts, fact, &catalogue, &question)?;
         Ok(raised.into_iter().map(Deviation::into_flag).collect())
     }
-}
-
-/// The fact of a record; `None` if it does not say when it happened, which no checked one fails to.
-pub(super) fn fact(
-    index: Index,
-    recorded_at: DateTime<Utc>,
-    actor: &str,
-    record: pb::Record,
-) -> Option<Fact> {
-    Some(Fact {
-        index,
-        recorded_at,
-        actor: actor.to_owned(),
-        on: event_day(&record)?,
-        record,
-        replacement: None,
-    })
 }
 
 /// The tree in which an entry is the last.

@@ -9,7 +9,7 @@ use super::{
     blocking,
     codec::ReceiptParts,
     error::CallError,
-    flagging::{Flagging, fact},
+    flagging::Flagging,
     submission::{CheckedRecord, Unverified},
 };
 use crate::{
@@ -94,7 +94,7 @@ fn make(
     };
     let view = EntryView::parse(&entry).ok().ok_or_else(damaged)?;
     let fact = match known.record {
-        Some(record) => fact(index, view.recorded_at.to_utc(), view.actor, *record),
+        Some(record) => Fact::of(index, view.recorded_at.to_utc(), view.actor, *record),
         None => Fact::read(&entry).ok(),
     };
     let fact = fact.ok_or_else(damaged)?;
