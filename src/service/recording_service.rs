@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ledger::{Accepted, AppendError, Ledger, Submission},
+    ledger::{Accepted, AppendError, Ledger, Published, Submission},
     pb::{
         self, RecordBatchRequest, RecordRequest, RecordStreamRequest,
         recording_service_server::RecordingService,
@@ -72,15 +72,19 @@ impl Recording {
         }
     }
 
-    fn check(&self, actor: &str, submission: Option<pb::Submission>) -> Result<Checked, CallError> {
-        let published = self.ledger.published();
-        let desk = Desk {
+    /// What submissions are checked with, against the keys of a published tree.
+    fn desk<'a>(&'a self, actor: &'a str, published: &'a Published) -> Desk<'a> {
+        Desk {
             actor,
             now: self.clock.now(),
             origin: self.ledger.vkey().name().as_str(),
             keys: published.keys(),
-        };
-        desk.check(submission)
+        }
+    }
+
+    fn check(&self, actor: &str, submission: Option<pb::Submission>) -> Result<Checked, CallError> {
+        let published = self.ledger.published();
+        self.desk(actor, &published).check(submission)
     }
 
     fn check_batch<K>(
@@ -90,13 +94,7 @@ impl Recording {
         keep: impl Fn(CheckedRecord) -> K,
     ) -> Result<Vec<(Submission, K)>, CallError> {
         let published = self.ledger.published();
-        let desk = Desk {
-            actor,
-            now: self.clock.now(),
-            origin: self.ledger.vkey().name().as_str(),
-            keys: published.keys(),
-        };
-        desk.check_batch(submissions, keep)
+        self.desk(actor, &published).check_batch(submissions, keep)
     }
 
     /// The bytes of the receipts of records that are only looked at.

@@ -110,10 +110,10 @@ impl Desk<'_> {
         let mut bytes = 0_usize;
         for (item, submission) in submissions.into_iter().enumerate() {
             let path = Path::Item(item);
-            let Some(checked) = self.parse(Some(submission), path, &mut violations) else {
+            let checked = self.parse(Some(submission), path, &mut violations);
+            let Some(Checked { submission, record }) = checked else {
                 continue;
             };
-            let Checked { submission, record } = checked;
             bytes += submission.record.len();
             if let Some(first) = ids.insert(submission.record_id, item) {
                 let field = format!("{path}.record.record_id");

@@ -241,15 +241,37 @@ async fn an_author_signs_the_bytes_with_a_key_on_record() {
     );
 }
 
+/// The administrator's key is put on record.
+fn key_registered(number: u32, key: &SigningKey) -> pb::Record {
+    let registered = pb::KeyRegistered {
+        actor_id: ADMINISTRATOR.to_owned(),
+        key: Some(key_offer(key)),
+    };
+    pb::Record {
+        kind: Some(Kind::KeyRegistered(registered)),
+        ..record(number)
+    }
+}
+
+/// The administrator's key is taken off, as somebody else may have held it for three weeks.
+fn key_revoked(number: u32, key: &SigningKey) -> pb::Record {
+    let revoked = pb::KeyRevoked {
+        actor_id: ADMINISTRATOR.to_owned(),
+        key_id: signed(&record(number), key).author.unwrap().key_id,
+        compromised_since: "2026-11-01T00:00:00Z".to_owned(),
+        ..pb::KeyRevoked::default()
+    };
+    pb::Record {
+        kind: Some(Kind::KeyRevoked(revoked)),
+        ..record(number)
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_put_on_record_and_taken_off() {
     let server = TestServer::start().await;
     let key = SigningKey::from_bytes(&[21; 32]);
-    let mut offered = record(1);
-    offered.kind = Some(Kind::KeyRegistered(pb::KeyRegistered {
-        actor_id: ADMINISTRATOR.to_owned(),
-        key: Some(key_offer(&key)),
-    }));
+    let mut offered = key_registered(1, &key);
     server.record(offered.clone()).await.unwrap();
     submit(&server, signed(&record(2), &key)).await.unwrap();
 
@@ -258,14 +280,7 @@ async fn a_key_is_put_on_record_and_taken_off() {
     let details = refused(&status, Code::FailedPrecondition, "KEY_RECORD_REFUSED");
     assert_eq!(metadata(&details, "rule"), "KEY_ON_RECORD");
 
-    let mut revoked = record(4);
-    revoked.kind = Some(Kind::KeyRevoked(pb::KeyRevoked {
-        actor_id: ADMINISTRATOR.to_owned(),
-        key_id: signed(&record(9), &key).author.unwrap().key_id,
-        compromised_since: "2026-11-01T00:00:00Z".to_owned(),
-        ..pb::KeyRevoked::default()
-    }));
-    server.record(revoked).await.unwrap();
+    server.record(key_revoked(4, &key)).await.unwrap();
     let status = submit(&server, signed(&record(5), &key)).await.unwrap_err();
     refused(&status, Code::FailedPrecondition, "AUTHOR_KEY_REFUSED");
     // What it signed before stays, and is suspect as far as is known now.
@@ -485,12 +500,7 @@ async fn a_batch_is_flagged_as_its_records_are_one_by_one() {
             .collect::<Vec<_>>()
     };
     for server in [&together, &singly] {
-        let mut offered = record(20);
-        offered.kind = Some(Kind::KeyRegistered(pb::KeyRegistered {
-            actor_id: ADMINISTRATOR.to_owned(),
-            key: Some(key_offer(&key)),
-        }));
-        server.record(offered).await.unwrap();
+        server.record(key_registered(20, &key)).await.unwrap();
     }
     let request = RecordBatchRequest {
         submissions: batch(),
@@ -510,14 +520,7 @@ async fn a_batch_is_flagged_as_its_records_are_one_by_one() {
     assert_eq!(first[5], []);
 
     for server in [&together, &singly] {
-        let mut revoked = record(21);
-        revoked.kind = Some(Kind::KeyRevoked(pb::KeyRevoked {
-            actor_id: ADMINISTRATOR.to_owned(),
-            key_id: signed(&record(9), &key).author.unwrap().key_id,
-            compromised_since: "2026-11-01T00:00:00Z".to_owned(),
-            ..pb::KeyRevoked::default()
-        }));
-        server.record(revoked).await.unwrap();
+        server.record(key_revoked(21, &key)).await.unwrap();
     }
     let again = flags_of(&submit_batch(&together, batch()).await.unwrap());
     assert_eq!(again, flags_of(&submit_singly(&singly, batch()).await));
