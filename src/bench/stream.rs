@@ -1,5 +1,5 @@
 //! `RecordStream` against the store alone, which takes the same entries in commits of the same size, under sequential
-//! keys only, with the same syncs: once a key for each entry, and once in blocks, as the ledger keeps them.
+//! keys only, with the same syncs: once a key for each entry, and once in blocks of as many as a value holds.
 
 use std::{
     collections::BTreeSet,
@@ -40,7 +40,7 @@ const FIRST: u64 = 4_000;
 /// Entries of a stream that are kept, for the store to take.
 const KEPT: usize = 250;
 
-/// What a block of the ledger holds.
+/// What a value of the store holds.
 const BLOCK_BYTES: usize = 7_000;
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {

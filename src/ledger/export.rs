@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Ledger, OpenError, Options, ReadError, layout, open};
+use super::{Ledger, OpenError, Options, ReadError, block::Block, layout, open};
 use crate::{
     note::open_checkpoint,
     store::{
@@ -204,7 +204,10 @@ fn keep_block(block: Option<Stored>, size: u64, loose: &mut Loose) -> Result<(),
     let Some(Stored { first, bytes, .. }) = block else {
         return Ok(());
     };
-    for (index, entry) in (first.value()..).zip(layout::unpack_block(&bytes).unwrap_or_default()) {
+    let Some(block) = Block::read(bytes) else {
+        return Ok(());
+    };
+    for (index, entry) in (first.value()..).zip(block.entries_from(0)) {
         if size <= index {
             loose.keep(index, entry)?;
         }

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `00` first index (8) part (1) | a block: consecutive entries, each behind its length (4) |
+//! | `00` first index (8) part (1) | a block of consecutive entries, see `block` |
 //! | `01` level (1) tile index (8) half (1) | half of a full tile: 128 hashes |
 //! | `02` | what the newest checkpoint was before it was kept with the head: read where the head has none |
 //! | `03` key name, `\0` | a witness's newest cosigned note |
@@ -10,16 +10,16 @@
 //! | `10`..`1f` | views, see `views` |
 //!
 //! Entries are packed because sled pays for keys, not for bytes: one key an entry costs eight times
-//! the disk. A block holds whole entries up to [`BLOCK_BYTES`]; an entry larger than that has a
-//! block of its own, in parts.
+//! the disk. A block that is larger than a value may be has parts.
 
+use super::block::Filling;
 use crate::{
     store::{KeyRange, Write},
     tlog::{Index, TileId, TileNodes},
 };
 
-/// Values stay under the store's 7 KiB; the rest is room for the last entry's length.
-const BLOCK_BYTES: usize = 7_000;
+/// Values stay under the store's 7 KiB.
+const PART_BYTES: usize = 7_000;
 
 const BLOCK: u8 = 0x00;
 const TILE: u8 = 0x01;
@@ -104,20 +104,17 @@ pub(crate) fn pack_blocks<'a>(
     let mut puts = Vec::new();
     let mut block_first = first;
     let mut index = first;
-    let mut block = Vec::new();
+    let mut block = Filling::default();
     for entry in entries {
-        if !block.is_empty() && BLOCK_BYTES < block.len() + 4 + entry.len() {
-            put_block(block_first, &std::mem::take(&mut block), &mut puts);
+        if !block.has_room_for(entry) {
+            put_block(block_first, std::mem::take(&mut block), &mut puts);
             block_first = index;
         }
-        // An entry is at most 65,535 bytes: its length fits.
-        let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
-        block.extend_from_slice(&length.to_be_bytes());
-        block.extend_from_slice(entry);
+        block.push(entry);
         index = index.next();
     }
     if !block.is_empty() {
-        put_block(block_first, &block, &mut puts);
+        put_block(block_first, block, &mut puts);
     }
     let mut between = Vec::with_capacity(puts.len() / 2);
     for (position, put) in puts.into_iter().enumerate() {
@@ -131,9 +128,9 @@ pub(crate) fn pack_blocks<'a>(
     writes.append(&mut between);
 }
 
-fn put_block(first: Index, block: &[u8], writes: &mut Vec<Write>) {
+fn put_block(first: Index, block: Filling, writes: &mut Vec<Write>) {
     // 65,535 bytes and a length are ten parts at most.
-    for (part, value) in (0_u8..).zip(block.chunks(BLOCK_BYTES)) {
+    for (part, value) in (0_u8..).zip(block.finish().chunks(PART_BYTES)) {
         writes.push(Write::Put {
             key: block_key(first, part),
             value: value.to_vec(),
@@ -143,20 +140,7 @@ fn put_block(first: Index, block: &[u8], writes: &mut Vec<Write>) {
 
 /// Whether a part of a block may be followed by another: all but the last are as long as they can be.
 pub(crate) const fn may_go_on(part: &[u8]) -> bool {
-    part.len() == BLOCK_BYTES
-}
-
-/// The entries of a block, in order; `None` where a length runs over the end.
-pub(crate) fn unpack_block(mut block: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut entries = Vec::new();
-    while !block.is_empty() {
-        let (length, rest) = block.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (entry, rest) = rest.split_at_checked(length)?;
-        entries.push(entry);
-        block = rest;
-    }
-    Some(entries)
+    part.len() == PART_BYTES
 }
 
 /// The two keys of a full tile.
@@ -202,6 +186,7 @@ pub(crate) fn put_tile(tile: TileId, nodes: &TileNodes, writes: &mut Vec<Write>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::block::{Block, noise};
 
     fn entries_of(writes: &[Write]) -> Vec<(Index, Vec<u8>)> {
         let mut puts = Vec::new();
@@ -224,7 +209,7 @@ mod tests {
         let mut entries = Vec::new();
         for (first, block) in blocks {
             let mut index = first;
-            for entry in unpack_block(&block).unwrap() {
+            for entry in Block::read(block).unwrap().entries_from(0) {
                 entries.push((index, entry.to_vec()));
                 index = index.next();
             }
@@ -235,21 +220,33 @@ mod tests {
     #[test]
     fn entries_of_every_size_come_back_from_their_blocks() {
         let sizes = [
-            1, 100, 6_990, 6_996, 6_997, 7_000, 7_001, 600, 600, 65_535, 0, 14_000, 3,
+            1, 100, 3_490, 3_496, 3_497, 6_996, 6_997, 7_000, 600, 600, 65_535, 0, 14_000, 3,
         ];
-        let entries: Vec<Vec<u8>> = sizes
-            .iter()
-            .zip(0_u8..)
-            .map(|(&size, fill)| vec![fill; size])
-            .collect();
-        let mut writes = Vec::new();
-        pack_blocks(
-            Index::new(41),
-            entries.iter().map(Vec::as_slice),
-            &mut writes,
-        );
-        let expected: Vec<_> = (41..).map(Index::new).zip(entries).collect();
-        assert_eq!(entries_of(&writes), expected);
+        let same = |size| vec![7; size];
+        for bytes in [noise as fn(usize) -> Vec<u8>, same] {
+            let entries: Vec<Vec<u8>> = sizes.iter().map(|&size| bytes(size)).collect();
+            let mut writes = Vec::new();
+            pack_blocks(
+                Index::new(41),
+                entries.iter().map(Vec::as_slice),
+                &mut writes,
+            );
+            let expected: Vec<_> = (41..).map(Index::new).zip(entries).collect();
+            assert_eq!(entries_of(&writes), expected);
+        }
+    }
+
+    #[test]
+    fn only_what_stays_larger_than_a_value_may_be_has_parts() {
+        let writes_of = |entry: &[u8]| {
+            let mut writes = Vec::new();
+            pack_blocks(Index::new(9), [entry], &mut writes);
+            writes.len()
+        };
+        assert_eq!(writes_of(&noise(65_535)), 10);
+        assert_eq!(writes_of(&vec![7; 65_535]), 1);
+        assert_eq!(writes_of(&noise(6_996)), 1);
+        assert_eq!(writes_of(&noise(6_997)), 2);
     }
 
     #[test]
@@ -266,22 +263,5 @@ mod tests {
         let blocks = [3, 5, 7, 4, 6].map(|first| block_key(Index::new(first), 0));
         assert_eq!(keys[0], before.key());
         assert_eq!(keys[1..], blocks.each_ref().map(Vec::as_slice));
-    }
-
-    #[test]
-    fn a_cut_block_is_not_unpacked() {
-        let mut writes = Vec::new();
-        pack_blocks(Index::new(0), [b"one".as_slice(), b"two"], &mut writes);
-        let Some(Write::Put { value, .. }) = writes.first() else {
-            panic!("one block")
-        };
-        for cut in 1..value.len() {
-            let whole_entries = cut == 7;
-            assert_eq!(
-                unpack_block(&value[..cut]).is_some(),
-                whole_entries,
-                "cut at {cut}"
-            );
-        }
     }
 }

@@ -13,6 +13,7 @@
 )]
 
 mod ahead;
+mod block;
 mod blocks;
 mod copies;
 pub mod export;

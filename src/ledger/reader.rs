@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{blocks::Blocks, layout, published::Published};
+use super::{block::Block, blocks::Blocks, layout, published::Published};
 use crate::{
     store::{Direction, Store, StoreError},
     tlog::{
@@ -117,11 +117,11 @@ pub(crate) fn entries_at(
         let damaged = |index: Index| ReadError::EntryDamaged {
             index: index.value(),
         };
-        let entries = layout::unpack_block(&block).ok_or_else(|| damaged(index))?;
+        let block = Block::read(block).ok_or_else(|| damaged(index))?;
         let mut taken = 0;
         for &index in rest {
             let position = usize::try_from(index.value() - first.value()).unwrap_or(usize::MAX);
-            let Some(entry) = entries.get(position) else {
+            let Some(entry) = block.entry(position) else {
                 break;
             };
             take(index, entry)?;
@@ -239,7 +239,7 @@ impl Entries {
             blocks.pop();
         }
         for (first, block) in blocks {
-            let Some(entries) = layout::unpack_block(&block) else {
+            let Some(block) = Block::read(block) else {
                 return Err(damaged);
             };
             let wanted = self.next.value() + u64::try_from(self.ready.len()).unwrap_or(u64::MAX);
@@ -248,7 +248,7 @@ impl Entries {
             };
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
             self.ready
-                .extend(entries.into_iter().skip(skip).map(<[u8]>::to_vec));
+                .extend(block.entries_from(skip).map(<[u8]>::to_vec));
         }
         if self.ready.is_empty() {
             Err(damaged)
@@ -319,7 +319,10 @@ impl ReadNodes for Nodes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Head, MemoryStore};
+    use crate::{
+        ledger::block::noise,
+        store::{Head, MemoryStore},
+    };
 
     #[test]
     fn entries_are_read_alike_whether_it_is_known_where_their_blocks_begin_or_not() {
@@ -328,7 +331,7 @@ mod tests {
         let mut head = store.fence().unwrap();
         // Small ones together; of one part that is full, of two, of ten; one entry that fills a part is the next.
         let sizes = [100, 3_000, 3_000, 6_996, 6_997, 14_000, 65_535, 6_996, 1];
-        let all: Vec<Vec<u8>> = sizes.iter().map(|&size| vec![1; size]).collect();
+        let all: Vec<Vec<u8>> = sizes.iter().map(|&size| noise(size)).collect();
         for commit in all.chunks(4) {
             let first = Index::new(head.size);
             let mut writes = Vec::new();
@@ -362,12 +365,12 @@ mod tests {
     #[test]
     fn entries_are_read_to_the_end_while_the_next_commit_is_written() {
         let store = MemoryStore::default();
-        let all = [b"one".to_vec(), vec![2; 20_000], b"three".to_vec()];
+        let all = [b"one".to_vec(), noise(20_000), b"three".to_vec()];
         let mut writes = Vec::new();
         layout::pack_blocks(Index::new(0), all.iter().map(Vec::as_slice), &mut writes);
         store.trail(&writes).unwrap();
         let mut writes = Vec::new();
-        layout::pack_blocks(Index::new(3), [vec![4; 20_000].as_slice()], &mut writes);
+        layout::pack_blocks(Index::new(3), [noise(20_000).as_slice()], &mut writes);
         assert_eq!(writes.len(), 3);
 
         let store: Arc<dyn Store> = Arc::new(store);

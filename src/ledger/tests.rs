@@ -473,7 +473,9 @@ fn a_part_of_an_entry_whose_beginning_was_not_written_is_not_taken_for_entries()
     ledger.close();
     let store = bench.store();
     let mut writes = Vec::new();
-    let entries = [vec![1; 3_000], vec![0; 20_000], vec![2; 3_000]];
+    let mut entries = [3_000, 20_000, 3_000].map(super::block::noise);
+    // Its second part could be a block with an entry.
+    entries[1][6_996..7_000].copy_from_slice(&6_996_u32.to_be_bytes());
     super::layout::pack_blocks(
         Index::new(10),
         entries.iter().map(Vec::as_slice),
@@ -487,7 +489,6 @@ fn a_part_of_an_entry_whose_beginning_was_not_written_is_not_taken_for_entries()
             .unwrap()
             .clone()
     };
-    // Zeros would be entries of no bytes.
     store.trail(&[of(10, 0), of(11, 1), of(12, 0)]).unwrap();
     store.sync().unwrap();
     drop(store);
@@ -565,6 +566,50 @@ fn a_store_with_its_checkpoint_under_a_key_of_its_own_is_read_and_written_on() {
 }
 
 #[test]
+fn a_store_whose_blocks_are_not_compressed_is_read_and_written_on() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..60);
+    let all = ledger.entries(Index::new(0), ledger.published().size());
+    let all: Vec<(Index, Vec<u8>)> = all.map(Result::unwrap).collect();
+    ledger.close();
+    let store = bench.store();
+    let blocks = super::layout::blocks_from(Index::new(0));
+    let blocks = store.scan(&blocks, Direction::Forward, 100).unwrap();
+    let mut writes: Vec<Write> = blocks
+        .into_iter()
+        .map(|(key, _)| Write::Remove { key })
+        .collect();
+    // As older versions wrote them.
+    let blocks = all.chunks(20).map(|entries| Write::Put {
+        key: super::layout::block_key(entries[0].0, 0),
+        value: entries
+            .iter()
+            .flat_map(|(_, entry)| {
+                [
+                    &u32::try_from(entry.len()).unwrap().to_be_bytes(),
+                    &entry[..],
+                ]
+                .concat()
+            })
+            .collect(),
+    });
+    writes.extend(blocks);
+    store.trail(&writes).unwrap();
+    store.sync().unwrap();
+    drop(store);
+
+    let ledger = bench.check(&[Recovery::Unclean], 60);
+    let read = ledger.entries(Index::new(0), ledger.published().size());
+    assert_eq!(read.map(Result::unwrap).collect::<Vec<_>>(), all);
+    record_all(&ledger, 60..70);
+    ledger.close();
+    bench.check(&[], 70).close();
+    let clock = Arc::clone(&bench.clock) as _;
+    super::fsck::fsck(&bench.options(), clock, entropy(), &|_, _| {}).unwrap();
+}
+
+#[test]
 fn a_store_whose_only_checkpoint_is_of_another_size_is_made_again() {
     let bench = with_a_checkpoint_of_its_own(4);
     bench.check(&[Recovery::Unclean, Recovery::StoreRebuilt(6)], 5);
@@ -574,7 +619,7 @@ fn a_store_whose_only_checkpoint_is_of_another_size_is_made_again() {
 fn writes_of_a_commit(first: Index) -> Vec<Write> {
     let mut writes = Vec::new();
     // A part of the large one is written before its first.
-    let entries = [3_000, 3_000, 20_000, 3_000, 3_000].map(|bytes| vec![1; bytes]);
+    let entries = [1_500, 1_500, 20_000, 1_500, 1_500].map(super::block::noise);
     super::layout::pack_blocks(first, entries.iter().map(Vec::as_slice), &mut writes);
     let mut tile = TileNodes::new();
     while tile.push(Hash::ZERO).is_some() {}
@@ -616,7 +661,8 @@ fn record_large(ledger: &Ledger, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let submission = submission(number);
         let mut record = pb::Record::decode(submission.record.as_slice()).unwrap();
-        record.reason = "x".repeat(30_000);
+        let letters = super::block::noise(30_000).into_iter();
+        record.reason = letters.map(|byte| char::from(b'a' + byte % 26)).collect();
         let record = record.encode_to_vec();
         let job = ledger.queue(vec![Submission {
             record,
