@@ -13,8 +13,8 @@ use crate::{
     views::ViewError,
 };
 
-/// Values read at once by a stream of entries: 84 KB for each stream that somebody leaves idle, and
-/// more than the ten parts of the largest block, so that each page brings a whole one.
+/// Values read at once by a stream of entries: 84 KB for each stream that somebody leaves idle, with the entries of one
+/// block besides; and more than the ten parts of the largest block, so that each page brings a whole one.
 const PAGE: usize = 12;
 
 /// Why an entry or a tile could not be read.
@@ -192,6 +192,8 @@ pub struct Entries {
     store: Arc<dyn Store>,
     next: Index,
     end: Index,
+    /// Blocks as they are stored, each with its first index.
+    blocks: VecDeque<(Index, Vec<u8>)>,
     ready: VecDeque<Vec<u8>>,
 }
 
@@ -202,12 +204,40 @@ impl Entries {
             store,
             next: start,
             end: Index::new(end.value()),
+            blocks: VecDeque::new(),
             ready: VecDeque::new(),
         }
     }
 
-    /// Reads the next blocks into `ready`, from the one that holds `self.next`.
+    /// Brings the next entries into `ready`: those of a block, from `self.next` on.
     fn fill(&mut self) -> Result<(), ReadError> {
+        let damaged = ReadError::EntryDamaged {
+            index: self.next.value(),
+        };
+        if self.blocks.is_empty() {
+            self.read_page()?;
+        }
+        let Some((first, block)) = self.blocks.pop_front() else {
+            return Err(damaged);
+        };
+        let Some(skip) = self.next.value().checked_sub(first.value()) else {
+            return Err(damaged);
+        };
+        let Some(block) = Block::read(block) else {
+            return Err(damaged);
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        self.ready
+            .extend(block.entries_from(skip).map(<[u8]>::to_vec));
+        if self.ready.is_empty() {
+            Err(damaged)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads the next blocks, from the one that holds `self.next`.
+    fn read_page(&mut self) -> Result<(), ReadError> {
         let damaged = ReadError::EntryDamaged {
             index: self.next.value(),
         };
@@ -223,38 +253,21 @@ impl Entries {
         // A commit may be under way, and behind the end may lie some parts of its blocks.
         let blocks = layout::blocks_between(first, self.end);
         let page = store.scan(&blocks, Direction::Forward, PAGE)?;
-        let mut blocks: Vec<(Index, Vec<u8>)> = Vec::new();
         let whole_page = page.len() < PAGE;
         for (key, value) in page {
             let Some((first, part)) = layout::parse_block_key(&key) else {
                 return Err(damaged);
             };
-            match blocks.last_mut() {
+            match self.blocks.back_mut() {
                 Some((last, block)) if *last == first && part != 0 => block.extend(value),
-                _ => blocks.push((first, value)),
+                _ => self.blocks.push_back((first, value)),
             }
         }
         // The last block may go on beyond the page.
-        if !whole_page && 1 < blocks.len() {
-            blocks.pop();
+        if !whole_page && 1 < self.blocks.len() {
+            self.blocks.pop_back();
         }
-        for (first, block) in blocks {
-            let Some(block) = Block::read(block) else {
-                return Err(damaged);
-            };
-            let wanted = self.next.value() + u64::try_from(self.ready.len()).unwrap_or(u64::MAX);
-            let Some(skip) = wanted.checked_sub(first.value()) else {
-                return Err(damaged);
-            };
-            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-            self.ready
-                .extend(block.entries_from(skip).map(<[u8]>::to_vec));
-        }
-        if self.ready.is_empty() {
-            Err(damaged)
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 }
 
@@ -331,7 +344,9 @@ mod tests {
         let mut head = store.fence().unwrap();
         // Small ones together; of one part that is full, of two, of ten; one entry that fills a part is the next.
         let sizes = [100, 3_000, 3_000, 6_996, 6_997, 14_000, 65_535, 6_996, 1];
-        let all: Vec<Vec<u8>> = sizes.iter().map(|&size| noise(size)).collect();
+        let mut all: Vec<Vec<u8>> = sizes.iter().map(|&size| noise(size)).collect();
+        // Compressed, and of several parts all the same.
+        all.insert(4, [noise(20_000), vec![0; 20_000]].concat());
         for commit in all.chunks(4) {
             let first = Index::new(head.size);
             let mut writes = Vec::new();
@@ -360,6 +375,25 @@ mod tests {
                 entries_at(&store, &blocks, &[*index], take).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_stream_of_entries_holds_no_more_of_large_ones_than_a_page_and_one_of_them() {
+        let store = MemoryStore::default();
+        let all = vec![vec![7; 65_535]; 2 * PAGE];
+        let mut writes = Vec::new();
+        layout::pack_blocks(Index::new(0), all.iter().map(Vec::as_slice), &mut writes);
+        assert_eq!(writes.len(), all.len());
+        store.trail(&writes).unwrap();
+        let end = TreeSize::new(u64::try_from(all.len()).unwrap());
+        let mut entries = Entries::new(Arc::new(store), Index::new(0), end);
+        for (index, entry) in (0..).map(Index::new).zip(&all) {
+            let read = entries.next().unwrap().unwrap();
+            assert_eq!(read, (index, entry.clone()));
+            let blocks: usize = entries.blocks.iter().map(|(_, block)| block.len()).sum();
+            assert!(entries.ready.is_empty() && blocks <= PAGE * 7_000);
+        }
+        assert!(entries.next().is_none());
     }
 
     #[test]
