@@ -9,8 +9,8 @@ use std::{
 use super::layout;
 use crate::{store::Write, tlog::Index};
 
-/// As many blocks are known at most, the newest: some 12,000,000 entries that were written in large commits. 8 MB.
-const KNOWN_MAX: usize = 1 << 20;
+/// As many blocks are known at most, the newest: some 12,000,000 entries that were written in large commits. 16 MB.
+const KNOWN_MAX: usize = 1 << 21;
 
 /// The blocks that were written lately. A block is never written again.
 #[derive(Debug, Default)]
