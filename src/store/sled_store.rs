@@ -37,7 +37,7 @@ pub const LIMITS: Limits = Limits {
 
 /// A read that takes longer may have brought a leaf of sled's tree into memory.
 ///
-/// A leaf has some 60 KB, which are read, summed and copied. What is in memory is there in one or two microseconds.
+/// A leaf has up to some 60 KB, of compressed blocks less, which are read, summed and copied. What is in memory is there in one or two microseconds.
 const FROM_DISK: Duration = Duration::from_micros(8);
 
 /// How often sled is asked again for what may have been on the disk: at most, for all keys of a read together; at least,
