@@ -1,7 +1,7 @@
 //! A block of the store: consecutive entries, each behind its length (4), compressed where that makes them smaller.
 //!
-//! Compressed, it begins with `01`; then follow how many bytes it has without (4) and the LZ4 block. Otherwise it begins
-//! with the length of its first entry, and so with `00`: as all did that older versions wrote.
+//! Compressed, it begins with `01`; then follow its length before that (4) and the LZ4 block. Otherwise it begins with
+//! the length of its first entry, and so with `00`: as all did that older versions wrote.
 
 use lz4_flex::block::{compress, decompress_into};
 
@@ -189,14 +189,20 @@ mod tests {
 
     #[test]
     fn a_cut_block_is_not_read() {
-        for entries in [[vec![7; 300], vec![7; 300]], [noise(30), noise(40)]] {
-            let stored = stored(&entries);
-            for cut in 1..stored.len() {
-                let read = read(stored[..cut].to_vec());
-                // Of what is not compressed, whole entries are one.
-                let whole = cut == 34 && stored[0] == 0;
-                assert_eq!(read.is_some(), whole, "cut at {cut}");
-            }
+        let noise = noise(70);
+        let (some, others) = noise.split_at(30);
+        let plain = stored(&[some.to_vec(), others.to_vec()]);
+        assert_eq!(plain[0], 0);
+        for cut in 1..plain.len() {
+            // Of what is not compressed, whole entries are a block.
+            let whole = cut == 34;
+            let read = read(plain[..cut].to_vec());
+            assert_eq!(read.is_some(), whole, "cut at {cut}");
+        }
+        let compressed = stored(&[vec![7; 300], noise]);
+        assert_eq!(compressed[0], COMPRESSED);
+        for cut in 1..compressed.len() {
+            assert_eq!(read(compressed[..cut].to_vec()), None, "cut at {cut}");
         }
     }
 
@@ -209,13 +215,26 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_block_or_none(bytes: Vec<u8>) {
-            let compressed = [&[COMPRESSED, 0, 0], bytes.as_slice()].concat();
-            for stored in [bytes, compressed] {
-                if let Some(block) = Block::read(stored) {
-                    let held: usize = block.entries_from(0).map(|entry| 4 + entry.len()).sum();
-                    prop_assert_eq!(held, block.plain.len());
-                }
-            }
+            whole_or_none(bytes);
+        }
+
+        #[test]
+        fn a_compressed_block_with_other_bits_is_a_block_or_none(at in 0_usize..80, bits: u8) {
+            let lots = (0..5).map(|lot| format!("lot LV-{lot:02} of the site S-1"));
+            let lots: Vec<Vec<u8>> = lots.map(String::into_bytes).collect();
+            let mut stored = stored(&lots);
+            prop_assert_eq!(stored[0], COMPRESSED);
+            let at = at % stored.len();
+            stored[at] ^= bits;
+            whole_or_none(stored);
+        }
+    }
+
+    /// What is read as a block holds entries up to its end.
+    fn whole_or_none(stored: Vec<u8>) {
+        if let Some(block) = Block::read(stored) {
+            let held: usize = block.entries_from(0).map(|entry| 4 + entry.len()).sum();
+            assert_eq!(held, block.plain.len());
         }
     }
 }

@@ -9,8 +9,8 @@
 //! | `04` level (1) tile index (8) | the root of a full tile |
 //! | `10`..`1f` | views, see `views` |
 //!
-//! Entries are packed because sled pays for keys, not for bytes: one key an entry costs eight times
-//! the disk. A block that is larger than a value may be has parts.
+//! Entries are packed because sled pays for keys more than for bytes: one key an entry costs eight times the disk. A block
+//! that is larger than a value may be has parts.
 
 use super::block::Filling;
 use crate::{
@@ -223,7 +223,8 @@ mod tests {
             1, 100, 3_490, 3_496, 3_497, 6_996, 6_997, 7_000, 600, 600, 65_535, 0, 14_000, 3,
         ];
         let same = |size| vec![7; size];
-        for bytes in [noise as fn(usize) -> Vec<u8>, same] {
+        let both = |size| [noise(size / 2), vec![7; size - size / 2]].concat();
+        for bytes in [noise as fn(usize) -> Vec<u8>, same, both] {
             let entries: Vec<Vec<u8>> = sizes.iter().map(|&size| bytes(size)).collect();
             let mut writes = Vec::new();
             pack_blocks(
@@ -247,6 +248,7 @@ mod tests {
         assert_eq!(writes_of(&vec![7; 65_535]), 1);
         assert_eq!(writes_of(&noise(6_996)), 1);
         assert_eq!(writes_of(&noise(6_997)), 2);
+        assert_eq!(writes_of(&[noise(10_000), vec![7; 50_000]].concat()), 2);
     }
 
     #[test]

@@ -473,7 +473,9 @@ fn a_part_of_an_entry_whose_beginning_was_not_written_is_not_taken_for_entries()
     ledger.close();
     let store = bench.store();
     let mut writes = Vec::new();
-    let mut entries = [3_000, 20_000, 3_000].map(super::block::noise);
+    let mut entries = [3_000, 20_000, 3_000, 20_000].map(super::block::noise);
+    // Compressed, and in parts all the same, of which the last will not be there.
+    entries[3].resize(40_000, 0);
     // Its second part could be a block with an entry.
     entries[1][6_996..7_000].copy_from_slice(&6_996_u32.to_be_bytes());
     super::layout::pack_blocks(
@@ -489,7 +491,9 @@ fn a_part_of_an_entry_whose_beginning_was_not_written_is_not_taken_for_entries()
             .unwrap()
             .clone()
     };
-    store.trail(&[of(10, 0), of(11, 1), of(12, 0)]).unwrap();
+    store
+        .trail(&[of(10, 0), of(11, 1), of(12, 0), of(13, 0)])
+        .unwrap();
     store.sync().unwrap();
     drop(store);
 
