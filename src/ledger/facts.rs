@@ -115,9 +115,7 @@ impl KeptFacts {
 }
 
 fn decoded(index: Index, entry: &[u8]) -> Result<Arc<Fact>, ReadError> {
-    let damaged = |_| ReadError::EntryDamaged {
-        index: index.value(),
-    };
+    let damaged = |_| ReadError::damaged(index);
     Ok(Arc::new(Fact::read(entry).map_err(damaged)?))
 }
 

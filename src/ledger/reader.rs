@@ -40,6 +40,15 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// That of an entry which is missing or malformed.
+    pub(crate) const fn damaged(index: Index) -> Self {
+        Self::EntryDamaged {
+            index: index.value(),
+        }
+    }
+}
+
 /// Reads one entry.
 ///
 /// # Errors
@@ -86,9 +95,7 @@ fn block_at(store: &dyn Store, first: Index) -> Result<Vec<u8>, ReadError> {
 
 /// The block that holds an entry, looked for from there back.
 fn block_around(store: &dyn Store, index: Index) -> Result<(Index, Vec<u8>), ReadError> {
-    let damaged = || ReadError::EntryDamaged {
-        index: index.value(),
-    };
+    let damaged = || ReadError::damaged(index);
     let parts = store.scan(&layout::blocks_up_to(index), Direction::Backward, 1)?;
     let (key, value) = parts.into_iter().next().ok_or_else(damaged)?;
     let (first, part) = layout::parse_block_key(&key).ok_or_else(damaged)?;
@@ -114,10 +121,7 @@ pub(crate) fn entries_at(
     let mut rest = indexes;
     while let Some(&index) = rest.first() {
         let (first, block) = block_of(store, blocks, index)?;
-        let damaged = |index: Index| ReadError::EntryDamaged {
-            index: index.value(),
-        };
-        let block = Block::read(block).ok_or_else(|| damaged(index))?;
+        let block = Block::read(block).ok_or_else(|| ReadError::damaged(index))?;
         let mut taken = 0;
         for &index in rest {
             let position = usize::try_from(index.value() - first.value()).unwrap_or(usize::MAX);
@@ -128,7 +132,7 @@ pub(crate) fn entries_at(
             taken += 1;
         }
         if taken == 0 {
-            return Err(damaged(index));
+            return Err(ReadError::damaged(index));
         }
         rest = rest.get(taken..).unwrap_or_default();
     }
@@ -211,26 +215,19 @@ impl Entries {
 
     /// Brings the next entries into `ready`: those of a block, from `self.next` on.
     fn fill(&mut self) -> Result<(), ReadError> {
-        let damaged = ReadError::EntryDamaged {
-            index: self.next.value(),
-        };
+        let next = self.next;
+        let damaged = || ReadError::damaged(next);
         if self.blocks.is_empty() {
             self.read_page()?;
         }
-        let Some((first, block)) = self.blocks.pop_front() else {
-            return Err(damaged);
-        };
-        let Some(skip) = self.next.value().checked_sub(first.value()) else {
-            return Err(damaged);
-        };
-        let Some(block) = Block::read(block) else {
-            return Err(damaged);
-        };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let (first, block) = self.blocks.pop_front().ok_or_else(damaged)?;
+        let skip = next.value().checked_sub(first.value());
+        let skip = usize::try_from(skip.ok_or_else(damaged)?).unwrap_or(usize::MAX);
+        let block = Block::read(block).ok_or_else(damaged)?;
         self.ready
             .extend(block.entries_from(skip).map(<[u8]>::to_vec));
         if self.ready.is_empty() {
-            Err(damaged)
+            Err(damaged())
         } else {
             Ok(())
         }
@@ -238,26 +235,21 @@ impl Entries {
 
     /// Reads the next blocks, from the one that holds `self.next`.
     fn read_page(&mut self) -> Result<(), ReadError> {
-        let damaged = ReadError::EntryDamaged {
-            index: self.next.value(),
-        };
+        let next = self.next;
+        let damaged = || ReadError::damaged(next);
         let store = self.store.as_ref();
-        let last = store.scan(&layout::blocks_up_to(self.next), Direction::Backward, 1)?;
+        let last = store.scan(&layout::blocks_up_to(next), Direction::Backward, 1)?;
         let first = last
             .first()
             .and_then(|(key, _)| layout::parse_block_key(key));
-        let Some((first, _)) = first else {
-            return Err(damaged);
-        };
+        let (first, _) = first.ok_or_else(damaged)?;
 
         // A commit may be under way, and behind the end may lie some parts of its blocks.
         let blocks = layout::blocks_between(first, self.end);
         let page = store.scan(&blocks, Direction::Forward, PAGE)?;
         let whole_page = page.len() < PAGE;
         for (key, value) in page {
-            let Some((first, part)) = layout::parse_block_key(&key) else {
-                return Err(damaged);
-            };
+            let (first, part) = layout::parse_block_key(&key).ok_or_else(damaged)?;
             match self.blocks.back_mut() {
                 Some((last, block)) if *last == first && part != 0 => block.extend(value),
                 _ => self.blocks.push_back((first, value)),

@@ -30,9 +30,7 @@ pub(super) struct Viewed {
 impl Viewed {
     /// What the views take of a stored entry.
     pub(super) fn read(index: Index, entry: &[u8]) -> Result<Self, ReadError> {
-        let damaged = || ReadError::EntryDamaged {
-            index: index.value(),
-        };
+        let damaged = || ReadError::damaged(index);
         let view = EntryView::parse(entry).map_err(|_| damaged())?;
         let record = pb::Record::decode(view.record).map_err(|_| damaged())?;
         Ok(Self {
@@ -128,8 +126,6 @@ impl Earlier for Stored<'_> {
 
     fn read(&self, index: Index) -> Result<Fact, ReadError> {
         let entry = reader::entry(self.store, index)?;
-        Fact::read(&entry).map_err(|_| ReadError::EntryDamaged {
-            index: index.value(),
-        })
+        Fact::read(&entry).map_err(|_| ReadError::damaged(index))
     }
 }

@@ -378,9 +378,7 @@ impl Writer {
         let store = self.shared.store.as_ref();
         for index in self.shared.views.ids.candidates(store, id)? {
             let entry = reader::entry(store, index)?;
-            let damaged = || reader::ReadError::EntryDamaged {
-                index: index.value(),
-            };
+            let damaged = || reader::ReadError::damaged(index);
             let record = EntryView::parse(&entry).map_err(|_| damaged())?.record;
             if record == submission.record.as_slice() {
                 return Ok(Some(Place::Old(index, entry.into())));

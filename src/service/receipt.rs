@@ -89,9 +89,7 @@ fn make(
         published,
         repeated: _,
     } = accepted;
-    let damaged = || ReadError::EntryDamaged {
-        index: index.value(),
-    };
+    let damaged = || ReadError::damaged(index);
     let view = EntryView::parse(&entry).ok().ok_or_else(damaged)?;
     let fact = match known.record {
         Some(record) => Fact::of(index, view.recorded_at.to_utc(), view.actor, *record),

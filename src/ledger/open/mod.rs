@@ -556,9 +556,7 @@ fn keys_on_record(
     let mut keys = KeyRegistry::new(vkey.name().as_str());
     for index in authority::listed(store.as_ref(), Index::new(state.head.size))? {
         let entry = reader::entry(store.as_ref(), index)?;
-        let damaged = || ReadError::EntryDamaged {
-            index: index.value(),
-        };
+        let damaged = || ReadError::damaged(index);
         let view = EntryView::parse(&entry).map_err(|_| damaged())?;
         let record = pb::Record::decode(view.record).map_err(|_| damaged())?;
         keys.apply(index, view.recorded_at.to_utc(), &record)

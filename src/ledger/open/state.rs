@@ -303,9 +303,7 @@ fn segment_damage(damage: &Damage, good_below: u64) -> JournalDamage {
 /// # Errors
 /// Where the entry is not one that this ledger wrote.
 pub(in crate::ledger) fn record_id_of(index: Index, entry: &[u8]) -> Result<[u8; 16], ReadError> {
-    let damaged = || ReadError::EntryDamaged {
-        index: index.value(),
-    };
+    let damaged = || ReadError::damaged(index);
     let view = EntryView::parse(entry).map_err(|_| damaged())?;
     let record = pb::Record::decode(view.record).map_err(|_| damaged())?;
     parse_uuid(&record.record_id).map_err(|_| damaged())
@@ -316,9 +314,7 @@ pub(in crate::ledger) fn record_id_of(index: Index, entry: &[u8]) -> Result<[u8;
 /// # Errors
 /// Where the entry is malformed.
 pub(in crate::ledger) fn names_authority(index: Index, entry: &[u8]) -> Result<bool, ReadError> {
-    let damaged = || ReadError::EntryDamaged {
-        index: index.value(),
-    };
+    let damaged = || ReadError::damaged(index);
     let view = EntryView::parse(entry).map_err(|_| damaged())?;
     Ok(record_kind(view.record).is_some_and(is_about_keys))
 }
