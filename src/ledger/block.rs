@@ -7,8 +7,8 @@ use lz4_flex::block::{compress, decompress_into};
 
 use crate::record::entry::ENTRY_BYTES_MAX;
 
-/// An entry's length in a block.
-type Length = [u8; 4];
+/// What a length takes in a block.
+const LENGTH_BYTES: usize = 4;
 
 const COMPRESSED: u8 = 0x01;
 
@@ -17,7 +17,7 @@ const COMPRESSED: u8 = 0x01;
 const GATHERED_BYTES: usize = 3_500;
 
 /// What a block has at most before it is compressed: the largest entry, alone.
-const PLAIN_BYTES_MAX: usize = size_of::<Length>() + ENTRY_BYTES_MAX;
+const PLAIN_BYTES_MAX: usize = LENGTH_BYTES + ENTRY_BYTES_MAX;
 
 /// A block that is being filled.
 #[derive(Debug, Default)]
@@ -30,24 +30,19 @@ impl Filling {
 
     /// Whether an entry still belongs in it. One that is larger than a block has one of its own.
     pub(super) fn has_room_for(&self, entry: &[u8]) -> bool {
-        self.is_empty() || self.0.len() + size_of::<Length>() + entry.len() <= GATHERED_BYTES
+        self.is_empty() || self.0.len() + LENGTH_BYTES + entry.len() <= GATHERED_BYTES
     }
 
     pub(super) fn push(&mut self, entry: &[u8]) {
-        // An entry is at most 65,535 bytes: its length fits.
-        let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(&length(entry.len()));
         self.0.extend_from_slice(entry);
     }
 
     /// As it is stored.
     pub(super) fn finish(self) -> Vec<u8> {
-        let Ok(bytes) = u32::try_from(self.0.len()) else {
-            return self.0;
-        };
         let compressed = [
             &[COMPRESSED],
-            bytes.to_be_bytes().as_slice(),
+            length(self.0.len()).as_slice(),
             &compress(&self.0),
         ]
         .concat();
@@ -76,10 +71,9 @@ impl Block {
         };
         let mut entries = Vec::new();
         let mut next = 0;
-        while let Some((length, rest)) = plain.get(next..)?.split_first_chunk::<4>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        while let Some((length, rest)) = split_length(plain.get(next..)?) {
             rest.get(..length)?;
-            let first = next + size_of::<Length>();
+            let first = next + LENGTH_BYTES;
             next = first + length;
             entries.push(first..next);
         }
@@ -97,9 +91,20 @@ impl Block {
     }
 }
 
+/// A length as it stands in a block, which has far less than 4 GiB.
+fn length(bytes: usize) -> [u8; LENGTH_BYTES] {
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// The length that stands first, and what is behind it.
+fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    Some((length, rest))
+}
+
 fn decompressed(stored: &[u8]) -> Option<Vec<u8>> {
-    let (bytes, compressed) = stored.split_first_chunk::<4>()?;
-    let bytes = usize::try_from(u32::from_be_bytes(*bytes)).ok()?;
+    let (bytes, compressed) = split_length(stored)?;
     // What is damaged may say anything.
     if PLAIN_BYTES_MAX < bytes {
         return None;
