@@ -155,6 +155,9 @@ struct Run {
 /// A merge on its way.
 #[derive(Debug)]
 struct Merge {
+    runs: Vec<Arc<Run>>,
+    /// Those of the runs that have more, by the posting that is next in each: the least is last. To find its place for each
+    /// posting takes fewer comparisons than to look for the least of all.
     inputs: Vec<Cursor>,
     output: Writing,
 }
@@ -505,18 +508,10 @@ impl Postings {
         if merged.is_some_and(|output| output <= level.saturating_add(1)) {
             return Ok(());
         }
-        let runs: Vec<&Arc<Run>> = runs.into_iter().take(FAN_IN_MAX).collect();
-        let groups = runs.iter().map(|run| run.groups).sum();
-        let output = Writing::new(upkeep.next_run, level.saturating_add(1), groups);
+        let runs = runs.into_iter().take(FAN_IN_MAX).map(Arc::clone);
+        let merge = Merge::begin(store, runs.collect(), upkeep.next_run)?;
         upkeep.next_run += 1;
-        let mut inputs: Vec<Cursor> = runs
-            .into_iter()
-            .map(|run| Cursor::new(Arc::clone(run)))
-            .collect();
-        for input in &mut inputs {
-            input.seek(store, &[])?;
-        }
-        upkeep.merges.push(Merge { inputs, output });
+        upkeep.merges.push(merge);
         // On record before its first block, so that an interrupted merge can be cleared away.
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
         Ok(())
@@ -530,20 +525,16 @@ impl Postings {
         mut merge: Merge,
         blocks: usize,
     ) -> Result<(), ViewError> {
-        let Merge { inputs, output } = &mut merge;
         let mut writes = Vec::new();
         while writes.len() < blocks {
-            let next = inputs
-                .iter_mut()
-                .filter(|input| input.current().is_some())
-                .min_by(|a, b| a.current().cmp(&b.current()));
-            let Some(next) = next else {
+            let Some(mut least) = merge.inputs.pop() else {
                 return self.finish_merge(store, upkeep, merge, writes);
             };
-            if let Some(posting) = next.current() {
-                output.push(posting, &mut writes);
+            if let Some(posting) = least.current() {
+                merge.output.push(posting, &mut writes);
             }
-            next.advance(store)?;
+            least.advance(store)?;
+            merge.sort_in(least);
         }
         trail(store, &writes)?;
         upkeep.merges.push(merge);
@@ -557,15 +548,19 @@ impl Postings {
         merge: Merge,
         mut writes: Vec<Write>,
     ) -> Result<(), ViewError> {
-        let output = merge.output.finish(&mut writes);
+        let Merge {
+            runs: merged,
+            inputs: _,
+            output,
+        } = merge;
+        let output = output.finish(&mut writes);
         trail(store, &writes)?;
-        let inputs: Vec<Arc<Run>> = merge.inputs.into_iter().map(|input| input.run).collect();
         let mut state = self.write();
         state
             .runs
-            .retain(|run| !inputs.iter().any(|input| input.id == run.id));
+            .retain(|run| !merged.iter().any(|merged| merged.id == run.id));
         state.runs.push(Arc::new(output));
-        upkeep.retired.extend(inputs);
+        upkeep.retired.extend(merged);
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
         Ok(())
     }
@@ -630,6 +625,33 @@ impl Run {
     fn filter(&self, store: &dyn Store) -> Result<&Filter, ViewError> {
         self.filter
             .read(store, POSTINGS_FILTER, self.id, self.groups)
+    }
+}
+
+impl Merge {
+    /// Begins to merge runs of one level into one of the next, with this number.
+    fn begin(store: &dyn Store, runs: Vec<Arc<Run>>, id: u32) -> Result<Self, ViewError> {
+        let level = runs.iter().map(|run| run.level).max().unwrap_or(0);
+        let groups = runs.iter().map(|run| run.groups).sum();
+        let mut merge = Self {
+            inputs: Vec::with_capacity(runs.len()),
+            output: Writing::new(id, level.saturating_add(1), groups),
+            runs: Vec::new(),
+        };
+        for run in &runs {
+            let mut input = Cursor::new(Arc::clone(run));
+            input.seek(store, &[])?;
+            merge.sort_in(input);
+        }
+        Ok(Self { runs, ..merge })
+    }
+
+    /// Puts an input in its place; one that has ended has none.
+    fn sort_in(&mut self, input: Cursor) {
+        let Some(next) = input.current() else { return };
+        let is_later = |other: &Cursor| Some(next) < other.current();
+        let place = self.inputs.partition_point(is_later);
+        self.inputs.insert(place, input);
     }
 }
 
