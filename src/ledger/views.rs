@@ -89,7 +89,7 @@ impl Views {
         self.facts.expect(store, index, posts, &earlier, tally)
     }
 
-    /// One step of upkeep: a few hundred keys.
+    /// One step of upkeep: a few hundred keys, and a filter.
     pub(super) fn keep_up(&self, store: &dyn Store) -> Result<(), ViewError> {
         self.ids.keep_up(store)?;
         self.facts.keep_up(store)

@@ -398,7 +398,7 @@ impl FactIndex {
         self.postings.each(store, |posting| tally.add(posting))
     }
 
-    /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
+    /// One step of upkeep, called by the writer after a commit: a few hundred keys, and a filter.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run to be merged is.

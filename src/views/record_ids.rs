@@ -177,7 +177,7 @@ impl RecordIds {
         runs.iter().all(|run| state.runs.contains(run))
     }
 
-    /// One step of upkeep, called by the writer after a commit: a few hundred keys at most.
+    /// One step of upkeep, called by the writer after a commit: a few hundred keys, and a filter.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run to be merged is.
