@@ -238,8 +238,9 @@ impl LedgerFacts {
     pub fn size_at(&self, instant: DateTime<Utc>) -> Result<TreeSize, ReadError> {
         let store = self.shared.store.as_ref();
         let is_later = |index: u64| -> Result<bool, ReadError> {
-            let entry = reader::entry(store, Index::new(index))?;
-            let damaged = |_| ReadError::EntryDamaged { index };
+            let index = Index::new(index);
+            let entry = reader::entry(store, index)?;
+            let damaged = |_| ReadError::damaged(index);
             let view = EntryView::parse(&entry).map_err(damaged)?;
             Ok(instant < view.recorded_at.to_utc())
         };
