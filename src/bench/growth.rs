@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Bench, Row,
-    figures::{disk_bytes, last, ratios, real, status_bytes},
+    figures::{disk_bytes, real, status_bytes},
     ledgers,
     row::Aim,
 };
@@ -152,9 +152,9 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         next += more;
     }
     large.close();
-    let turns: Vec<(f64, f64)> = of_small.iter().map(|small| (*small, of_large)).collect();
-    let (small, large) = last(&turns);
-    let what = format!("{large:.1} us for a record from {many} entries on, {small:.1} at {few}");
+    let small = of_small.last().copied().unwrap_or_default();
+    let what = format!("{of_large:.1} us for a record from {many} entries on, {small:.1} at {few}");
+    let ratios = of_small.iter().map(|small| of_large / small).collect();
     let aim = Aim::as_the_tree(few, many);
-    Ok(vec![Row::ratio("growth", ratios(&turns), aim, what)])
+    Ok(vec![Row::ratio("growth", ratios, aim, what)])
 }
