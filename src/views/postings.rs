@@ -509,10 +509,11 @@ impl Postings {
         if merged.is_some_and(|output| output <= level.saturating_add(1)) {
             return Ok(());
         }
-        let runs = runs.into_iter().take(FAN_IN).map(Arc::clone);
-        let merge = Merge::begin(store, runs.collect(), upkeep.next_run)?;
+        let runs: Vec<Arc<Run>> = runs.into_iter().take(FAN_IN).map(Arc::clone).collect();
+        let groups = runs.iter().map(|run| run.groups).sum();
+        let output = Writing::new(upkeep.next_run, level.saturating_add(1), groups);
         upkeep.next_run += 1;
-        upkeep.merges.push(merge);
+        upkeep.merges.push(Merge::begin(store, runs, output)?);
         // On record before its first block, so that an interrupted merge can be cleared away.
         store.trail(&[Manifest::of(&state, upkeep).write()])?;
         Ok(())
@@ -630,21 +631,19 @@ impl Run {
 }
 
 impl Merge {
-    /// Begins to merge runs of one level into one of the next, with this number.
-    fn begin(store: &dyn Store, runs: Vec<Arc<Run>>, id: u32) -> Result<Self, ViewError> {
-        let level = runs.iter().map(|run| run.level).max().unwrap_or(0);
-        let groups = runs.iter().map(|run| run.groups).sum();
+    /// Stands at the first posting of each run.
+    fn begin(store: &dyn Store, runs: Vec<Arc<Run>>, output: Writing) -> Result<Self, ViewError> {
         let mut merge = Self {
             inputs: Vec::with_capacity(runs.len()),
-            output: Writing::new(id, level.saturating_add(1), groups),
-            runs: Vec::new(),
+            runs,
+            output,
         };
-        for run in &runs {
-            let mut input = Cursor::new(Arc::clone(run));
+        for run in merge.runs.clone() {
+            let mut input = Cursor::new(run);
             input.seek(store, &[])?;
             merge.sort_in(input);
         }
-        Ok(Self { runs, ..merge })
+        Ok(merge)
     }
 
     /// Puts an input in its place; one that has ended has none.
@@ -1048,7 +1047,6 @@ mod tests {
     struct Bench {
         store: MemoryStore,
         postings: Postings,
-        recent: usize,
         model: BTreeMap<Vec<u8>, Vec<u64>>,
         next: u64,
     }
@@ -1062,7 +1060,6 @@ mod tests {
             let store = MemoryStore::default();
             Self {
                 postings: Postings::with_recent(&store, recent).unwrap(),
-                recent,
                 store,
                 model: BTreeMap::new(),
                 next: 0,
@@ -1091,7 +1088,8 @@ mod tests {
         /// Opens what the store holds, and inserts again what lies beyond the watermark.
         fn reopen(&mut self, store: MemoryStore) {
             self.store = store;
-            self.postings = Postings::with_recent(&self.store, self.recent).unwrap();
+            let recent = self.postings.recent_max;
+            self.postings = Postings::with_recent(&self.store, recent).unwrap();
             for index in self.postings.watermark().value()..self.next {
                 self.post(index);
             }
@@ -1178,7 +1176,7 @@ mod tests {
             }
             for kept in [before, before + steps / 2, before + steps - 1] {
                 tried += 1;
-                let mut crashed = Bench::with_recent(bench.recent);
+                let mut crashed = Bench::with_recent(bench.postings.recent_max);
                 crashed.model = bench.model.clone();
                 crashed.next = bench.next;
                 crashed.reopen(bench.store.crash_image(kept));
