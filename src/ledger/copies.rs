@@ -24,7 +24,6 @@ use crate::{
         journal::{FrameRef, Journal, JournalError},
     },
     tlog::Hash,
-    views::ViewError,
 };
 
 /// How long the high-water checkpoint may wait for its sync.
@@ -58,15 +57,12 @@ pub enum CommitFailed {
     /// The high-water checkpoint could not be written.
     #[error("the high-water checkpoint was not written")]
     HighWater(#[from] HighWaterError),
-    /// A read has shown damage; nothing more is written on top of it.
-    #[error("what is stored is damaged")]
-    Suspect,
+    /// A read has shown damage, or a view could not be kept up; nothing more is written on top of it.
+    #[error("the ledger was stopped before")]
+    Stopped,
     /// A correction was committed, and what it corrects could not be read.
     #[error("what a correction is about cannot be read")]
     Target(#[source] ReadError),
-    /// A view failed.
-    #[error("a view could not be kept up")]
-    View(#[source] ViewError),
 }
 
 /// What must stay free on the disks, and where they are.

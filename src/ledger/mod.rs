@@ -27,6 +27,7 @@ mod remembered;
 mod signer;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod views;
 mod writer;
 

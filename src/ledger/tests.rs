@@ -22,7 +22,7 @@ use crate::{
     pb,
     record::entry::EntryView,
     rules::keys::sign_possession,
-    store::{Direction, SledStore, Store as _, Write},
+    store::{Direction, KeyRange, SledStore, Store as _, Write},
     tlog::{
         Hash, Index, TileId, TileNodes, TreeSize, check_consistency, check_inclusion, leaf_hash,
     },
@@ -702,6 +702,50 @@ fn damage_a_filter(ledger: &Ledger) {
     assert!(store.get(&key).unwrap().is_some());
     store.trail(&[Write::Remove { key }]).unwrap();
     store.sync().unwrap();
+}
+
+/// Leaves as many runs of record ids as are merged, without what they hold.
+fn damage_runs_that_are_about_to_be_merged(ledger: &Ledger) {
+    let (views, store) = (&ledger.shared.views, ledger.shared.store.as_ref());
+    for index in 1_000..1_000 + 8 * 16_384_u64 {
+        let hash = leaf_hash(&index.to_be_bytes());
+        let id = hash.as_bytes().first_chunk().unwrap();
+        views.ids.insert(id, Index::new(index));
+        if index % 16_384 == 999 {
+            views.ids.keep_up(store).unwrap();
+        }
+    }
+    views.ids.close(store).unwrap();
+    let buckets = KeyRange::prefix([0x10]);
+    let buckets = store.scan(&buckets, Direction::Forward, usize::MAX);
+    let buckets = buckets.unwrap().into_iter();
+    let removes: Vec<Write> = buckets.map(|(key, _)| Write::Remove { key }).collect();
+    assert!(!removes.is_empty());
+    store.trail(&removes).unwrap();
+}
+
+#[test]
+fn damage_that_the_upkeep_of_views_finds_stops_the_ledger_and_is_mended_at_the_next_start() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    record_all(&ledger, 0..3);
+    damage_runs_that_are_about_to_be_merged(&ledger);
+    // The merge begins with the first of these, and reads with the second.
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.unwrap();
+    let mut recorded = 3;
+    let refused = loop {
+        assert!(recorded < 20, "nothing was found");
+        match runtime.block_on(ledger.append(vec![submission(recorded)])) {
+            Ok(_) => recorded += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, AppendError::Stopped), "{refused}");
+    ledger.close();
+    let opened = bench.try_open().unwrap();
+    assert!(opened.recovered.contains(&Recovery::ViewsRebuilt));
+    check_ledger(&opened.ledger, recorded);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::{
     published::Published,
     reader,
     signer::Signer,
+    upkeep::Upkeep,
     views::Viewed,
 };
 use crate::{
@@ -80,6 +81,7 @@ pub(super) struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) signer: Signer,
     pub(super) copies: Copies,
+    pub(super) upkeep: Upkeep,
     pub(super) keys: Arc<KeyRegistry>,
     /// The last entry's leaf hash.
     pub(super) previous: Hash,
@@ -171,10 +173,12 @@ impl Writer {
                 while let Some(job) = self.jobs.blocking_recv() {
                     answer(job.answer, Err(AppendError::Stopped));
                 }
+                self.upkeep.end();
                 self.copies.abandon();
                 return Closed::Not;
             }
         }
+        self.upkeep.end();
         if let Err(error) = self.shared.views.close(self.shared.store.as_ref()) {
             tracing::warn!(error = %super::Chain(&error), "a view was left to be caught up");
         }
@@ -214,7 +218,7 @@ impl Writer {
     fn record(&mut self, jobs: Vec<Job>) -> Result<(), super::CommitFailed> {
         if self.shared.has_stopped() {
             answer_all(jobs, &AppendError::Stopped);
-            return Err(super::CommitFailed::Suspect);
+            return Err(super::CommitFailed::Stopped);
         }
         let now = match self.now() {
             Ok(now) => now,
@@ -274,11 +278,7 @@ impl Writer {
             answer(reply, outcome);
             drop(room);
         }
-        if let Err(error) = self.shared.views.keep_up(self.shared.store.as_ref()) {
-            // The entries are safe; the view is caught up or rebuilt at the next start.
-            return Err(super::CommitFailed::View(error));
-        }
-        Ok(())
+        self.upkeep.step()
     }
 
     /// The time that the next entries get.

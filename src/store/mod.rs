@@ -29,8 +29,8 @@ pub use sled_store::{SledOptions, SledStore};
 /// An ordered space of byte keys and values with one conditional, fenced and durable commit.
 ///
 /// **One writer, many readers.** [`fence`](Store::fence) makes the caller the only writer. `commit`,
-/// `trail` and `sync` are the writer's and are called one at a time; the reads may be called by
-/// anybody at any moment, also while a commit is under way.
+/// `trail` and `sync` are the writer's, from whichever of its threads: an engine takes one at a time, and
+/// another call waits. The reads may be called by anybody at any moment, also while a commit is under way.
 ///
 /// **What a commit promises.** On `Ok` all of its writes and the next head are durable: they survive
 /// kill -9 and loss of power. On any error but [`CommitError::Unknown`] none of them was kept. After

@@ -109,7 +109,7 @@ pub trait Earlier {
     fn read(&self, index: Index) -> Result<Fact, Self::Error>;
 }
 
-/// The index of what entries are about. One thread inserts and keeps it up; any may ask.
+/// The index of what entries are about. One thread inserts, one keeps it up, and any may ask.
 #[derive(Debug)]
 pub struct FactIndex {
     postings: Postings,
@@ -398,7 +398,7 @@ impl FactIndex {
         self.postings.each(store, |posting| tally.add(posting))
     }
 
-    /// One step of upkeep, called by the writer after a commit: a few hundred keys, and a filter.
+    /// One step of upkeep: a few hundred keys, and a filter.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run to be merged is.

@@ -2,11 +2,11 @@
 //!
 //! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
 //! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
-//! packed blocks, addressed by their first posting. Memory becomes a run, and eight small runs a larger one, in steps
-//! between commits, so that nobody waits for all of it. A step is as large as what was inserted asks for: every posting
-//! pays for two to be written from memory, and for one to be merged on each level and two more. Small runs go first, so
-//! that a long merge does not let them pile up, which whoever asks would have to ask one by one. A run has a
-//! [`Filter`] of its groups, read when it is first asked.
+//! packed blocks, addressed by their first posting. Memory becomes a run, and eight small runs a larger one, in steps,
+//! one after each commit and beside the next. A step is as large as what was inserted asks for: every posting pays for two
+//! to be written from memory, and for one to be merged on each level and two more. Small runs go first, so that a long
+//! merge does not let them pile up, which whoever asks would have to ask one by one. A run has a [`Filter`] of its
+//! groups, read when it is first asked.
 //!
 //! Runs trail behind the log. The manifest's watermark says up to where they reach; what is beyond is read
 //! from the entries when the ledger opens. What a run was merged from stays until nobody reads it.
@@ -75,7 +75,7 @@ const FORMAT: u8 = 5;
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
 
-/// The set. One thread inserts and keeps it up; any may ask.
+/// The set. One thread inserts, one keeps it up, and any may ask.
 #[derive(Debug)]
 pub(super) struct Postings {
     state: RwLock<State>,
@@ -380,7 +380,7 @@ impl Postings {
         Ok(())
     }
 
-    /// One step of upkeep, called by the writer after a commit: a few hundred keys, and a filter.
+    /// One step of upkeep, for what was inserted since the one before: a few hundred keys, and a filter.
     pub(super) fn keep_up(&self, store: &dyn Store) -> Result<(), ViewError> {
         let mut upkeep = self.upkeep();
         let (recent, unpaid) = {
@@ -487,19 +487,20 @@ impl Postings {
         // Entries may be about nothing.
         let run = (0 < output.postings).then(|| Arc::new(output.finish(&mut writes)));
         trail(store, &writes)?;
-        let mut state = self.write();
-        state.spilling = None;
-        state.runs.extend(run);
-        state.watermark = end;
-        store.trail(&[Manifest::of(&state, upkeep).write()])?;
-        Ok(())
+        {
+            let mut state = self.write();
+            state.spilling = None;
+            state.runs.extend(run);
+            state.watermark = end;
+        }
+        self.put_on_record(store, upkeep)
     }
 
     /// Starts a merge where a level has enough runs: of lower runs than are being merged.
     fn plan(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
-        let state = self.read();
+        let runs = self.read().runs.clone();
         let mut levels: BTreeMap<u8, Vec<&Arc<Run>>> = BTreeMap::new();
-        for run in &state.runs {
+        for run in &runs {
             levels.entry(run.level).or_default().push(run);
         }
         let Some((level, runs)) = levels.into_iter().find(|(_, runs)| FAN_IN <= runs.len()) else {
@@ -514,9 +515,8 @@ impl Postings {
         let output = Writing::new(upkeep.next_run, level.saturating_add(1), groups);
         upkeep.next_run += 1;
         upkeep.merges.push(Merge::begin(store, runs, output)?);
-        // On record before its first block, so that an interrupted merge can be cleared away.
-        store.trail(&[Manifest::of(&state, upkeep).write()])?;
-        Ok(())
+        // Before its first block, so that an interrupted merge can be cleared away.
+        self.put_on_record(store, upkeep)
     }
 
     /// Merges some blocks; at the end, puts the output in the inputs' place.
@@ -557,14 +557,21 @@ impl Postings {
         } = merge;
         let output = output.finish(&mut writes);
         trail(store, &writes)?;
-        let mut state = self.write();
-        state
-            .runs
-            .retain(|run| !merged.iter().any(|merged| merged.id == run.id));
-        state.runs.push(Arc::new(output));
+        {
+            let mut state = self.write();
+            state
+                .runs
+                .retain(|run| !merged.iter().any(|merged| merged.id == run.id));
+            state.runs.push(Arc::new(output));
+        }
         upkeep.retired.extend(merged);
-        store.trail(&[Manifest::of(&state, upkeep).write()])?;
-        Ok(())
+        self.put_on_record(store, upkeep)
+    }
+
+    /// Writes the manifest, which makes what was written before it count. Nobody who asks waits for the store meanwhile.
+    fn put_on_record(&self, store: &dyn Store, upkeep: &Upkeep) -> Result<(), ViewError> {
+        let manifest = Manifest::of(&self.read(), upkeep).write();
+        Ok(store.trail(&[manifest])?)
     }
 
     /// Removes some keys of a run that does not count any more and that nobody reads.
@@ -576,7 +583,7 @@ impl Postings {
         let id = upkeep.retired.get(at).map_or(0, |run| run.id);
         if !remove_some(store, KINDS, id, id + 1)? {
             upkeep.retired.swap_remove(at);
-            store.trail(&[Manifest::of(&self.read(), upkeep).write()])?;
+            self.put_on_record(store, upkeep)?;
         }
         Ok(())
     }
@@ -1132,6 +1139,31 @@ mod tests {
                 |(key, _): (Vec<u8>, Vec<u8>)| u32::from_be_bytes(*key[1..].first_chunk().unwrap());
             keys.unwrap().into_iter().map(run).collect()
         }
+    }
+
+    #[test]
+    fn no_posting_is_lost_that_is_inserted_while_others_become_a_run() {
+        let mut bench = Bench::new();
+        std::thread::scope(|scope| {
+            let postings = &bench.postings;
+            let inserting = scope.spawn(|| {
+                for index in 0..20_000 {
+                    let groups = groups(index).into_iter().map(Group::from);
+                    postings.insert(Index::new(index), groups);
+                }
+            });
+            while !inserting.is_finished() {
+                postings.keep_up(&bench.store).unwrap();
+            }
+        });
+        for index in 0..20_000 {
+            for group in groups(index) {
+                bench.model.entry(group).or_default().push(index);
+            }
+        }
+        bench.next = 20_000;
+        assert!(!bench.postings.read().runs.is_empty());
+        bench.check();
     }
 
     #[test]

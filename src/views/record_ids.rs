@@ -2,7 +2,7 @@
 //!
 //! Record ids are random, and a random key costs the store eight times what a sequential one does. So
 //! they are kept as a log-structured index: the newest in memory, the others in sorted runs, eight
-//! small runs merged into a large one, in small steps between commits. A run is addressed by digest
+//! small runs merged into a large one, in small steps after each commit. A run is addressed by digest
 //! (the first 8 bytes of the id's SHA-256): bucket `digest >> (64 - bits)`, each bucket one value,
 //! each run with a [`Filter`], read when it is first asked. A digest names candidates; the caller
 //! reads the entry and decides.
@@ -47,7 +47,7 @@ const KINDS: [u8; 2] = [RUN, FILTER];
 /// first number the manifest began with the watermark, whose first byte is 0.
 const FORMAT: u8 = 1;
 
-/// The index from record ids to entries. One thread inserts and keeps it up; any may ask.
+/// The index from record ids to entries. One thread inserts, one keeps it up, and any may ask.
 #[derive(Debug)]
 pub struct RecordIds {
     state: RwLock<State>,
@@ -57,7 +57,9 @@ pub struct RecordIds {
 #[derive(Debug, Default)]
 struct State {
     /// Digest and index of the newest ids.
-    recent: BTreeSet<(u64, u64)>,
+    recent: BTreeSet<Item>,
+    /// What was in memory before, and is on its way to become a run.
+    spilling: Arc<BTreeSet<Item>>,
     runs: Vec<Arc<Run>>,
     /// Entries below are in the runs.
     watermark: u64,
@@ -109,10 +111,10 @@ impl RecordIds {
         };
         let watermark = manifest.watermark;
         let state = State {
-            recent: BTreeSet::new(),
             runs: manifest.runs.into_iter().map(Arc::new).collect(),
             watermark,
             end: watermark,
+            ..State::default()
         };
         let upkeep = Upkeep {
             next_run: manifest.next_run,
@@ -151,8 +153,7 @@ impl RecordIds {
         loop {
             let (mut found, runs) = {
                 let state = self.read();
-                let recent = state.recent.range((digest, 0)..=(digest, u64::MAX));
-                let recent: Vec<u64> = recent.map(|&(_, index)| index).collect();
+                let recent = state.in_memory(digest).collect::<Vec<u64>>();
                 let runs = state
                     .runs
                     .iter()
@@ -177,7 +178,7 @@ impl RecordIds {
         runs.iter().all(|run| state.runs.contains(run))
     }
 
-    /// One step of upkeep, called by the writer after a commit: a few hundred keys, and a filter.
+    /// One step of upkeep: a few hundred keys, and a filter.
     ///
     /// # Errors
     /// The store's; [`ViewError::Damaged`] where a run to be merged is.
@@ -213,19 +214,19 @@ impl RecordIds {
     /// How many ids are indexed, in memory and in the runs.
     pub fn count(&self) -> u64 {
         let state = self.read();
-        let recent = u64::try_from(state.recent.len()).unwrap_or(u64::MAX);
+        let recent = state.recent.len() + state.spilling.len();
+        let recent = u64::try_from(recent).unwrap_or(u64::MAX);
         state.runs.iter().map(|run| run.ids).sum::<u64>() + recent
     }
 
     /// Memory becomes a run of level 0.
     fn spill(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
-        let (items, end) = {
-            let state = self.read();
-            (
-                state.recent.iter().copied().collect::<Vec<Item>>(),
-                state.end,
-            )
+        let (spilling, end) = {
+            let mut state = self.write();
+            state.spilling = Arc::new(std::mem::take(&mut state.recent));
+            (Arc::clone(&state.spilling), state.end)
         };
+        let items: Vec<Item> = spilling.iter().copied().collect();
         let ids = u64::try_from(items.len()).unwrap_or(u64::MAX);
         let run = Run::new(upkeep.next_run, 0, ids);
         let mut filter = Filter::for_ids(ids);
@@ -241,26 +242,22 @@ impl RecordIds {
         writes.extend(put_filter(FILTER, run.id, &filter));
         trail(store, &writes)?;
 
-        let mut state = self.write();
-        state.recent.clear();
-        state.runs.push(Arc::new(run.with(filter)));
-        state.watermark = end;
-        store.trail(&[Manifest::of(&state, upkeep).write()])?;
-        Ok(())
+        {
+            let mut state = self.write();
+            state.spilling = Arc::default();
+            state.runs.push(Arc::new(run.with(filter)));
+            state.watermark = end;
+        }
+        self.put_on_record(store, upkeep)
     }
 
     /// Starts a merge where a level has enough runs.
     fn plan(&self, store: &dyn Store, upkeep: &mut Upkeep) -> Result<(), ViewError> {
-        let state = self.read();
+        let runs = self.read().runs.clone();
         let full = (0..=u8::MAX)
-            .find(|&level| FAN_IN <= state.runs.iter().filter(|run| run.level == level).count());
+            .find(|&level| FAN_IN <= runs.iter().filter(|run| run.level == level).count());
         let Some(level) = full else { return Ok(()) };
-        let inputs: Vec<Arc<Run>> = state
-            .runs
-            .iter()
-            .filter(|run| run.level == level)
-            .map(Arc::clone)
-            .collect();
+        let inputs: Vec<Arc<Run>> = runs.into_iter().filter(|run| run.level == level).collect();
         let ids = inputs.iter().map(|run| run.ids).sum();
         let output = Run::new(upkeep.next_run, level.saturating_add(1), ids);
         upkeep.next_run += 1;
@@ -277,9 +274,8 @@ impl RecordIds {
             next_range: 0,
             range_bits,
         });
-        // On record before its first key, so that an interrupted merge can be cleared away.
-        store.trail(&[Manifest::of(&state, upkeep).write()])?;
-        Ok(())
+        // Before its first key, so that an interrupted merge can be cleared away.
+        self.put_on_record(store, upkeep)
     }
 
     /// Merges as many ranges as a step may write; at the end, puts the output in the inputs' place.
@@ -327,8 +323,13 @@ impl RecordIds {
             state.runs.push(Arc::new(merge.output.with(merge.filter)));
         }
         upkeep.retired.extend(merge.inputs.iter().map(|run| run.id));
-        store.trail(&[Manifest::of(&self.read(), upkeep).write()])?;
-        Ok(())
+        self.put_on_record(store, upkeep)
+    }
+
+    /// Writes the manifest, which makes what was written before it count. Nobody who asks waits for the store meanwhile.
+    fn put_on_record(&self, store: &dyn Store, upkeep: &Upkeep) -> Result<(), ViewError> {
+        let manifest = Manifest::of(&self.read(), upkeep).write();
+        Ok(store.trail(&[manifest])?)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
@@ -337,6 +338,16 @@ impl RecordIds {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The entries of a digest that no run holds yet.
+    fn in_memory(&self, digest: u64) -> impl Iterator<Item = u64> {
+        let of_digest = (digest, 0)..=(digest, u64::MAX);
+        let both = [self.spilling.as_ref(), &self.recent].into_iter();
+        both.flat_map(move |ids| ids.range(of_digest.clone()))
+            .map(|&(_, index)| index)
     }
 }
 
@@ -552,6 +563,26 @@ mod tests {
         let reopened = RecordIds::open(&store).unwrap();
         assert_eq!(reopened.watermark(), TreeSize::new(total));
         check(&reopened, &store, total);
+    }
+
+    #[test]
+    fn no_id_is_lost_that_is_inserted_while_others_become_a_run() {
+        let store = MemoryStore::default();
+        let ids = RecordIds::open(&store).unwrap();
+        let total = 100_000;
+        std::thread::scope(|scope| {
+            let inserting = scope.spawn(|| {
+                for n in 0..total {
+                    ids.insert(&id(n), Index::new(n));
+                }
+            });
+            while !inserting.is_finished() {
+                ids.keep_up(&store).unwrap();
+            }
+        });
+        assert!(!ids.read().runs.is_empty());
+        check(&ids, &store, total);
+        assert_eq!(ids.count(), total);
     }
 
     /// Opening takes as long with ten millions of ids as with none.

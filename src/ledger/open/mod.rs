@@ -39,6 +39,7 @@ use super::{
     published::Published,
     reader,
     signer::{Signed, Signer},
+    upkeep::Upkeep,
     views::{Viewed, Views},
     writer::{Entropy, Writer},
 };
@@ -361,12 +362,15 @@ impl Ledger {
             reserve: options.reserve_bytes,
         };
         let copies = Copies::new(store, head, journal, high_water, room, options)?;
+        let no_thread = FileError::of("start a thread for", dir);
+        let upkeep = Upkeep::start(Arc::clone(&shared)).map_err(no_thread)?;
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS_MAX);
         let writer = Writer {
             shared: Arc::clone(&shared),
             jobs: queue,
             signer,
             copies,
+            upkeep,
             keys,
             previous,
             recorded_at,

@@ -1,0 +1,65 @@
+//! Keeps the views up on a thread of its own, while the writer makes the next commit: writing and merging their runs is
+//! work that nobody waits for, and the writer is the one thread that everybody waits for.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use super::{Chain, CommitFailed, Shared};
+use crate::views::ViewError;
+
+/// The thread that keeps the views up.
+pub(super) struct Upkeep {
+    steps: SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Starts the thread.
+    pub(super) fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        // A step is handed over and not put down: one is under way at most.
+        let (steps, to_take) = sync_channel(0);
+        let work = move || {
+            for () in to_take {
+                if let Err(error) = shared.views.keep_up(shared.store.as_ref()) {
+                    stop(&shared, &error);
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("views".to_owned())
+            .spawn(work)?;
+        Ok(Self { steps, thread })
+    }
+
+    /// Has the next step taken, once the one before is done: what there is to keep up does not pile up. An error means
+    /// that one has failed, and that the ledger has stopped.
+    pub(super) fn step(&self) -> Result<(), CommitFailed> {
+        self.steps.send(()).map_err(|_| CommitFailed::Stopped)
+    }
+
+    /// Waits for the step that is under way, and ends.
+    pub(super) fn end(self) {
+        drop(self.steps);
+        if self.thread.join().is_err() {
+            tracing::error!("the upkeep of the views panicked");
+        }
+    }
+}
+
+/// The entries are safe, and the views are made again from them at the next start, as far as it is needed.
+fn stop(shared: &Shared, error: &ViewError) {
+    match error {
+        ViewError::Damaged { .. } => shared.suspect(error),
+        ViewError::Store(_) => {
+            tracing::error!(error = %Chain(error), "a view could not be kept up");
+            shared.stop();
+        }
+    }
+}
