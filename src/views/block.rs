@@ -33,12 +33,12 @@ impl Packer {
         if BLOCK_BYTES < self.block.len() + 2 + posting.len() {
             full = self.finish();
         }
-        if self.block.is_empty() {
+        let shared = if self.block.is_empty() {
             self.first = posting.to_vec();
-            self.last.clear();
-        }
-        let both = self.last.iter().zip(posting);
-        let shared = both.take_while(|(last, new)| last == new).count();
+            0
+        } else {
+            shared_bytes(&self.last, posting)
+        };
         let rest = posting.get(shared..).unwrap_or_default();
         self.block.push(u8::try_from(shared).unwrap_or(u8::MAX));
         self.block.push(u8::try_from(rest.len()).unwrap_or(u8::MAX));
@@ -48,12 +48,27 @@ impl Packer {
         full
     }
 
+    /// The posting that was added last; empty before the first.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.last
+    }
+
     /// What was not returned yet.
     pub(super) fn finish(&mut self) -> Option<Packed> {
         let block = std::mem::take(&mut self.block);
         let first = std::mem::take(&mut self.first);
         (!block.is_empty()).then_some(Packed { first, block })
     }
+}
+
+/// How many bytes two postings begin with that are the same, eight at a time as far as that goes.
+fn shared_bytes(one: &[u8], other: &[u8]) -> usize {
+    let (words, _) = one.as_chunks::<8>();
+    let (others, _) = other.as_chunks::<8>();
+    let words = words.iter().zip(others);
+    let same = words.take_while(|(word, other)| word == other).count() * 8;
+    let rest = one.iter().zip(other).skip(same);
+    same + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// Reads a block from its beginning.
@@ -90,8 +105,7 @@ impl Unpacker {
     /// Reads on to the first posting that is not before another; `false` if the block has none.
     pub(super) fn seek(&mut self, posting: &[u8]) -> Result<bool, Malformed> {
         while self.current.as_slice() < posting {
-            let both = self.current.iter().zip(posting);
-            let same = both.take_while(|(own, other)| own == other).count();
+            let same = shared_bytes(&self.current, posting);
             // What has more in common with the one before than that is before `posting` as well.
             loop {
                 match self.read()? {

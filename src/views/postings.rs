@@ -50,8 +50,7 @@ const MERGE_MORE: u64 = 2;
 /// A step writes at least one block, and at most these: 450 KB.
 const STEP_BLOCKS_MAX: usize = 64;
 
-/// Digests that go into a filter at once. A large filter is in no cache, and the processor fetches the places of several
-/// at a time where nothing else is done between them.
+/// Digests that go into a filter at once.
 const DIGESTS: usize = 128;
 
 /// Postings of a block, about.
@@ -157,9 +156,11 @@ struct Run {
 struct Merge {
     /// What is merged, and does not count any more when the output does.
     runs: Vec<Arc<Run>>,
-    /// Those of the runs that have more, by the posting that is next in each, the least last. Who has moved on finds a new
-    /// place in three comparisons, where to look for the least takes one with each.
+    /// A place in each of the runs.
     inputs: Vec<Cursor>,
+    /// Which inputs have more, by the posting that is next in each, the least last. Who has moved on finds a new place in
+    /// three comparisons, where to look for the least takes one with each.
+    order: Vec<usize>,
     output: Writing,
 }
 
@@ -174,7 +175,6 @@ struct Writing {
     /// Digests that are still to go into the filter.
     digests: Vec<u64>,
     packer: Packer,
-    group: Vec<u8>,
 }
 
 impl Postings {
@@ -454,7 +454,7 @@ impl Postings {
         } = spill;
         let mut writes = Vec::new();
         let enough = output.postings.saturating_add(postings);
-        let written = output.group.clone();
+        let written = group_of(output.packer.last()).unwrap_or_default().to_vec();
         let after = if output.postings == 0 {
             Bound::Unbounded
         } else {
@@ -529,13 +529,16 @@ impl Postings {
     ) -> Result<(), ViewError> {
         let mut writes = Vec::new();
         while writes.len() < blocks {
-            let Some(mut least) = merge.inputs.pop() else {
+            let Some(least) = merge.order.pop() else {
                 return self.finish_merge(store, upkeep, merge, writes);
             };
-            if let Some(posting) = least.current() {
+            let Some(input) = merge.inputs.get_mut(least) else {
+                continue;
+            };
+            if let Some(posting) = input.current() {
                 merge.output.push(posting, &mut writes);
             }
-            least.advance(store)?;
+            input.advance(store)?;
             merge.sort_in(least);
         }
         trail(store, &writes)?;
@@ -553,6 +556,7 @@ impl Postings {
         let Merge {
             runs: merged,
             inputs: _,
+            order: _,
             output,
         } = merge;
         let output = output.finish(&mut writes);
@@ -640,25 +644,29 @@ impl Run {
 impl Merge {
     /// Stands at the first posting of each run.
     fn begin(store: &dyn Store, runs: Vec<Arc<Run>>, output: Writing) -> Result<Self, ViewError> {
+        let mut inputs = Vec::with_capacity(runs.len());
+        for run in &runs {
+            let mut input = Cursor::new(Arc::clone(run));
+            input.seek(store, &[])?;
+            inputs.push(input);
+        }
         let mut merge = Self {
-            inputs: Vec::with_capacity(runs.len()),
+            order: Vec::with_capacity(runs.len()),
             runs,
+            inputs,
             output,
         };
-        for run in merge.runs.clone() {
-            let mut input = Cursor::new(run);
-            input.seek(store, &[])?;
-            merge.sort_in(input);
-        }
+        (0..merge.inputs.len()).for_each(|input| merge.sort_in(input));
         Ok(merge)
     }
 
     /// Puts an input in its place; one that has ended has none.
-    fn sort_in(&mut self, input: Cursor) {
-        let Some(next) = input.current() else { return };
-        let is_later = |other: &Cursor| Some(next) < other.current();
-        let place = self.inputs.partition_point(is_later);
-        self.inputs.insert(place, input);
+    fn sort_in(&mut self, input: usize) {
+        let next = |input: usize| self.inputs.get(input).and_then(Cursor::current);
+        let Some(own) = next(input) else { return };
+        let is_later = |&other: &usize| Some(own) < next(other);
+        let place = self.order.partition_point(is_later);
+        self.order.insert(place, input);
     }
 }
 
@@ -672,19 +680,16 @@ impl Writing {
             filter: Filter::for_ids(groups),
             digests: Vec::with_capacity(DIGESTS),
             packer: Packer::default(),
-            group: Vec::new(),
         }
     }
 
     fn push(&mut self, posting: &[u8], writes: &mut Vec<Write>) {
-        let group = group_of(posting).unwrap_or(posting);
-        if self.postings == 0 || group != self.group {
+        let group = group_of(posting);
+        if group != group_of(self.packer.last()) {
             if self.digests.len() == DIGESTS {
                 self.fill_filter();
             }
-            self.digests.push(digest(group));
-            self.group.clear();
-            self.group.extend_from_slice(group);
+            self.digests.extend(group.map(digest));
         }
         self.postings += 1;
         let full = self.packer.push(posting);
@@ -692,9 +697,8 @@ impl Writing {
     }
 
     fn fill_filter(&mut self) {
-        self.digests
-            .drain(..)
-            .for_each(|digest| self.filter.insert(digest));
+        self.filter.insert_all(&self.digests);
+        self.digests.clear();
     }
 
     /// The run, with the writes that complete it.
