@@ -14,7 +14,7 @@
 
 use super::block::Filling;
 use crate::{
-    store::{KeyRange, Write},
+    store::{KeyRange, Write, every_second_first},
     tlog::{Index, TileId, TileNodes},
 };
 
@@ -94,8 +94,7 @@ pub(crate) fn blocks_up_to(last: Index) -> KeyRange {
     }
 }
 
-/// Packs consecutive entries, the first at `first`, into blocks; every second key comes first, then those between: where
-/// all ascend, sled takes 4 to 6 % more disk, as measured.
+/// Packs consecutive entries, the first at `first`, into blocks, as [`every_second_first`].
 pub(crate) fn pack_blocks<'a>(
     first: Index,
     entries: impl IntoIterator<Item = &'a [u8]>,
@@ -116,16 +115,7 @@ pub(crate) fn pack_blocks<'a>(
     if !block.is_empty() {
         put_block(block_first, block, &mut puts);
     }
-    let mut between = Vec::with_capacity(puts.len() / 2);
-    for (position, put) in puts.into_iter().enumerate() {
-        let order = if position % 2 == 0 {
-            &mut *writes
-        } else {
-            &mut between
-        };
-        order.push(put);
-    }
-    writes.append(&mut between);
+    writes.append(&mut every_second_first(puts));
 }
 
 fn put_block(first: Index, block: Filling, writes: &mut Vec<Write>) {

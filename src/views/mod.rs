@@ -32,7 +32,7 @@ pub use tally::Tally;
 use std::sync::OnceLock;
 
 use self::filter::{Filter, Probe};
-use crate::store::{Direction, KeyRange, Store, StoreError, Write};
+use crate::store::{Direction, KeyRange, Store, StoreError, Write, every_second_first};
 
 const RUN: u8 = 0x10;
 const FILTER: u8 = 0x11;
@@ -152,8 +152,8 @@ fn remove_step(store: &dyn Store, range: &KeyRange) -> Result<bool, StoreError> 
 }
 
 /// Trails many writes by steps; the manifest, which makes them count, comes after.
-fn trail(store: &dyn Store, writes: &[Write]) -> Result<(), StoreError> {
-    writes
+fn trail(store: &dyn Store, writes: Vec<Write>) -> Result<(), StoreError> {
+    every_second_first(writes)
         .chunks(STEP_KEYS)
         .try_for_each(|step| store.trail(step))
 }

@@ -467,7 +467,7 @@ impl Postings {
             };
             postings_of(of_group, |posting| output.push(posting, &mut writes));
         }
-        trail(store, &writes)?;
+        trail(store, writes)?;
         upkeep.spill = Some(Spill {
             postings: from,
             output,
@@ -486,7 +486,7 @@ impl Postings {
     ) -> Result<(), ViewError> {
         // Entries may be about nothing.
         let run = (0 < output.postings).then(|| Arc::new(output.finish(&mut writes)));
-        trail(store, &writes)?;
+        trail(store, writes)?;
         {
             let mut state = self.write();
             state.spilling = None;
@@ -541,7 +541,7 @@ impl Postings {
             input.advance(store)?;
             merge.sort_in(least);
         }
-        trail(store, &writes)?;
+        trail(store, writes)?;
         upkeep.merges.push(merge);
         Ok(())
     }
@@ -560,7 +560,7 @@ impl Postings {
             output,
         } = merge;
         let output = output.finish(&mut writes);
-        trail(store, &writes)?;
+        trail(store, writes)?;
         {
             let mut state = self.write();
             state

@@ -240,7 +240,7 @@ impl RecordIds {
             rest = later;
         }
         writes.extend(put_filter(FILTER, run.id, &filter));
-        trail(store, &writes)?;
+        trail(store, writes)?;
 
         {
             let mut state = self.write();
@@ -309,14 +309,14 @@ impl RecordIds {
             }
             merge.next_range += 1;
         }
-        trail(store, &writes)?;
+        trail(store, writes)?;
         if merge.next_range < 1 << merge.range_bits {
             upkeep.merge = Some(merge);
             return Ok(());
         }
 
         let writes: Vec<Write> = put_filter(FILTER, merge.output.id, &merge.filter).collect();
-        trail(store, &writes)?;
+        trail(store, writes)?;
         {
             let mut state = self.write();
             state.runs.retain(|run| !merge.inputs.contains(run));
