@@ -743,9 +743,28 @@ fn damage_that_the_upkeep_of_views_finds_stops_the_ledger_and_is_mended_at_the_n
     };
     assert!(matches!(refused, AppendError::Stopped), "{refused}");
     ledger.close();
+    assert!(bench.options().suspect_path().exists());
     let opened = bench.try_open().unwrap();
     assert!(opened.recovered.contains(&Recovery::ViewsRebuilt));
     check_ledger(&opened.ledger, recorded);
+}
+
+/// What a step was writing that failed is nowhere: nothing may be written that says otherwise.
+#[test]
+fn a_ledger_whose_last_step_of_upkeep_failed_is_not_closed_cleanly() {
+    let bench = Bench::new();
+    let ledger = bench.open();
+    damage_runs_that_are_about_to_be_merged(&ledger);
+    // The merge begins with the first of these, and reads with the second.
+    record_all(&ledger, 0..1);
+    record_all(&ledger, 1..2);
+    let clean = |bench: &Bench| bench.dir().join("clean").exists();
+    ledger.close();
+    assert!(!clean(&bench));
+    let opened = bench.try_open().unwrap();
+    check_ledger(&opened.ledger, 2);
+    opened.ledger.close();
+    assert!(clean(&bench));
 }
 
 #[test]

@@ -16,7 +16,8 @@ use crate::views::ViewError;
 /// The thread that keeps the views up.
 pub(super) struct Upkeep {
     steps: SyncSender<()>,
-    thread: JoinHandle<()>,
+    /// Ends with whether all steps were taken.
+    thread: JoinHandle<bool>,
 }
 
 impl Upkeep {
@@ -28,9 +29,10 @@ impl Upkeep {
             for () in to_take {
                 if let Err(error) = shared.views.keep_up(shared.store.as_ref()) {
                     stop(&shared, &error);
-                    return;
+                    return false;
                 }
             }
+            true
         };
         let thread = thread::Builder::new()
             .name("views".to_owned())
@@ -39,17 +41,20 @@ impl Upkeep {
     }
 
     /// Has the next step taken, once the one before is done: what there is to keep up does not pile up. An error means
-    /// that one has failed, and that the ledger has stopped.
+    /// that one has failed, and that none is taken any more.
     pub(super) fn step(&self) -> Result<(), CommitFailed> {
         self.steps.send(()).map_err(|_| CommitFailed::Stopped)
     }
 
-    /// Waits for the step that is under way, and ends.
-    pub(super) fn end(self) {
+    /// Waits for the step that is under way, ends, and says whether all were taken. What a step left that was not must not
+    /// be built upon: what it was writing is nowhere.
+    pub(super) fn end(self) -> bool {
         drop(self.steps);
-        if self.thread.join().is_err() {
+        let kept_up = self.thread.join();
+        kept_up.unwrap_or_else(|_| {
             tracing::error!("the upkeep of the views panicked");
-        }
+            false
+        })
     }
 }
 

@@ -178,7 +178,10 @@ impl Writer {
                 return Closed::Not;
             }
         }
-        self.upkeep.end();
+        if !self.upkeep.end() {
+            self.copies.abandon();
+            return Closed::Not;
+        }
         if let Err(error) = self.shared.views.close(self.shared.store.as_ref()) {
             tracing::warn!(error = %super::Chain(&error), "a view was left to be caught up");
         }

@@ -27,8 +27,8 @@ use crate::{
     tlog::{Index, TreeSize},
 };
 
-/// Ids in memory before they become a run: about 1 MB of memory, and 10 MB of entries to read again
-/// after a kill.
+/// Ids in memory before they become a run, and while they do those that come: about 1 MB of memory, and 10 MB of
+/// entries to read again after a kill.
 const RECENT_MAX: usize = 16_384;
 
 /// Runs of one level that become one of the next.
@@ -523,6 +523,8 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::store::{Direction, KeyRange, MemoryStore};
 
@@ -566,21 +568,32 @@ mod tests {
     }
 
     #[test]
-    fn no_id_is_lost_that_is_inserted_while_others_become_a_run() {
+    fn an_id_is_found_at_any_moment_while_it_becomes_part_of_a_run_and_that_is_merged() {
         let store = MemoryStore::default();
         let ids = RecordIds::open(&store).unwrap();
-        let total = 100_000;
+        let total = 200_000;
+        let inserted = AtomicU64::new(0);
         std::thread::scope(|scope| {
             let inserting = scope.spawn(|| {
                 for n in 0..total {
                     ids.insert(&id(n), Index::new(n));
+                    inserted.store(n + 1, Ordering::SeqCst);
                 }
             });
-            while !inserting.is_finished() {
+            let asking = scope.spawn(|| {
+                let mut asked = 0_u64;
+                while inserted.load(Ordering::SeqCst) < total {
+                    asked += 7_919;
+                    let Some(n) = asked.checked_rem(inserted.load(Ordering::SeqCst)) else {
+                        continue;
+                    };
+                    assert_eq!(ids.candidates(&store, &id(n)).unwrap(), [Index::new(n)]);
+                }
+            });
+            while !inserting.is_finished() || !asking.is_finished() {
                 ids.keep_up(&store).unwrap();
             }
         });
-        assert!(!ids.read().runs.is_empty());
         check(&ids, &store, total);
         assert_eq!(ids.count(), total);
     }
