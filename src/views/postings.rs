@@ -559,6 +559,11 @@ impl Postings {
             order: _,
             output,
         } = merge;
+        // A block that has gone would be passed over.
+        let postings: u64 = merged.iter().map(|run| run.postings).sum();
+        if output.postings != postings {
+            return Err(ViewError::Damaged { run: output.id });
+        }
         let output = output.finish(&mut writes);
         trail(store, writes)?;
         {
@@ -1037,7 +1042,10 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{
+        collections::BTreeSet,
+        sync::atomic::{AtomicU64, Ordering},
+    };
 
     use super::{super::run_key, *};
     use crate::store::MemoryStore;
@@ -1146,18 +1154,34 @@ mod tests {
     }
 
     #[test]
-    fn no_posting_is_lost_that_is_inserted_while_others_become_a_run() {
+    fn what_was_inserted_is_found_at_any_moment_while_it_becomes_runs_and_they_are_merged() {
         let mut bench = Bench::new();
+        let inserted = AtomicU64::new(0);
+        let (postings, store) = (&bench.postings, &bench.store);
         std::thread::scope(|scope| {
-            let postings = &bench.postings;
             let inserting = scope.spawn(|| {
                 for index in 0..20_000 {
                     let groups = groups(index).into_iter().map(Group::from);
                     postings.insert(Index::new(index), groups);
+                    inserted.store(index + 1, Ordering::SeqCst);
                 }
             });
-            while !inserting.is_finished() {
-                postings.keep_up(&bench.store).unwrap();
+            let asking = scope.spawn(|| {
+                let mut asked = 0_u64;
+                while inserted.load(Ordering::SeqCst) < 20_000 {
+                    asked += 7_919;
+                    let Some(index) = asked.checked_rem(inserted.load(Ordering::SeqCst)) else {
+                        continue;
+                    };
+                    for group in groups(index) {
+                        let everything = TreeSize::new(u64::MAX);
+                        let found = postings.indexes(store, &group, everything).unwrap();
+                        assert!(found.contains(&Index::new(index)), "entry {index}");
+                    }
+                }
+            });
+            while !inserting.is_finished() || !asking.is_finished() {
+                postings.keep_up(store).unwrap();
             }
         });
         for index in 0..20_000 {
@@ -1166,8 +1190,29 @@ mod tests {
             }
         }
         bench.next = 20_000;
-        assert!(!bench.postings.read().runs.is_empty());
         bench.check();
+    }
+
+    #[test]
+    fn a_merge_does_not_pass_over_a_block_that_has_gone() {
+        let mut bench = Bench::new();
+        while bench.postings.upkeep().merges.is_empty() {
+            bench.insert(10);
+            bench.keep_up();
+        }
+        let range = KeyRange::new([POSTINGS], [POSTINGS_FILTER]);
+        let blocks = bench.store.scan(&range, Direction::Forward, usize::MAX);
+        let of_run = |key: &[u8]| key.get(1..BLOCK_PREFIX).map(<[u8]>::to_vec);
+        let blocks: Vec<Vec<u8>> = blocks.unwrap().into_iter().map(|(key, _)| key).collect();
+        // The last block of a run.
+        let last = blocks.windows(2).find_map(|pair| match pair {
+            [key, next] if of_run(key) != of_run(next) => Some(key.clone()),
+            _ => None,
+        });
+        let remove = Write::Remove { key: last.unwrap() };
+        bench.store.trail(&[remove]).unwrap();
+        let outcome = (0..1_000).find_map(|_| bench.postings.keep_up(&bench.store).err());
+        assert!(matches!(outcome, Some(ViewError::Damaged { .. })));
     }
 
     #[test]
