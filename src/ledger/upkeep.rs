@@ -1,5 +1,5 @@
-//! Keeps the views up on a thread of its own, while the writer makes the next commit: writing and merging their runs is
-//! work that nobody waits for, and the writer is the one thread that everybody waits for.
+//! Keeps the views up on a thread of its own, while the writer makes the next commit: no answer needs their runs to be
+//! written and merged by then, and the writer is the one thread that everybody waits for.
 
 use std::{
     io,
@@ -46,8 +46,8 @@ impl Upkeep {
         self.steps.send(()).map_err(|_| CommitFailed::Stopped)
     }
 
-    /// Waits for the step that is under way, ends, and says whether all were taken. What a step left that was not must not
-    /// be built upon: what it was writing is nowhere.
+    /// Waits for the step that is under way, ends, and says whether all steps were taken. After one that failed nothing
+    /// more may be written of the views: what it was writing is in no run, and would be passed over.
     pub(super) fn end(self) -> bool {
         drop(self.steps);
         let kept_up = self.thread.join();
