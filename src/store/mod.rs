@@ -182,7 +182,7 @@ impl Write {
 
 /// Writes to ascending keys, every second one first, then those between: where all ascend, sled takes 4 to 6 % more disk,
 /// as measured.
-pub fn every_second_first(writes: Vec<Write>) -> Vec<Write> {
+pub(crate) fn every_second_first(writes: Vec<Write>) -> Vec<Write> {
     let mut first = Vec::with_capacity(writes.len());
     let mut between = Vec::with_capacity(writes.len() / 2);
     for (position, write) in writes.into_iter().enumerate() {

@@ -454,12 +454,8 @@ impl Postings {
         } = spill;
         let mut writes = Vec::new();
         let enough = output.postings.saturating_add(postings);
-        let written = group_of(output.packer.last()).unwrap_or_default().to_vec();
-        let after = if output.postings == 0 {
-            Bound::Unbounded
-        } else {
-            Bound::Excluded(written.as_slice())
-        };
+        let written = group_of(output.packer.last()).map(<[u8]>::to_vec);
+        let after = written.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = from.range::<[u8], _>((after, Bound::Unbounded));
         while output.postings < enough {
             let Some(of_group) = rest.next() else {
@@ -1091,8 +1087,13 @@ mod tests {
         }
 
         fn insert(&mut self, entries: u64) {
+            (self.next..self.next + entries).for_each(|index| self.post(index));
+            self.expect(entries);
+        }
+
+        /// So many more entries are to be found.
+        fn expect(&mut self, entries: u64) {
             for index in self.next..self.next + entries {
-                self.post(index);
                 for group in groups(index) {
                     self.model.entry(group).or_default().push(index);
                 }
@@ -1157,12 +1158,10 @@ mod tests {
     fn what_was_inserted_is_found_at_any_moment_while_it_becomes_runs_and_they_are_merged() {
         let mut bench = Bench::new();
         let inserted = AtomicU64::new(0);
-        let (postings, store) = (&bench.postings, &bench.store);
         std::thread::scope(|scope| {
             let inserting = scope.spawn(|| {
                 for index in 0..20_000 {
-                    let groups = groups(index).into_iter().map(Group::from);
-                    postings.insert(Index::new(index), groups);
+                    bench.post(index);
                     inserted.store(index + 1, Ordering::SeqCst);
                 }
             });
@@ -1174,22 +1173,16 @@ mod tests {
                         continue;
                     };
                     for group in groups(index) {
-                        let everything = TreeSize::new(u64::MAX);
-                        let found = postings.indexes(store, &group, everything).unwrap();
+                        let found = bench.postings.indexes(&bench.store, &group, ALL).unwrap();
                         assert!(found.contains(&Index::new(index)), "entry {index}");
                     }
                 }
             });
             while !inserting.is_finished() || !asking.is_finished() {
-                postings.keep_up(store).unwrap();
+                bench.keep_up();
             }
         });
-        for index in 0..20_000 {
-            for group in groups(index) {
-                bench.model.entry(group).or_default().push(index);
-            }
-        }
-        bench.next = 20_000;
+        bench.expect(20_000);
         bench.check();
     }
 
