@@ -14,7 +14,7 @@ use std::{
 use super::{
     ViewError,
     group::{self, Group},
-    postings::Postings,
+    postings::{Posted, Postings, posting},
     tally::Tally,
 };
 use crate::{
@@ -32,6 +32,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Posts {
     groups: BTreeSet<Group>,
+    /// Whether it tells how the patients stand whom it is about.
+    tells_standing: bool,
     /// The record id of a correction's target.
     target: Option<[u8; 16]>,
 }
@@ -47,21 +49,29 @@ impl Posts {
         let target = corrected(record).and_then(|target| parse_uuid(target).ok());
         Self {
             groups: groups_about(record, subjects),
+            tells_standing: record.kind.as_ref().is_some_and(tells_standing),
             target,
         }
     }
-}
 
-fn groups_of(record: &pb::Record) -> BTreeSet<Group> {
-    groups_about(record, &subjects(record))
+    /// With what other posts are under.
+    fn extend(&mut self, others: Self) {
+        self.groups.extend(others.groups);
+        self.tells_standing |= others.tells_standing;
+    }
+
+    /// Each group, and whether its entry is marked.
+    fn marked(self) -> impl Iterator<Item = (Group, bool)> {
+        self.groups.into_iter().map(move |group| {
+            let marked = self.tells_standing && group::is_of_patient(&group);
+            (group, marked)
+        })
+    }
 }
 
 fn groups_about(record: &pb::Record, subjects: &BTreeSet<Subject>) -> BTreeSet<Group> {
     let mut groups: BTreeSet<Group> = subjects.iter().map(group::of_subject).collect();
     let patients = subjects.iter().filter_map(patient_of);
-    if record.kind.as_ref().is_some_and(tells_standing) {
-        groups.extend(patients.clone().map(group::of_standing));
-    }
     if let Some(Kind::PatientMerged(_) | Kind::PatientSplit(_)) = &record.kind {
         groups.extend(patients.map(group::of_merges));
     }
@@ -89,12 +99,13 @@ fn patient_of(subject: &Subject) -> Option<&str> {
     }
 }
 
-/// What records are about as they are corrected in the end.
-fn groups_as_corrected(trail: &[Arc<Fact>]) -> BTreeSet<Group> {
-    let seen = seen(trail, &Question::EVERYTHING);
-    seen.iter()
-        .flat_map(|seen| groups_of(&seen.record))
-        .collect()
+/// What records are posted under as they are corrected in the end.
+fn posts_as_corrected(trail: &[Arc<Fact>]) -> Posts {
+    let mut posts = Posts::default();
+    for seen in seen(trail, &Question::EVERYTHING) {
+        posts.extend(Posts::of(&seen.record));
+    }
+    posts
 }
 
 /// The entries that a correction leads to.
@@ -152,9 +163,9 @@ impl FactIndex {
         posts: Posts,
         earlier: &E,
     ) -> Result<(), E::Error> {
-        let groups = self.all_groups(store, index, posts, earlier)?;
-        let is_catalogue = groups.contains(group::CATALOGUE_GROUP);
-        self.postings.insert(index, groups);
+        let posts = self.all_posts(store, index, posts, earlier)?;
+        let is_catalogue = posts.groups.contains(group::CATALOGUE_GROUP);
+        self.postings.insert(index, posts.marked());
         if is_catalogue
             && let Some(entries) = &mut *self.catalogue_mut()
             // Who asked first may have found it there already.
@@ -177,28 +188,27 @@ impl FactIndex {
         earlier: &E,
         tally: &mut Tally,
     ) -> Result<(), E::Error> {
-        for mut posting in self.all_groups(store, index, posts, earlier)? {
-            posting.extend_from_slice(&index.value().to_be_bytes());
-            tally.add(&posting);
+        let posts = self.all_posts(store, index, posts, earlier)?;
+        for (group, marked) in posts.marked() {
+            tally.add(&posting(&group, Posted::new(index, marked)));
         }
         Ok(())
     }
 
-    /// Every group of an entry: its own, and those of a correction by what it corrects.
-    fn all_groups<E: Earlier>(
+    /// All that an entry is posted under: its own, and that of a correction by what it corrects.
+    fn all_posts<E: Earlier>(
         &self,
         store: &dyn Store,
         index: Index,
-        posts: Posts,
+        mut posts: Posts,
         earlier: &E,
-    ) -> Result<BTreeSet<Group>, E::Error> {
-        let Posts { mut groups, target } = posts;
-        let target = match target {
-            Some(target) => earlier.find(&target, index)?,
+    ) -> Result<Posts, E::Error> {
+        let target = match &posts.target {
+            Some(target) => earlier.find(target, index)?,
             None => None,
         };
         let Some(target) = target else {
-            return Ok(groups);
+            return Ok(posts);
         };
         let before = TreeSize::new(index.value());
         // A target that is itself a correction leads on, if what it corrects was there.
@@ -212,18 +222,17 @@ impl FactIndex {
             .map(|&index| Ok(Arc::new(earlier.read(index)?)))
             .collect::<Result<_, E::Error>>()?;
 
-        let of_first = facts.first().map(|fact| groups_of(&fact.record));
-        let of_first = of_first.unwrap_or_default();
-        // What the record was about before, it may not be about any more.
-        let mut by_correction = groups_as_corrected(&facts);
-        if let Some((_, before)) = facts.split_last() {
-            by_correction.extend(groups_as_corrected(before));
+        if let Some(fact) = facts.first() {
+            posts.extend(Posts::of(&fact.record));
         }
-        groups.extend(by_correction.difference(&of_first).cloned());
-        groups.extend(of_first);
-        groups.insert(group::corrections_of(first));
-        groups.insert(group::first_of(index, first));
-        Ok(groups)
+        posts.extend(posts_as_corrected(&facts));
+        // What the record was about before, it may not be about any more.
+        if let Some((_, before)) = facts.split_last() {
+            posts.extend(posts_as_corrected(before));
+        }
+        posts.groups.insert(group::corrections_of(first));
+        posts.groups.insert(group::first_of(index, first));
+        Ok(posts)
     }
 
     /// The entry that a correction corrects in the end, and that entry's corrections below `size`, in order.
@@ -254,7 +263,7 @@ impl FactIndex {
     ) -> Result<Vec<Index>, ViewError> {
         let group = group::corrections_of(first);
         let mut trail = vec![first];
-        trail.extend(self.postings.indexes(store, &group, size)?);
+        trail.extend(self.entries(store, &group, size)?);
         Ok(trail)
     }
 
@@ -272,8 +281,18 @@ impl FactIndex {
         if *subject == Subject::Catalogue {
             return self.with_catalogue(store, size, <[Index]>::to_vec);
         }
-        let group = group::of_subject(subject);
-        self.postings.indexes(store, &group, size)
+        self.entries(store, &group::of_subject(subject), size)
+    }
+
+    /// The entries of a group below `size`, in order.
+    fn entries(
+        &self,
+        store: &dyn Store,
+        group: &[u8],
+        size: TreeSize,
+    ) -> Result<Vec<Index>, ViewError> {
+        let entries = self.postings.entries(store, group, size)?;
+        Ok(entries.into_iter().map(Posted::index).collect())
     }
 
     /// How many entries below `size` are about a subject.
@@ -312,10 +331,7 @@ impl FactIndex {
         let mut kept = self.catalogue_mut();
         if kept.is_none() {
             let everything = TreeSize::new(u64::MAX);
-            let entries = self
-                .postings
-                .indexes(store, group::CATALOGUE_GROUP, everything)?;
-            *kept = Some(entries);
+            *kept = Some(self.entries(store, group::CATALOGUE_GROUP, everything)?);
         }
         Ok(show_below(kept.as_deref().unwrap_or_default()))
     }
@@ -357,8 +373,10 @@ impl FactIndex {
         patient: &str,
         size: TreeSize,
     ) -> Result<Vec<Index>, ViewError> {
-        self.postings
-            .indexes(store, &group::of_standing(patient), size)
+        let group = group::of_subject(&Subject::Patient(patient.to_owned()));
+        let entries = self.postings.entries(store, &group, size)?;
+        let telling = entries.into_iter().filter(|entry| entry.is_marked());
+        Ok(telling.map(Posted::index).collect())
     }
 
     /// The patients after one, of whom an entry below `tree` says that they may be at a site: registered or

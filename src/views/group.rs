@@ -5,9 +5,10 @@
 //! | `01` to `0d` | the subject | are about it |
 //! | `20` | site, patient | may put the patient at the site |
 //! | `21` | patient | merge the patient with another, or split one off |
-//! | `22` | patient | tell how the patient stands |
 //! | `30` | index (8) of an entry | correct it, also through other corrections |
 //! | `31` | index (8) of a correction, index (8) of an entry | is the correction, and corrects the entry in the end |
+//!
+//! An entry about a patient is marked if it tells how the patient stands.
 //!
 //! A text ends with `00 01`, and a `00` in it is written `00 ff`: "a" comes before "a\0" and before "ab".
 
@@ -35,7 +36,6 @@ const TRACE_CODE: u8 = 0x0c;
 const PLACE: u8 = 0x0d;
 const PLACED: u8 = 0x20;
 const MERGED: u8 = 0x21;
-const STANDING: u8 = 0x22;
 const CORRECTIONS: u8 = 0x30;
 const FIRST: u8 = 0x31;
 
@@ -210,9 +210,9 @@ pub(super) fn merged(group: &[u8]) -> Option<String> {
     text(&mut rest).filter(|_| rest.is_empty())
 }
 
-/// The entries that tell how a patient stands.
-pub(super) fn of_standing(patient: &str) -> Group {
-    Bytes::new(STANDING).text(patient).done()
+/// Whether a group is of the entries about a patient.
+pub(super) fn is_of_patient(group: &[u8]) -> bool {
+    group.first() == Some(&PATIENT)
 }
 
 /// The corrections of an entry.
@@ -390,9 +390,9 @@ mod tests {
         for cut in 0..merges.len() {
             assert_eq!(merged(&merges[..cut]), None, "cut at {cut}");
         }
-        let standing = of_standing("P-1");
-        assert_eq!(merged(&standing), None);
-        assert_eq!(placed(&standing), None);
+        let patient = of_subject(&Subject::Patient("P-1".to_owned()));
+        assert_eq!(merged(&patient), None);
+        assert_eq!(placed(&patient), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An ordered set of postings that only grows: which entries belong to what.
 //!
-//! A posting is a group - what it is about, in bytes of which none begin another group's - and the index of
-//! an entry (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
+//! A posting is a group - what it is about, in bytes of which none begin another group's - and an entry, marked or not
+//! (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
 //! packed blocks, addressed by their first posting. Memory becomes a run, and eight small runs a larger one, in steps,
 //! one after each commit and beside the next. A step is as large as what was inserted asks for: every posting pays for two
 //! to be written from memory, and for one to be merged on each level and two more. Small runs go first, so that a long
@@ -61,18 +61,41 @@ const BLOCK_POSTINGS: u64 = 500;
 const ASKED: usize = 8_192;
 const ASKED_ENTRIES_MAX: usize = 32;
 
-/// A posting ends with the index of its entry.
-const INDEX_BYTES: usize = 8;
+/// A posting ends with its entry.
+const POSTED_BYTES: usize = 8;
 
 /// What a run's keys begin with.
 const KINDS: [u8; 2] = [POSTINGS, POSTINGS_FILTER];
 
 /// What is posted under which groups, and how filters are made: another number than the manifest's, and the set is made
 /// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;
 
 /// The longest group.
-pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - INDEX_BYTES;
+pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - POSTED_BYTES;
+
+/// An entry under a group: twice its index, and one more if it is marked. What a mark means, the group's kind knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posted(u64);
+
+impl Posted {
+    pub(super) const fn new(index: Index, marked: bool) -> Self {
+        Self((index.value() << 1) | marked as u64)
+    }
+
+    /// Before the entry at this index, and behind all that come before it.
+    const fn at_least(index: u64) -> Self {
+        Self(index.saturating_mul(2))
+    }
+
+    pub(super) const fn index(self) -> Index {
+        Index::new(self.0 >> 1)
+    }
+
+    pub(super) const fn is_marked(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
 
 /// The set. One thread inserts, one keeps it up, and any may ask.
 #[derive(Debug)]
@@ -87,7 +110,7 @@ pub(super) struct Postings {
 #[derive(Debug)]
 struct Asked {
     watermark: u64,
-    entries: Vec<u64>,
+    entries: Vec<Posted>,
 }
 
 #[derive(Debug, Default)]
@@ -112,12 +135,12 @@ type Recent = BTreeMap<Group, Entries>;
 /// The entries of a group, which ascend. Most groups have one.
 #[derive(Debug)]
 struct Entries {
-    first: u64,
-    more: Vec<u64>,
+    first: Posted,
+    more: Vec<Posted>,
 }
 
 impl Entries {
-    fn iter(&self) -> impl Iterator<Item = u64> {
+    fn iter(&self) -> impl Iterator<Item = Posted> {
         [self.first].into_iter().chain(self.more.iter().copied())
     }
 }
@@ -219,17 +242,18 @@ impl Postings {
         TreeSize::new(self.read().watermark)
     }
 
-    /// Inserts the postings of the next entry, one for each group.
-    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = Group>) {
+    /// Inserts the postings of the next entry: one for each group, marked or not.
+    pub(super) fn insert(&self, index: Index, groups: impl IntoIterator<Item = (Group, bool)>) {
         let mut state = self.write();
-        for group in groups {
+        for (group, marked) in groups {
+            let posted = Posted::new(index, marked);
             let first = Entries {
-                first: index.value(),
+                first: posted,
                 more: Vec::new(),
             };
             let entries = state.recent.entry(group);
             entries
-                .and_modify(|entries| entries.more.push(index.value()))
+                .and_modify(|entries| entries.more.push(posted))
                 .or_insert(first);
             state.recent_count += 1;
             state.unpaid += 1;
@@ -238,18 +262,19 @@ impl Postings {
     }
 
     /// The entries of a group below `end`, in order.
-    pub(super) fn indexes(
+    pub(super) fn entries(
         &self,
         store: &dyn Store,
         group: &[u8],
         end: TreeSize,
-    ) -> Result<Vec<Index>, ViewError> {
+    ) -> Result<Vec<Posted>, ViewError> {
+        let below = Posted::at_least(end.value());
         let probe = Probe::of(digest(group));
         let (recent, watermark, runs) = {
             let state = self.read();
             let recent = state.in_memory().filter_map(|recent| recent.get(group));
             let recent = recent.flat_map(Entries::iter);
-            let recent: Vec<u64> = recent.filter(|&index| index < end.value()).collect();
+            let recent: Vec<Posted> = recent.filter(|&entry| entry < below).collect();
             // Most runs do not hold the group, and say so without being taken out of the set.
             let runs = state
                 .runs
@@ -258,16 +283,16 @@ impl Postings {
             let runs: Vec<Arc<Run>> = runs.map(Arc::clone).collect();
             (recent, state.watermark, runs)
         };
-        let mut indexes = if runs.is_empty() {
+        let mut entries = if runs.is_empty() {
             Vec::new()
         } else if end.value() < watermark {
-            read_runs(store, &runs, group, &probe, end.value())?
+            read_runs(store, &runs, group, &probe, below)?
         } else {
             self.below_watermark(store, &runs, group, &probe, watermark)?
         };
         // What is in memory comes after what is in runs.
-        indexes.extend(recent);
-        Ok(indexes.into_iter().map(Index::new).collect())
+        entries.extend(recent);
+        Ok(entries)
     }
 
     /// The entries of a group that the runs hold, which reach up to `watermark`.
@@ -278,7 +303,7 @@ impl Postings {
         group: &[u8],
         probe: &Probe,
         watermark: u64,
-    ) -> Result<Vec<u64>, ViewError> {
+    ) -> Result<Vec<Posted>, ViewError> {
         let asked = self.asked().find(group).and_then(|asked| {
             let holds = asked.watermark == watermark;
             holds.then(|| asked.entries.clone())
@@ -286,7 +311,7 @@ impl Postings {
         if let Some(entries) = asked {
             return Ok(entries);
         }
-        let entries = read_runs(store, runs, group, probe, watermark)?;
+        let entries = read_runs(store, runs, group, probe, Posted::at_least(watermark))?;
         if entries.len() <= ASKED_ENTRIES_MAX {
             let asked = Asked {
                 watermark,
@@ -326,7 +351,7 @@ impl Postings {
                 cursor.seek(store, &start)?;
                 firsts.begin();
                 while let Some(posting) = cursor.current()
-                    && let (Some(group), Some(first)) = (group_of(posting), index_of(posting))
+                    && let (Some(group), Some(first)) = (group_of(posting), entry_of(posting))
                     && firsts.take(group, first)
                 {
                     let next = after_group(group);
@@ -830,7 +855,7 @@ impl Cursor {
 struct Firsts<'a> {
     end: &'a [u8],
     limit: usize,
-    groups: BTreeMap<Vec<u8>, u64>,
+    groups: BTreeMap<Vec<u8>, Posted>,
     /// Groups seen in the place that is read.
     seen: usize,
 }
@@ -851,32 +876,32 @@ impl<'a> Firsts<'a> {
     }
 
     /// Takes a group with its first entry; `false` when nothing more is wanted of this place.
-    fn take(&mut self, group: &[u8], index: u64) -> bool {
+    fn take(&mut self, group: &[u8], entry: Posted) -> bool {
         if self.end <= group || self.seen == self.limit {
             return false;
         }
         self.seen += 1;
-        let first = self.groups.entry(group.to_vec()).or_insert(index);
-        *first = index.min(*first);
+        let first = self.groups.entry(group.to_vec()).or_insert(entry);
+        *first = entry.min(*first);
         true
     }
 
     /// The first `limit` groups: beyond them, some places were not asked.
-    fn page(self) -> Vec<(Vec<u8>, u64)> {
+    fn page(self) -> Vec<(Vec<u8>, Posted)> {
         self.groups.into_iter().take(self.limit).collect()
     }
 }
 
-/// The entries of a group below `end` that these runs hold, in order.
+/// The entries of a group before `end` that these runs hold, in order.
 fn read_runs(
     store: &dyn Store,
     runs: &[Arc<Run>],
     group: &[u8],
     probe: &Probe,
-    end: u64,
-) -> Result<Vec<u64>, ViewError> {
-    let mut indexes = Vec::new();
-    let (first, last) = (posting(group, 0), posting(group, end));
+    end: Posted,
+) -> Result<Vec<Posted>, ViewError> {
+    let mut entries = Vec::new();
+    let (first, last) = (posting(group, Posted::at_least(0)), posting(group, end));
     for run in runs {
         if !run.filter(store)?.may_hold(probe) {
             continue;
@@ -886,51 +911,53 @@ fn read_runs(
         while let Some(posting) = cursor.current()
             && posting < last.as_slice()
         {
-            indexes.extend(index_of(posting));
+            entries.extend(entry_of(posting));
             cursor.advance(store)?;
         }
     }
-    indexes.sort_unstable();
-    Ok(indexes)
+    entries.sort_unstable();
+    Ok(entries)
 }
 
 /// Hands the postings of a group in memory to `take`, in order.
 fn postings_of((group, entries): (&Group, &Entries), mut take: impl FnMut(&[u8])) {
-    let mut posting = Vec::with_capacity(group.len() + INDEX_BYTES);
-    for index in entries.iter() {
+    let mut posting = Vec::with_capacity(group.len() + POSTED_BYTES);
+    for entry in entries.iter() {
         posting.clear();
         posting.extend_from_slice(group);
-        posting.extend_from_slice(&index.to_be_bytes());
+        posting.extend_from_slice(&entry.0.to_be_bytes());
         take(&posting);
     }
 }
 
-fn known(groups: Vec<(Vec<u8>, u64)>, size: TreeSize) -> impl Iterator<Item = Vec<u8>> {
+fn known(groups: Vec<(Vec<u8>, Posted)>, size: TreeSize) -> impl Iterator<Item = Vec<u8>> {
+    let below = Posted::at_least(size.value());
     let known = groups.into_iter();
-    let known = known.filter(move |(_, first)| *first < size.value());
+    let known = known.filter(move |(_, first)| *first < below);
     known.map(|(group, _)| group)
 }
 
-fn posting(group: &[u8], index: u64) -> Vec<u8> {
-    [group, &index.to_be_bytes()].concat()
+/// As bytes: postings of a group are in the order of its entries.
+pub(super) fn posting(group: &[u8], entry: Posted) -> Vec<u8> {
+    [group, &entry.0.to_be_bytes()].concat()
 }
 
 /// What a posting is about.
 pub(super) fn group_of(posting: &[u8]) -> Option<&[u8]> {
     posting
-        .split_last_chunk::<INDEX_BYTES>()
+        .split_last_chunk::<POSTED_BYTES>()
         .map(|(group, _)| group)
 }
 
 /// The entry of a posting.
-pub(super) fn index_of(posting: &[u8]) -> Option<u64> {
-    let (_, index) = posting.split_last_chunk::<INDEX_BYTES>()?;
-    Some(u64::from_be_bytes(*index))
+pub(super) fn entry_of(posting: &[u8]) -> Option<Posted> {
+    let (_, entry) = posting.split_last_chunk::<POSTED_BYTES>()?;
+    Some(Posted(u64::from_be_bytes(*entry)))
 }
 
 /// The first that could stand behind all postings of a group.
 fn after_group(group: &[u8]) -> Vec<u8> {
-    [group, &[u8::MAX; INDEX_BYTES], &[0]].concat()
+    [group, &[u8::MAX; POSTED_BYTES], &[0]].concat()
 }
 
 /// What filters know of a group. Each merge digests every group again, and each question what it asks for: a hash for
@@ -1058,6 +1085,14 @@ mod tests {
         [often, seldom].map(String::into_bytes).to_vec()
     }
 
+    fn is_marked(index: u64) -> bool {
+        index % 3 == 1
+    }
+
+    fn posted(index: u64) -> Posted {
+        Posted::new(Index::new(index), is_marked(index))
+    }
+
     /// The set and what it should hold.
     struct Bench {
         store: MemoryStore,
@@ -1082,7 +1117,8 @@ mod tests {
         }
 
         fn post(&self, index: u64) {
-            let groups = groups(index).into_iter().map(Group::from);
+            let groups = groups(index).into_iter();
+            let groups = groups.map(|group| (Group::from(group), is_marked(index)));
             self.postings.insert(Index::new(index), groups);
         }
 
@@ -1124,11 +1160,11 @@ mod tests {
                 for size in [0, self.next / 2, self.next] {
                     let found = self
                         .postings
-                        .indexes(&self.store, &group, TreeSize::new(size));
-                    let found: Vec<u64> = found.unwrap().iter().map(|i| i.value()).collect();
+                        .entries(&self.store, &group, TreeSize::new(size));
                     let known = self.model.get(&group).into_iter().flatten().copied();
-                    let expected: Vec<u64> = known.filter(|&index| index < size).collect();
-                    assert_eq!(found, expected, "{group:?} below {size}");
+                    let expected = known.filter(|&index| index < size).map(posted);
+                    let expected: Vec<Posted> = expected.collect();
+                    assert_eq!(found.unwrap(), expected, "{group:?} below {size}");
                 }
             }
             let mut all = BTreeSet::new();
@@ -1136,7 +1172,8 @@ mod tests {
                 |posting: &[u8]| assert!(all.insert(posting.to_vec()), "{posting:?} twice");
             self.postings.each(&self.store, insert).unwrap();
             let model = self.model.iter();
-            let expected = model.flat_map(|(group, of)| of.iter().map(|&i| posting(group, i)));
+            let expected =
+                model.flat_map(|(group, of)| of.iter().map(|&i| posting(group, posted(i))));
             assert_eq!(all, expected.collect());
         }
 
@@ -1173,8 +1210,8 @@ mod tests {
                         continue;
                     };
                     for group in groups(index) {
-                        let found = bench.postings.indexes(&bench.store, &group, ALL).unwrap();
-                        assert!(found.contains(&Index::new(index)), "entry {index}");
+                        let found = bench.postings.entries(&bench.store, &group, ALL).unwrap();
+                        assert!(found.contains(&posted(index)), "entry {index}");
                     }
                 }
             });

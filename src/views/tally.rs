@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use sha2::{Digest as _, Sha256};
 
-use super::postings::index_of;
+use super::postings::{Posted, entry_of};
 use crate::tlog::{Index, TreeSize};
 
 /// Entries whose postings share a sum: 32 bytes for 1,024 entries are 320 KB for ten million.
@@ -46,7 +46,7 @@ impl Tally {
     }
 
     pub(super) fn add(&mut self, posting: &[u8]) {
-        let index = index_of(posting).unwrap_or(u64::MAX);
+        let index = entry_of(posting).map_or(u64::MAX, |entry| entry.index().value());
         if self.kept.contains(&index) {
             self.postings.insert(posting.to_vec());
         }
@@ -71,17 +71,17 @@ impl Tally {
     /// The first entry whose kept postings are not the same.
     pub fn differs_at(&self, other: &Self) -> Option<Index> {
         let differing = self.postings.symmetric_difference(&other.postings);
-        let first = differing.filter_map(|posting| index_of(posting)).min();
-        first.map(Index::new)
+        let entries = differing.filter_map(|posting| entry_of(posting));
+        entries.min().map(Posted::index)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::postings, *};
 
     fn posting(group: &str, index: u64) -> Vec<u8> {
-        [group.as_bytes(), &index.to_be_bytes()].concat()
+        postings::posting(group.as_bytes(), Posted::new(Index::new(index), true))
     }
 
     fn tally(postings: &[Vec<u8>]) -> Tally {
@@ -100,18 +100,18 @@ mod tests {
         postings.reverse();
         assert_eq!(whole.differs(&tally(&postings)), None);
         let lost = postings.remove(1_000);
-        let lost = index_of(&lost).unwrap();
+        let lost = entry_of(&lost).unwrap().index();
         let partly = tally(&postings);
         for (one, other) in [(&whole, &partly), (&partly, &whole)] {
             let stretch = one.differs(other).unwrap();
             assert_eq!(stretch, 2_048..3_072);
-            assert!(stretch.contains(&lost));
-            assert_eq!(one.differs_at(other), Some(Index::new(lost)));
+            assert!(stretch.contains(&lost.value()));
+            assert_eq!(one.differs_at(other), Some(lost));
         }
     }
 
     #[test]
-    fn a_posting_of_another_group_or_twice_differs() {
+    fn a_posting_of_another_group_or_mark_or_twice_differs() {
         let one = tally(&[posting("a", 7)]);
         assert!(one.differs(&tally(&[posting("b", 7)])).is_some());
         assert!(
@@ -119,6 +119,8 @@ mod tests {
                 .is_some()
         );
         assert!(one.differs(&tally(&[])).is_some());
+        let other = postings::posting(b"a", Posted::new(Index::new(7), false));
+        assert!(one.differs(&tally(&[other])).is_some(), "not marked");
         let beyond = tally(&[posting("a", u64::MAX)]);
         assert!(beyond.differs(&tally(&[])).is_some());
     }
