@@ -47,7 +47,7 @@ const FAN_IN: usize = 8;
 /// Postings to merge for each that is inserted, beside one for each level: what has piled up goes away.
 const MERGE_MORE: u64 = 2;
 
-/// A step writes at least one block, and at most these: 450 KB.
+/// A step writes at least one block, and at most these: 320 KB.
 const STEP_BLOCKS_MAX: usize = 64;
 
 /// Digests that go into a filter at once.
@@ -67,9 +67,9 @@ const POSTED_BYTES: usize = 8;
 /// What a run's keys begin with.
 const KINDS: [u8; 2] = [POSTINGS, POSTINGS_FILTER];
 
-/// What is posted under which groups, and how filters are made: another number than the manifest's, and the set is made
+/// What is posted under which groups, and how blocks and filters are made: another number than the manifest's, and the set is made
 /// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
-const FORMAT: u8 = 6;
+const FORMAT: u8 = 7;
 
 /// The longest group.
 pub(super) const GROUP_BYTES_MAX: usize = POSTING_BYTES_MAX - POSTED_BYTES;
