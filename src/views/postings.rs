@@ -691,7 +691,11 @@ impl Merge {
         let next = |input: usize| self.inputs.get(input).and_then(Cursor::current);
         let Some(own) = next(input) else { return };
         let is_later = |&other: &usize| Some(own) < next(other);
-        let place = self.order.partition_point(is_later);
+        // Names and numbers are often given out in order: what came earlier is in one input, and stays the least.
+        let place = match self.order.last() {
+            Some(least) if !is_later(least) => self.order.partition_point(is_later),
+            _ => self.order.len(),
+        };
         self.order.insert(place, input);
     }
 }
