@@ -15,7 +15,7 @@ use super::{
     Bench, Row,
     figures::{disk_bytes, real, status_bytes},
     ledgers,
-    row::Aim,
+    row::{Aim, median},
 };
 use crate::ledger::Ledger;
 
@@ -152,7 +152,8 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
         next += more;
     }
     large.close();
-    let small = of_small.last().copied().unwrap_or_default();
+    of_small.sort_by(f64::total_cmp);
+    let small = median(&of_small);
     let what = format!("{of_large:.1} us for a record from {many} entries on, {small:.1} at {few}");
     let ratios = of_small.iter().map(|small| of_large / small).collect();
     let aim = Aim::as_the_tree(few, many);
