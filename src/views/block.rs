@@ -9,8 +9,8 @@
 /// The longest posting: its length fits a byte, and with the run's prefix it is a key of the store.
 pub(super) const POSTING_BYTES_MAX: usize = 250;
 
-/// Some five hundred postings, half of which are read through for the sake of one. With larger blocks a record costs no
-/// less; values stay under the store's 7 KiB.
+/// Some five hundred postings, more of short names and fewer of long ones, half of which are read through for the sake of
+/// one. With larger blocks a record costs no less; values stay under the store's 7 KiB.
 const BLOCK_BYTES: usize = 5_000;
 
 /// A posting's first byte has seven bits for how many bytes are shared.

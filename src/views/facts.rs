@@ -54,7 +54,7 @@ impl Posts {
         }
     }
 
-    /// With what other posts are under.
+    /// Adds the groups of others, and their mark. The target stays.
     fn extend(&mut self, others: Self) {
         self.groups.extend(others.groups);
         self.tells_standing |= others.tells_standing;
@@ -745,7 +745,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_how_a_patient_stands_is_one_range_with_its_corrections() {
+    fn what_tells_how_a_patient_stands_is_marked_and_so_are_its_corrections() {
         let bench = Bench::of([
             record(0, "P-1", registered()),
             signature(1, "P-1", "v1"),

@@ -49,8 +49,8 @@ pub(super) const CATALOGUE_GROUP: &[u8] = &[CATALOGUE];
 /// a place in a store may be so long.
 const CUT_BYTES: usize = GROUP_BYTES_MAX - 32;
 
-/// What a posting is about, as bytes. Most are 13 to 30 bytes long and lie where they are held: each record has half a
-/// dozen, which are compared, kept, and forgotten some ten thousand records later.
+/// What a posting is about, as bytes. Most are 13 to 30 bytes long and lie where they are held: each record has a
+/// few, which are compared, kept, and forgotten some ten thousand records later.
 pub(super) type Group = SmallVec<[u8; 40]>;
 
 struct Bytes(Group);

@@ -4,7 +4,7 @@
 //! (8 bytes). Each is inserted once, with its entry. The newest are in memory; the others lie in sorted runs of
 //! packed blocks, addressed by their first posting. Memory becomes a run, and eight small runs a larger one, in steps,
 //! one after each commit and beside the next. A step is as large as what was inserted asks for: every posting pays for two
-//! to be written from memory, and for one to be merged on each level and two more. Small runs go first, so that a long
+//! to be written from memory, and for one to be merged on each level and three more. Small runs go first, so that a long
 //! merge does not let them pile up, which whoever asks would have to ask one by one. A run has a [`Filter`] of its
 //! groups, read when it is first asked.
 //!
@@ -20,7 +20,7 @@ use std::{
 use siphasher::sip::SipHasher13;
 
 use super::{
-    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, RunFilter, ViewError,
+    POSTINGS, POSTINGS_FILTER, POSTINGS_MANIFEST, RunFilter, STEP_KEYS, ViewError,
     block::{POSTING_BYTES_MAX, Packed, Packer, Unpacker},
     filter::{Filter, Probe},
     group::Group,
@@ -45,21 +45,19 @@ const SPILL_STEPS: usize = 16;
 const FAN_IN: usize = 8;
 
 /// Postings to merge for each that is inserted, beside one for each level: what has piled up goes away.
-const MERGE_MORE: u64 = 2;
+const MERGE_MORE: u64 = 3;
 
-/// A step writes at least one block, and at most these: 320 KB.
-const STEP_BLOCKS_MAX: usize = 64;
+/// A step merges at least these postings, a block of short names. It writes at most [`STEP_KEYS`] blocks.
+const STEP_POSTINGS_MIN: u64 = 500;
 
 /// Digests that go into a filter at once.
 const DIGESTS: usize = 128;
 
-/// Postings of a block, about.
-const BLOCK_POSTINGS: u64 = 500;
-
 /// Groups that were asked for lately, and whose entries are kept as the runs hold them: who records one thing of a
-/// patient often records the next. At least so many groups and at most twice as many, each with a few entries: 5 MB.
+/// patient often records the next. At least so many groups and at most twice as many, each with a few entries: 5 MB,
+/// and 12 at most.
 const ASKED: usize = 8_192;
-const ASKED_ENTRIES_MAX: usize = 32;
+const ASKED_ENTRIES_MAX: usize = 64;
 
 /// A posting ends with its entry.
 const POSTED_BYTES: usize = 8;
@@ -67,8 +65,8 @@ const POSTED_BYTES: usize = 8;
 /// What a run's keys begin with.
 const KINDS: [u8; 2] = [POSTINGS, POSTINGS_FILTER];
 
-/// What is posted under which groups, and how blocks and filters are made: another number than the manifest's, and the set is made
-/// anew. Before the first number the manifest began with the watermark, whose first byte is 0.
+/// What is posted under which groups, and how blocks and filters are made: another number than the manifest's, and the
+/// set is made anew. Before the first number the manifest began with the watermark, whose first byte is 0.
 const FORMAT: u8 = 7;
 
 /// The longest group.
@@ -182,7 +180,7 @@ struct Merge {
     /// A place in each of the runs.
     inputs: Vec<Cursor>,
     /// Which inputs have more, by the posting that is next in each, the least last. Who has moved on finds a new place in
-    /// three comparisons, where to look for the least takes one with each.
+    /// one comparison, if it is still the least, or four, where to look for the least takes one with each.
     order: Vec<usize>,
     output: Writing,
 }
@@ -428,9 +426,8 @@ impl Postings {
         };
         let levels = self.read().runs.iter().map(|run| run.level).max();
         let levels = u64::from(levels.unwrap_or(0));
-        let blocks = unpaid.saturating_mul(levels + MERGE_MORE) / BLOCK_POSTINGS;
-        let blocks = usize::try_from(blocks).unwrap_or(usize::MAX);
-        self.step(store, &mut upkeep, merge, blocks.clamp(1, STEP_BLOCKS_MAX))
+        let postings = unpaid.saturating_mul(levels + MERGE_MORE);
+        self.step(store, &mut upkeep, merge, postings.max(STEP_POSTINGS_MIN))
     }
 
     /// Writes what is in memory as a run, so that nothing need be read again at the next start.
@@ -540,16 +537,17 @@ impl Postings {
         self.put_on_record(store, upkeep)
     }
 
-    /// Merges some blocks; at the end, puts the output in the inputs' place.
+    /// Merges so many postings, or what a step may write; at the end, puts the output in the inputs' place.
     fn step(
         &self,
         store: &dyn Store,
         upkeep: &mut Upkeep,
         mut merge: Merge,
-        blocks: usize,
+        postings: u64,
     ) -> Result<(), ViewError> {
         let mut writes = Vec::new();
-        while writes.len() < blocks {
+        let enough = merge.output.postings.saturating_add(postings);
+        while merge.output.postings < enough && writes.len() < STEP_KEYS {
             let Some(least) = merge.order.pop() else {
                 return self.finish_merge(store, upkeep, merge, writes);
             };
@@ -691,7 +689,7 @@ impl Merge {
         let next = |input: usize| self.inputs.get(input).and_then(Cursor::current);
         let Some(own) = next(input) else { return };
         let is_later = |&other: &usize| Some(own) < next(other);
-        // Names and numbers are often given out in order: what came earlier is in one input, and stays the least.
+        // Names and numbers are often given out in order, so that who was the least mostly still is.
         let place = match self.order.last() {
             Some(least) if !is_later(least) => self.order.partition_point(is_later),
             _ => self.order.len(),
@@ -1077,16 +1075,21 @@ mod tests {
     use super::{super::run_key, *};
     use crate::store::MemoryStore;
 
-    /// A spill is four keys, a merge of eight runs some twenty.
+    /// A spill is some five keys, a merge of eight runs some twenty-five.
     const RECENT: usize = 2_000;
 
     const ALL: TreeSize = TreeSize::new(u64::MAX);
+
+    /// A group as those of names are.
+    fn named(name: String) -> Vec<u8> {
+        [name.into_bytes(), vec![0, 1]].concat()
+    }
 
     /// Each entry is about a patient of its own kind of frequency: some often, most seldom.
     fn groups(index: u64) -> Vec<Vec<u8>> {
         let often = format!("a{}", index % 7);
         let seldom = format!("b{:05}", index.wrapping_mul(2_654_435_761) % 10_007);
-        [often, seldom].map(String::into_bytes).to_vec()
+        [often, seldom].map(named).to_vec()
     }
 
     fn is_marked(index: u64) -> bool {
@@ -1097,8 +1100,20 @@ mod tests {
         Posted::new(Index::new(index), is_marked(index))
     }
 
+    /// Groups of names so long and so different that a block holds few, as pseudonyms may be.
+    fn long_groups(index: u64) -> Vec<Vec<u8>> {
+        let name = |of: u64| {
+            let mixed = of.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let more = mixed.rotate_left(29).wrapping_mul(0xd134_2543_de82_ef95);
+            named(format!("{mixed:016x}{more:016x}"))
+        };
+        [2 * index, 2 * index + 1].map(name).to_vec()
+    }
+
     /// The set and what it should hold.
     struct Bench {
+        /// What an entry is about.
+        groups: fn(u64) -> Vec<Vec<u8>>,
         store: MemoryStore,
         postings: Postings,
         model: BTreeMap<Vec<u8>, Vec<u64>>,
@@ -1113,6 +1128,7 @@ mod tests {
         fn with_recent(recent: usize) -> Self {
             let store = MemoryStore::default();
             Self {
+                groups,
                 postings: Postings::with_recent(&store, recent).unwrap(),
                 store,
                 model: BTreeMap::new(),
@@ -1121,7 +1137,7 @@ mod tests {
         }
 
         fn post(&self, index: u64) {
-            let groups = groups(index).into_iter();
+            let groups = (self.groups)(index).into_iter();
             let groups = groups.map(|group| (Group::from(group), is_marked(index)));
             self.postings.insert(Index::new(index), groups);
         }
@@ -1134,7 +1150,7 @@ mod tests {
         /// So many more entries are to be found.
         fn expect(&mut self, entries: u64) {
             for index in self.next..self.next + entries {
-                for group in groups(index) {
+                for group in (self.groups)(index) {
                     self.model.entry(group).or_default().push(index);
                 }
             }
@@ -1158,7 +1174,12 @@ mod tests {
         #[track_caller]
         fn check(&self) {
             let every = self.model.len() / 50 + 1;
-            let none = vec![b"a".to_vec(), b"b".to_vec(), b"b0000x".to_vec(), vec![]];
+            let none = vec![
+                b"a".to_vec(),
+                named("b".to_owned()),
+                named("b0000x".to_owned()),
+                vec![],
+            ];
             let some = self.model.keys().step_by(every).cloned();
             for group in some.chain(none) {
                 for size in [0, self.next / 2, self.next] {
@@ -1254,7 +1275,7 @@ mod tests {
         let mut bench = Bench::new();
         let mut merges = 0;
         let mut half_spilled = 0;
-        for _ in 0..4_000 {
+        for _ in 0..4_300 {
             bench.insert(17);
             bench.keep_up();
             merges += u32::from(!bench.postings.upkeep().merges.is_empty());
@@ -1325,23 +1346,28 @@ mod tests {
 
     /// Whoever asks has to ask each run.
     #[test]
-    fn a_long_merge_does_not_let_small_runs_pile_up() {
-        let mut bench = Bench::with_recent(RECENT / 4);
-        let mut together = 0;
-        for _ in 0..2_200 {
-            bench.insert(125);
-            bench.keep_up();
-            let state = bench.postings.read();
-            let of_level = |level| state.runs.iter().filter(|run| run.level == level).count();
-            let runs: Vec<usize> = (0..4).map(of_level).collect();
-            // Two postings of a level at least are merged for each that comes, so that half as many runs come meanwhile.
-            let most = FAN_IN + FAN_IN / 2;
-            assert!(runs.iter().all(|&runs| runs <= most), "{runs:?}");
-            together = bench.postings.upkeep().merges.len().max(together);
+    fn a_long_merge_does_not_let_small_runs_pile_up_however_long_the_names_are() {
+        for groups in [groups, long_groups] {
+            let mut bench = Bench {
+                groups,
+                ..Bench::with_recent(RECENT / 4)
+            };
+            let mut together = 0;
+            for _ in 0..2_200 {
+                bench.insert(125);
+                bench.keep_up();
+                let state = bench.postings.read();
+                let of_level = |level| state.runs.iter().filter(|run| run.level == level).count();
+                let runs: Vec<usize> = (0..4).map(of_level).collect();
+                // Two postings of a level at least are merged for each that comes, so that half as many runs come meanwhile.
+                let most = FAN_IN + FAN_IN / 2;
+                assert!(runs.iter().all(|&runs| runs <= most), "{runs:?}");
+                together = bench.postings.upkeep().merges.len().max(together);
+            }
+            assert!(bench.postings.read().runs.iter().any(|run| run.level == 3));
+            assert!(1 < together, "no long merge was under way");
+            bench.check();
         }
-        assert!(bench.postings.read().runs.iter().any(|run| run.level == 3));
-        assert!(1 < together, "no long merge was under way");
-        bench.check();
     }
 
     #[test]
@@ -1405,7 +1431,7 @@ mod tests {
             .postings
             .groups(&bench.store, b"a2", b"a5", ALL, 9)
             .unwrap();
-        assert_eq!(some, [b"a2", b"a3", b"a4"]);
+        assert_eq!(some, ["a2", "a3", "a4"].map(|name| named(name.to_owned())));
     }
 
     #[test]
