@@ -180,7 +180,7 @@ struct Merge {
     /// A place in each of the runs.
     inputs: Vec<Cursor>,
     /// Which inputs have more, by the posting that is next in each, the least last. Who has moved on finds a new place in
-    /// one comparison, if it is still the least, or four, where to look for the least takes one with each.
+    /// one comparison, if it is still the least, or in four on average, where to look for the least takes one with each.
     order: Vec<usize>,
     output: Writing,
 }
@@ -689,12 +689,9 @@ impl Merge {
         let next = |input: usize| self.inputs.get(input).and_then(Cursor::current);
         let Some(own) = next(input) else { return };
         let is_later = |&other: &usize| Some(own) < next(other);
-        // Names and numbers are often given out in order, so that who was the least mostly still is.
-        let place = match self.order.last() {
-            Some(least) if !is_later(least) => self.order.partition_point(is_later),
-            _ => self.order.len(),
-        };
-        self.order.insert(place, input);
+        // From the least on: names and numbers are often given out in order, so that who was the least mostly still is.
+        let later = self.order.iter().rposition(is_later);
+        self.order.insert(later.map_or(0, |at| at + 1), input);
     }
 }
 
