@@ -41,9 +41,20 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// A server over a new ledger in this directory.
+    /// A server over a new ledger in this directory, which knows what a ledger does before the first patient.
     pub(super) fn new(dir: &Path) -> anyhow::Result<Self> {
-        Self::over(ledgers::create(dir)?)
+        let served = Self::over(ledgers::create(dir)?)?;
+        let mut client = RecordingServiceClient::new(served.channel()?);
+        let known = ledgers::known().into_iter();
+        let known = pb::RecordBatchRequest {
+            submissions: known
+                .map(|one| submission(Form::Record(Box::new(one))))
+                .collect(),
+            validate_only: false,
+        };
+        let recording = client.record_batch(by(ledgers::ACTOR, known));
+        served.runtime.block_on(recording)?;
+        Ok(served)
     }
 
     /// A server over a ledger, which it closes at its end.
@@ -220,5 +231,28 @@ impl Answered {
         waits.sort_unstable();
         let rate = real_len(counted) / duration.as_secs_f64();
         Ok(Self { rate, waits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_administration_is_flagged_for_what_is_known_of_no_patient_and_for_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let served = Served::new(&dir.path().join("ledger")).unwrap();
+        let mut client = RecordingServiceClient::new(served.channel().unwrap());
+        let receipt = served.runtime.block_on(client.record(record(7))).unwrap();
+        let flags = receipt.into_inner().receipt.unwrap().flags;
+        let codes: Vec<&str> = flags.iter().map(|flag| flag.code.as_str()).collect();
+        let of_nobody = [
+            "UNKNOWN_PATIENT",
+            "DANGLING",
+            "UNKNOWN_LOT",
+            "NO_VALID_CONSENT",
+        ];
+        assert_eq!(codes, of_nobody);
+        served.end().unwrap();
     }
 }

@@ -7,6 +7,7 @@ use super::{
     Bench, Row,
     callers::Served,
     figures::{last, ratios, real},
+    ledgers,
     queries::population,
     row::Aim,
     stream::{item, one},
@@ -42,7 +43,7 @@ impl Bench {
     /// Records all of a population in a new ledger: microseconds for each record, and how many there are.
     fn tell(&self, patients: u64) -> anyhow::Result<(f64, u64)> {
         let home = self.scratch("histories")?;
-        let served = Served::new(&home.join("ledger"))?;
+        let served = Served::over(ledgers::create(&home.join("ledger"))?)?;
         let items: Vec<_> = population(patients).map(|record| item(&record)).collect();
         let told = u64::try_from(items.len())?;
         let start = Instant::now();

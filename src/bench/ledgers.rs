@@ -1,8 +1,14 @@
 //! Ledgers and records to measure with: the same each time.
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Context as _;
+use chrono::Days;
+use chrono_tz::Asia::Shanghai;
 use ed25519_dalek::SigningKey;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -11,7 +17,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     ledger::{Accepted, AppendError, Entropy, Ledger, NewLedger, Options, Submission},
     note::{KeyName, NoteSigner, Origin},
-    pb,
+    pb::{self, record::Kind},
     record::format::parse_uuid,
     rules::keys::sign_possession,
     tlog::leaf_hash,
@@ -29,6 +35,14 @@ const WAITING_MAX: usize = 5;
 /// Who submits.
 pub(super) const ACTOR: &str = "ward-1";
 
+/// Where products are given, who gives them and who checks that, and what it is.
+const SITE: &str = "9521123001015";
+const NURSES: [&str; 2] = ["ward-1.nurse-2", "ward-1.nurse-3"];
+const ADMINISTRATOR: &str = "ward-1.administrator";
+const PRODUCT: &str = "SYN-CAR19";
+const GTIN: &str = "09521123450011";
+const ZONE: &str = "Asia/Shanghai";
+
 /// A uniform, repeatable UUID for a number.
 pub(super) fn uuid(number: u64) -> String {
     let hash = leaf_hash(&number.to_be_bytes()).to_string();
@@ -41,6 +55,18 @@ pub(super) fn uuid(number: u64) -> String {
         part(20, 32),
     ];
     parts.join("-")
+}
+
+/// An instant of the day before this one, where products are given: a record that a hospital system sends is not late,
+/// whenever it is measured.
+fn yesterday(time: &str) -> String {
+    static DAY: OnceLock<String> = OnceLock::new();
+    let day = DAY.get_or_init(|| {
+        let today = SystemClock.now().with_timezone(&Shanghai).date_naive();
+        let day = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+        day.to_string()
+    });
+    format!("{day}T{time}+08:00")
 }
 
 /// An administration as a hospital system sends it, of about 500 bytes.
@@ -61,6 +87,7 @@ fn coi(number: u64) -> String {
 
 /// The administration of this number, to a patient. Each is of a lot of its own, made for that patient.
 pub(super) fn administration_of(number: u64, patient: u64) -> pb::Record {
+    let [nurse, checker] = NURSES;
     let quantity = |value: &str, unit: &str| {
         Some(pb::Quantity {
             value: value.to_owned(),
@@ -77,42 +104,100 @@ pub(super) fn administration_of(number: u64, patient: u64) -> pb::Record {
         })
     };
     let administration = pb::Administration {
-        product_id: "SYN-CAR19".to_owned(),
+        product_id: PRODUCT.to_owned(),
         lot: Some(pb::LotKey {
-            gtin: "09521123450011".to_owned(),
+            gtin: GTIN.to_owned(),
             lot: format!("DP-{number:06}"),
             quality: pb::IdentifierQuality::Scanned.into(),
             ..pb::LotKey::default()
         }),
         coi: coi(number),
         coi_verification: uuid(number + 1),
-        ended_at: "2026-03-02T09:55:00+08:00".to_owned(),
+        ended_at: yesterday("09:55:00"),
         status: pb::AdministrationStatus::Given.into(),
         dose_planned: quantity("120000000", "{cells}"),
         dose_actual: quantity("118000000", "{cells}"),
         weight: quantity("71.5", "kg"),
         route: code("http://snomed.info/sct", "47625008", "intravenous route"),
         dose_number: 1,
-        performer: "ward-1.nurse-2".to_owned(),
-        second_checker: "ward-1.nurse-3".to_owned(),
-        thawed_at: "2026-03-02T09:10:00+08:00".to_owned(),
+        performer: nurse.to_owned(),
+        second_checker: checker.to_owned(),
+        thawed_at: yesterday("09:10:00"),
         minutes_out: Some(18),
         ..pb::Administration::default()
     };
     pb::Record {
         record_id: uuid(number),
+        patient: self::patient(patient),
+        kind: Some(Kind::Administration(administration)),
+        ..envelope(nurse, pb::ActorRole::Nurse)
+    }
+}
+
+/// What all records have.
+fn envelope(actor: &str, role: pb::ActorRole) -> pb::Record {
+    pb::Record {
         schema_version: 1,
-        event_time: "2026-03-02T09:30:00+08:00".to_owned(),
-        site: "9521123001015".to_owned(),
-        site_tz: "Asia/Shanghai".to_owned(),
-        actor_person: "ward-1.nurse-2".to_owned(),
-        actor_role: pb::ActorRole::Nurse.into(),
+        event_time: yesterday("09:30:00"),
+        site: SITE.to_owned(),
+        site_tz: ZONE.to_owned(),
+        actor_person: actor.to_owned(),
+        actor_role: role.into(),
         signature_meaning: pb::SignatureMeaning::Authorship.into(),
         source_kind: pb::SourceKind::Direct.into(),
-        patient: self::patient(patient),
-        kind: Some(pb::record::Kind::Administration(administration)),
         ..pb::Record::default()
     }
+}
+
+/// What a ledger knows before the first patient: the site, who acts there, and the product.
+pub(super) fn known() -> Vec<pb::Record> {
+    let hospital = pb::OrganisationRegistered {
+        gln: SITE.to_owned(),
+        name: "Hospital 1".to_owned(),
+        roles: vec![pb::OrganisationRole::Hospital.into()],
+        country: "CN".to_owned(),
+        time_zone: ZONE.to_owned(),
+        ..pb::OrganisationRegistered::default()
+    };
+    let nurse = |actor: &str| {
+        Kind::ActorRegistered(pb::ActorRegistered {
+            actor_id: actor.to_owned(),
+            roles: vec![pb::ActorRole::Nurse.into()],
+            organisation: SITE.to_owned(),
+            ..pb::ActorRegistered::default()
+        })
+    };
+    let factors = (1..=10).map(|factor| pb::RiskFactorState {
+        factor,
+        state: pb::RiskState::Unknown.into(),
+        ..pb::RiskFactorState::default()
+    });
+    let product = pb::ProductRegistered {
+        product_id: PRODUCT.to_owned(),
+        version: 1,
+        gtins: vec![GTIN.to_owned()],
+        name: "a lentiviral CAR-T".to_owned(),
+        phase: pb::ProductPhase::PostMarketing.into(),
+        product_classes: vec![pb::ProductClass::Lenti.into()],
+        integrating: Some(true),
+        replication_competent: Some(false),
+        delivery: pb::Delivery::ExVivo.into(),
+        autologous: Some(true),
+        single_dose: Some(true),
+        risk_profile: factors.collect(),
+        follow_up_default_months: Some(180),
+        ..pb::ProductRegistered::default()
+    };
+    let kinds = [Kind::OrganisationRegistered(hospital)]
+        .into_iter()
+        .chain(NURSES.map(nurse))
+        .chain([Kind::ProductRegistered(product)]);
+    let record = |(kind, number): (Kind, u64)| pb::Record {
+        record_id: uuid(u64::MAX - 1 - number),
+        kind: Some(kind),
+        ..envelope(ADMINISTRATOR, pb::ActorRole::Administrator)
+    };
+    kinds.zip(0..).map(record).collect()
 }
 
 /// Salts that are different each time and the same each run.
@@ -148,7 +233,7 @@ pub(super) fn create(dir: &Path) -> anyhow::Result<Ledger> {
     let genesis = pb::Record {
         record_id: uuid(u64::MAX),
         event_time: "2026-01-01T00:00:00Z".to_owned(),
-        kind: Some(pb::record::Kind::Genesis(genesis)),
+        kind: Some(Kind::Genesis(genesis)),
         ..pb::Record::default()
     };
     let new = NewLedger {
@@ -234,7 +319,7 @@ mod tests {
 
     fn given(number: u64) -> pb::Administration {
         match administration(number).kind {
-            Some(pb::record::Kind::Administration(given)) => given,
+            Some(Kind::Administration(given)) => given,
             _ => pb::Administration::default(),
         }
     }
