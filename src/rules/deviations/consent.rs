@@ -38,7 +38,7 @@ pub(super) fn of(
     by: By<'_>,
 ) -> Vec<Deviation> {
     let mut raised = Vec::new();
-    for signature in &signatures.all {
+    for signature in signatures.all.iter().filter(|one| by.is(&one.said)) {
         raised.extend(
             signature
                 .faults
@@ -46,15 +46,15 @@ pub(super) fn of(
                 .map(|fault| at_fault(signature, fault)),
         );
     }
-    raised.extend(without_consent(patient, signatures));
+    raised.extend(without_consent(patient, signatures, by));
     raised.extend(treated_before(patient, signatures));
-    raised.extend(lacking_items(patient, catalogue, signatures));
-    for (fact, signed) in patient.of_kind(pick!(ConsentSigned)) {
+    raised.extend(lacking_items(patient, catalogue, signatures, by));
+    let signed = patient.of_kind(pick!(ConsentSigned));
+    for (fact, signed) in signed.filter(|(fact, _)| by.is(fact)) {
         raised.extend(discusser(fact, signed, catalogue));
         raised.extend(not_countersigned(fact, signed, patient, catalogue));
     }
-    let signed = signatures.all.iter();
-    let signed = signed.filter(|one| by.may_be(|fact| fact.index == one.said.index));
+    let signed = signatures.all.iter().filter(|one| by.is(&one.said));
     let mut days: Vec<NaiveDate> = signed.map(|one| one.on).collect();
     days.dedup();
     for day in days {
@@ -101,9 +101,9 @@ fn consented_by(signatures: &Signatures, day: NaiveDate) -> Option<&Set> {
 }
 
 /// What was done to a patient who had not validly consented to anything by that day.
-fn without_consent(patient: &Patient, signatures: &Signatures) -> Vec<Deviation> {
+fn without_consent(patient: &Patient, signatures: &Signatures, by: By<'_>) -> Vec<Deviation> {
     let mut raised = Vec::new();
-    for fact in &patient.facts {
+    for fact in patient.facts.iter().filter(|fact| by.is(fact)) {
         let (field, named) = match fact.kind() {
             Some(Kind::Administration(administration))
                 if administration.status() != AdministrationStatus::NotDone =>
@@ -181,9 +181,11 @@ fn lacking_items(
     patient: &Patient,
     catalogue: &Catalogue,
     signatures: &Signatures,
+    by: By<'_>,
 ) -> Vec<Deviation> {
     let mut raised = Vec::new();
-    for (fact, sample) in patient.of_kind(pick!(SampleCollected)) {
+    let samples = patient.of_kind(pick!(SampleCollected));
+    for (fact, sample) in samples.filter(|(fact, _)| by.is(fact)) {
         let signed = under(signatures, &sample.consent, fact.on);
         let versions: Vec<&ConsentVersion> = signed
             .iter()

@@ -32,11 +32,11 @@ pub(super) fn of(
     if by.may_be(is_scheduled) {
         raised = scheduled(patient, catalogue, signatures);
     }
-    for (fact, enrolment) in patient.enrolments() {
+    for (fact, enrolment) in patient.enrolments().filter(|(fact, _)| by.is(fact)) {
         raised.extend(enrolled(fact, enrolment, catalogue));
         raised.extend(end_claimed(fact, enrolment, patient, catalogue, signatures));
     }
-    for (fact, status) in patient.statuses() {
+    for (fact, status) in patient.statuses().filter(|(fact, _)| by.is(fact)) {
         let least = least(catalogue, fact, |plan| plan.contact_attempts_min);
         let made = u32::try_from(status.attempts.len()).unwrap_or(u32::MAX);
         let few = least.is_some_and(|least| made < least);

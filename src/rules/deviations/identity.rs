@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Details, Deviation,
+    By, Details, Deviation,
     lots::{Lots, is_one_patients, lot_id, product_then},
 };
 use crate::{
@@ -27,6 +27,7 @@ pub(super) fn given(
     patient: &Patient,
     around: &[Seen],
     catalogue: &Catalogue,
+    by: By<'_>,
 ) -> Vec<Deviation> {
     let lots = Lots::of(around);
     let own = pseudonyms(dossier, patient);
@@ -39,7 +40,7 @@ pub(super) fn given(
         of_others.entry(coi).or_insert(one);
     }
     let mut raised = Vec::new();
-    for (fact, administration) in patient.given() {
+    for (fact, administration) in patient.given().filter(|(fact, _)| by.is(fact)) {
         if let Some(mismatch) = mismatch(fact, administration, &own, &lots, &of_others) {
             raised.push(mismatch);
         }

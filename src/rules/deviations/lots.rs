@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Details, Deviation, envelope::least, had_happened};
+use super::{By, Details, Deviation, envelope::least, had_happened};
 use crate::{
     pb::{self, AdministrationStatus, Disposition, DonorRelation, LotRole, record::Kind},
     record::{
@@ -311,17 +311,24 @@ pub(super) fn lot_id(key: Option<&pb::LotKey>) -> Option<LotId> {
 }
 
 /// What the administrations to a patient raise, given everything around them.
-pub(super) fn given(patient: &Patient, around: &[Seen], catalogue: &Catalogue) -> Vec<Deviation> {
+pub(super) fn given(
+    patient: &Patient,
+    around: &[Seen],
+    catalogue: &Catalogue,
+    by: By<'_>,
+) -> Vec<Deviation> {
     let lots = Lots::of(around);
     let mut raised = Vec::new();
     let mut before: BTreeMap<&str, &Seen> = BTreeMap::new();
     for (fact, administration) in patient.given() {
-        raised.extend(lot_given(fact, administration, &lots, catalogue));
-        raised.extend(beyond_the_plan(fact, administration, catalogue));
-        let named = &administration.product_id;
-        if !named.is_empty() && catalogue.product(named).is_none() {
-            let field = "administration.product_id";
-            raised.push(Deviation::new(codes::UNKNOWN_PRODUCT, fact, field));
+        if by.is(fact) {
+            raised.extend(lot_given(fact, administration, &lots, catalogue));
+            raised.extend(beyond_the_plan(fact, administration, catalogue));
+            let named = &administration.product_id;
+            if !named.is_empty() && catalogue.product(named).is_none() {
+                let field = "administration.product_id";
+                raised.push(Deviation::new(codes::UNKNOWN_PRODUCT, fact, field));
+            }
         }
         let Some(product) = catalogue.product_given(administration) else {
             continue;
@@ -592,8 +599,16 @@ fn disposed(fact: &Seen, lot: &LotId, facts: &[Seen], lots: &Lots<'_>) -> Vec<De
     raised
 }
 
+/// Whether a fact may raise something of its lot: an administration does by its units alone.
+pub(super) fn is_of_lot(fact: &Seen) -> bool {
+    match fact.kind() {
+        Some(Kind::Administration(administration)) => !administration.serials.is_empty(),
+        _ => true,
+    }
+}
+
 /// The administration that a fact tells of, if the patient received something.
-fn administered(fact: &Seen) -> Option<&pb::Administration> {
+pub(super) fn administered(fact: &Seen) -> Option<&pb::Administration> {
     match fact.kind() {
         Some(Kind::Administration(administration))
             if administration.status() != AdministrationStatus::NotDone =>

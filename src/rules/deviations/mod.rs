@@ -217,6 +217,11 @@ impl By<'_> {
             Self::This(fact) => is(fact),
         }
     }
+
+    /// Whether what this fact raises is asked for.
+    fn is(self, fact: &Seen) -> bool {
+        self.may_be(|own| own.index == fact.index)
+    }
 }
 
 impl<'a, F: Records> Review<'a, F> {
@@ -345,6 +350,7 @@ impl<F: Records> Look<'_, F> {
                 let dossier = Dossier::of_patient(self.facts, patient)?;
                 of_patient(&dossier, catalogue, question, by)
             }
+            Group::Lot(_) if !by.may_be(lots::is_of_lot) => Vec::new(),
             Group::Lot(lot) => {
                 let history = LotHistory::of(self.facts, lot, catalogue, question)?;
                 of_lot(&history, catalogue, question)
@@ -407,13 +413,16 @@ fn of_patient(
     by: By<'_>,
 ) -> Vec<Deviation> {
     let patient = Patient::of(dossier, question);
-    let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
-    let around = seen(&facts, question);
-    let mut raised = lots::given(&patient, &around, catalogue);
-    raised.extend(identity::given(dossier, &patient, &around, catalogue));
+    let mut raised = Vec::new();
+    if by.may_be(|fact| lots::administered(fact).is_some()) {
+        let facts: Vec<Arc<Fact>> = dossier.facts().cloned().collect();
+        let around = seen(&facts, question);
+        raised.extend(lots::given(&patient, &around, catalogue, by));
+        raised.extend(identity::given(dossier, &patient, &around, catalogue, by));
+    }
     raised.extend(people::of(&patient, catalogue));
-    raised.extend(samples::of(&patient, catalogue));
-    raised.extend(safety::of(&patient, catalogue));
+    raised.extend(samples::of(&patient, catalogue, by));
+    raised.extend(safety::of(&patient, catalogue, by));
     let signatures = Signatures::of(&patient, catalogue);
     raised.extend(consent::of(
         dossier,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Details, Deviation,
+    By, Details, Deviation,
     catalogue::is_unknown_signal,
     envelope::{civil_day, days_after, late_recording_days, least},
 };
@@ -14,9 +14,10 @@ use crate::{
 };
 
 /// What the adverse events of a patient raise.
-pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
+pub(super) fn of(patient: &Patient, catalogue: &Catalogue, by: By<'_>) -> Vec<Deviation> {
     let mut raised = Vec::new();
-    for (fact, event) in patient.of_kind(pick!(AdverseEvent)) {
+    let events = patient.of_kind(pick!(AdverseEvent));
+    for (fact, event) in events.filter(|(fact, _)| by.is(fact)) {
         raised.extend(before_administration(fact, event, patient));
         raised.extend(reported_late(fact, event, catalogue));
         raised.extend(unassessed(fact, event, patient, catalogue));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Details, Deviation,
+    By, Details, Deviation,
     envelope::{days_after, least},
 };
 use crate::{
@@ -79,12 +79,27 @@ pub(super) fn unknown(sample: &str, facts: &[Seen]) -> Vec<Deviation> {
 }
 
 /// What the samples of a patient raise.
-pub(super) fn of(patient: &Patient, catalogue: &Catalogue) -> Vec<Deviation> {
-    let mut raised = volumes(patient);
-    raised.extend(used_after_withdrawal(patient));
-    raised.extend(not_destroyed(patient, catalogue));
+pub(super) fn of(patient: &Patient, catalogue: &Catalogue, by: By<'_>) -> Vec<Deviation> {
+    let mut raised = Vec::new();
+    if by.may_be(|fact| matches!(fact.kind(), Some(Kind::SampleEvent(_)))) {
+        raised.extend(volumes(patient));
+        raised.extend(used_after_withdrawal(patient));
+    }
+    if by.may_be(|fact| matches!(fact.kind(), Some(Kind::ConsentWithdrawn(_)))) {
+        raised.extend(not_destroyed(patient, catalogue));
+    }
+    if by.may_be(|fact| matches!(fact.kind(), Some(Kind::AssayResult(_)))) {
+        raised.extend(measured(patient, catalogue, by));
+    }
+    raised
+}
+
+/// What results raise.
+fn measured(patient: &Patient, catalogue: &Catalogue, by: By<'_>) -> Vec<Deviation> {
+    let mut raised = Vec::new();
     let parts = Parts::of(patient);
-    for (fact, result) in patient.of_kind(pick!(AssayResult)) {
+    let results = patient.of_kind(pick!(AssayResult));
+    for (fact, result) in results.filter(|(fact, _)| by.is(fact)) {
         raised.extend(of_method(fact, result, catalogue));
         // The plan is the one in force where the patient is, not at the laboratory.
         let taken = parts.collection(&result.sample_id).map(|(taken, _)| taken);
