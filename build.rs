@@ -54,7 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .codec_path(CODEC)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        // Of an answer with a thousand receipts, each proof has a dozen hashes: they stay where they came in.
         .bytes(".genetrail.v1.Receipt.entry")
+        .bytes(".genetrail.v1.Receipt.leaf_hash")
+        .bytes(".genetrail.v1.Receipt.inclusion_proof")
         // A record is larger than a kilobyte, and a submission goes from hand to hand.
         .boxed(".genetrail.v1.Submission.form.record")
         .compile_fds(compiler.file_descriptor_set())?;

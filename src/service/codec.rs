@@ -234,9 +234,9 @@ mod tests {
             };
             pb::Receipt {
                 index: self.index,
-                leaf_hash: self.leaf_hash.clone(),
+                leaf_hash: self.leaf_hash.clone().into(),
                 entry: self.entry.clone().into(),
-                inclusion_proof: self.proof.iter().map(|hash| hash.to_vec()).collect(),
+                inclusion_proof: self.proof.iter().map(|hash| hash.to_vec().into()).collect(),
                 checkpoint: self.checkpoint.clone(),
                 flags: self.flags.iter().map(flag).collect(),
             }

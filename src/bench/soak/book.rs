@@ -254,9 +254,12 @@ mod tests {
         let proof = proof.unwrap();
         pb::Receipt {
             index,
-            leaf_hash: leaf_hash(&entry).as_ref().to_vec(),
+            leaf_hash: leaf_hash(&entry).as_ref().to_vec().into(),
             entry: entry.into(),
-            inclusion_proof: proof.iter().map(|hash| hash.as_ref().to_vec()).collect(),
+            inclusion_proof: proof
+                .iter()
+                .map(|hash| hash.as_ref().to_vec().into())
+                .collect(),
             checkpoint: published.note().to_owned(),
             flags: Vec::new(),
         }

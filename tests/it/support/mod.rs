@@ -157,7 +157,7 @@ impl TestServer {
     pub(crate) fn check(&self, receipt: &Receipt) -> Checkpoint {
         let checkpoint = open_checkpoint(&receipt.checkpoint, &self.vkey).unwrap();
         let leaf = leaf_hash(&receipt.entry);
-        assert_eq!(receipt.leaf_hash, leaf.as_bytes());
+        assert_eq!(receipt.leaf_hash, leaf.as_bytes()[..]);
         let proof: Vec<Hash> = receipt
             .inclusion_proof
             .iter()
