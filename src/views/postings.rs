@@ -281,9 +281,10 @@ impl Postings {
             let runs: Vec<Arc<Run>> = runs.map(Arc::clone).collect();
             (recent, state.watermark, runs)
         };
-        let mut entries = if runs.is_empty() {
-            Vec::new()
-        } else if end.value() < watermark {
+        if runs.is_empty() {
+            return Ok(recent);
+        }
+        let mut entries = if end.value() < watermark {
             read_runs(store, &runs, group, &probe, below)?
         } else {
             self.below_watermark(store, &runs, group, &probe, watermark)?
