@@ -599,10 +599,12 @@ fn disposed(fact: &Seen, lot: &LotId, facts: &[Seen], lots: &Lots<'_>) -> Vec<De
     raised
 }
 
-/// Whether a fact may raise something of its lot: an administration does by its units alone.
+/// Whether a fact may raise something of its lot: an administration to a patient does by its units alone.
 pub(super) fn is_of_lot(fact: &Seen) -> bool {
     match fact.kind() {
-        Some(Kind::Administration(administration)) => !administration.serials.is_empty(),
+        Some(Kind::Administration(administration)) => {
+            !administration.serials.is_empty() || fact.record.patient.is_empty()
+        }
         _ => true,
     }
 }
