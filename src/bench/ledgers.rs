@@ -1,4 +1,4 @@
-//! Ledgers and records to measure with: the same each time.
+//! Ledgers and records to measure with: the same each time, but for the day.
 
 use std::{
     collections::VecDeque,

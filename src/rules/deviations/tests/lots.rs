@@ -567,6 +567,16 @@ fn a_product_that_is_given_by_its_id_is_known() {
     check(&treated, "UNKNOWN_PRODUCT", of("NONE"), of(""));
 }
 
+/// Such a record is refused; nothing that reads the log relies on that.
+#[test]
+fn what_was_given_to_nobody_is_told_twice_of_its_lot() {
+    let mut story = treated();
+    let first = story.tell(DAY, "", given("", "UNITS"));
+    let second = story.tell(DAY, "", given("", "UNITS"));
+    let twice = |index| story.codes(index).contains("SUSPECTED_DUPLICATE");
+    assert_eq!([twice(first), twice(second)], [false, true]);
+}
+
 #[test]
 fn what_was_not_given_is_neither_given_twice_nor_too_late_to_reject() {
     let story = |status: &'static str| {
