@@ -46,13 +46,7 @@ impl Served {
         let served = Self::over(ledgers::create(dir)?)?;
         let mut client = RecordingServiceClient::new(served.channel()?);
         let known = ledgers::known().into_iter();
-        let known = pb::RecordBatchRequest {
-            submissions: known
-                .map(|one| submission(Form::Record(Box::new(one))))
-                .collect(),
-            validate_only: false,
-        };
-        let recording = client.record_batch(by(ledgers::ACTOR, known));
+        let recording = client.record_batch(record_batch(known.map(whole)));
         served.runtime.block_on(recording)?;
         Ok(served)
     }
@@ -150,13 +144,31 @@ pub(super) fn submission(form: Form) -> pb::Submission {
     }
 }
 
+/// A record that is sent as the message that it is.
+pub(super) fn whole(record: pb::Record) -> pb::Submission {
+    submission(Form::Record(Box::new(record)))
+}
+
 /// Asks to record the administration of this number.
 pub(super) fn record(number: u64) -> Request<pb::RecordRequest> {
     let record = ledgers::administration(number);
     by(
         ledgers::ACTOR,
         pb::RecordRequest {
-            submission: Some(submission(Form::Record(Box::new(record)))),
+            submission: Some(whole(record)),
+            validate_only: false,
+        },
+    )
+}
+
+/// Asks to record these, all or none.
+pub(super) fn record_batch(
+    submissions: impl Iterator<Item = pb::Submission>,
+) -> Request<pb::RecordBatchRequest> {
+    by(
+        ledgers::ACTOR,
+        pb::RecordBatchRequest {
+            submissions: submissions.collect(),
             validate_only: false,
         },
     )

@@ -16,9 +16,9 @@ use tonic::{
 
 use super::{
     Bench, Row,
-    callers::{Served, by, connect, submission},
+    callers::{Served, connect, record_batch, whole},
     figures::{last, ratios},
-    ledgers::{ACTOR, administration},
+    ledgers::administration,
     row::Aim,
 };
 use crate::{
@@ -26,7 +26,6 @@ use crate::{
         self,
         recording_service_client::RecordingServiceClient,
         recording_service_server::{RecordingService, RecordingServiceServer},
-        submission::Form,
     },
     service::{EncodedOutcome, EncodedReceipt, EncodedReceipts},
 };
@@ -103,13 +102,8 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
 async fn usual_receipt(product: &Served) -> anyhow::Result<pb::Receipt> {
     let mut client = RecordingServiceClient::new(product.channel()?);
     let records = product.fresh(COMMIT).map(administration);
-    let batch = pb::RecordBatchRequest {
-        submissions: records
-            .map(|one| submission(Form::Record(Box::new(one))))
-            .collect(),
-        validate_only: false,
-    };
-    let answered = client.record_batch(by(ACTOR, batch)).await?.into_inner();
+    let answered = client.record_batch(record_batch(records.map(whole)));
+    let answered = answered.await?.into_inner();
     let middle = answered.receipts.len() / 2;
     let receipt = answered.receipts.into_iter().nth(middle);
     receipt.context("no receipt")

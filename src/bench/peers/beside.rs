@@ -15,14 +15,14 @@ use tonic::transport::Channel;
 
 use super::super::{
     Bench, Row,
-    callers::{Answered, Caller, Served, by, submission},
+    callers::{Answered, Caller, Served, record_batch, submission},
     figures::{last, ratios, real_len},
     ledgers,
     row::Aim,
     stream::STREAMS,
 };
 use crate::{
-    pb::{RecordBatchRequest, recording_service_client::RecordingServiceClient, submission::Form},
+    pb::{recording_service_client::RecordingServiceClient, submission::Form},
     record::format::parse_uuid,
 };
 
@@ -143,15 +143,8 @@ impl Caller for Batcher {
         let count = u64::try_from(BATCH)?;
         let first = self.numbers.fetch_add(count, Ordering::Relaxed);
         let records = (first..first + count).map(|number| recorded(number).1);
-        let request = RecordBatchRequest {
-            submissions: records
-                .map(|bytes| submission(Form::Encoded(bytes)))
-                .collect(),
-            validate_only: false,
-        };
-        self.client
-            .record_batch(by(ledgers::ACTOR, request))
-            .await?;
+        let records = records.map(|bytes| submission(Form::Encoded(bytes)));
+        self.client.record_batch(record_batch(records)).await?;
         Ok(())
     }
 }

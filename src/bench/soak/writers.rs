@@ -18,11 +18,11 @@ use super::{
 };
 use crate::{
     bench::{
-        callers::{by, submission},
+        callers::{by, record_batch, submission},
         ledgers,
     },
     pb::{
-        self, RecordBatchRequest, RecordStreamRequest, record_stream_response::Outcome,
+        self, RecordStreamRequest, record_stream_response::Outcome,
         recording_service_client::RecordingServiceClient, submission::Form,
     },
     population::{self, Programme},
@@ -86,13 +86,7 @@ pub(super) async fn in_batches(load: Arc<Load>) {
         let first = load.numbers.fetch_add(BATCH, Ordering::Relaxed);
         let records: Vec<pb::Record> = (first..first + BATCH).map(administration).collect();
         let send = |channel| {
-            let request = by(
-                ledgers::ACTOR,
-                RecordBatchRequest {
-                    submissions: records.iter().map(encoded).collect(),
-                    validate_only: false,
-                },
-            );
+            let request = record_batch(records.iter().map(encoded));
             async move {
                 let client = RecordingServiceClient::new(channel);
                 // 150 receipts of some 2 KB, and more where a proof is long.
